@@ -1,0 +1,1 @@
+//! cf: what app developers type.

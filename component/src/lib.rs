@@ -1,0 +1,1 @@
+//! What every daemon does alike: config, tracing, serve, shutdown, announce and discover, status endpoints.

@@ -1,0 +1,1 @@
+//! One per host: stages apps and runs instances.

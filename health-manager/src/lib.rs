@@ -1,0 +1,1 @@
+//! Compares what should run with what does run.

@@ -1,0 +1,1 @@
+//! App logs: intake, recent, streaming; mounted by the controller or run alone.

@@ -1,0 +1,1 @@
+//! Host name in, app instance out.

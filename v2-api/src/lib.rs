@@ -1,0 +1,1 @@
+//! The HTTP contract: bodies, the metadata/entity envelope, the table of error codes.

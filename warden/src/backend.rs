@@ -1,0 +1,68 @@
+//! The two traits every backend implements. Object-safe: the DEA holds
+//! `Arc<dyn Backend>` and never knows which one it drives.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+use crate::{
+    Capacity, ContainerSpec, Exit, Info, JobId, Limits, NetOutRule, Output, PortMapping,
+    ProcessSpec, Result,
+};
+
+/// Standard streams given to a job instead of the log. Anything left `None` is
+/// `/dev/null` (stdin) or the job's log (stdout, stderr).
+#[derive(Debug, Default)]
+pub struct Pipes {
+    /// Standard input, e.g. a tar archive to unpack.
+    pub stdin: Option<OwnedFd>,
+    /// Standard output, e.g. a file on the host that receives an archive.
+    pub stdout: Option<OwnedFd>,
+}
+
+/// A maker of containers. Every container survives the process that made it:
+/// after a restart `list` and `lookup` find them again.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// `linux`, `process` or `scripted`.
+    fn name(&self) -> &'static str;
+    /// Whether containers can be made at all; the error says what is missing.
+    async fn ping(&self) -> Result<()>;
+    /// What the host offers.
+    async fn capacity(&self) -> Result<Capacity>;
+    /// Makes a container, limits and rules in force. A failure leaves nothing behind.
+    async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>>;
+    /// Handles of the containers that carry all given properties.
+    async fn list(&self, properties: &BTreeMap<String, String>) -> Result<Vec<String>>;
+    /// An existing container, also one made before a restart.
+    async fn lookup(&self, handle: &str) -> Result<Arc<dyn Container>>;
+    /// Ends every process and removes every trace. Unknown handles are an error.
+    async fn destroy(&self, handle: &str) -> Result<()>;
+}
+
+/// One container.
+#[async_trait]
+pub trait Container: Send + Sync {
+    /// Its name.
+    fn handle(&self) -> &str;
+    /// State and measurements.
+    async fn info(&self) -> Result<Info>;
+    /// Starts a job; returns once it runs.
+    async fn run(&self, spec: ProcessSpec, pipes: Pipes) -> Result<JobId>;
+    /// The job's output from sequence number `from` (1 = from the start) on; the
+    /// channel closes after the last line of a finished job. Any number of readers.
+    async fn attach(&self, job: &JobId, from: u64) -> Result<mpsc::Receiver<Output>>;
+    /// Waits for the job's end; answers at once when it ended before.
+    async fn wait(&self, job: &JobId) -> Result<Exit>;
+    /// Opens a port. Without `container_port` both numbers are the same.
+    async fn net_in(&self, container_port: Option<u16>) -> Result<PortMapping>;
+    /// Adds outbound rules.
+    async fn net_out(&self, rules: &[NetOutRule]) -> Result<()>;
+    /// Changes limits; `None` fields stay as they are.
+    async fn limit(&self, limits: &Limits) -> Result<()>;
+    /// TERM to every process, KILL after 10 s (at once with `kill`). The container stays.
+    async fn stop(&self, kill: bool) -> Result<()>;
+}

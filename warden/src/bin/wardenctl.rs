@@ -1,0 +1,2 @@
+//! wardenctl
+fn main() {}

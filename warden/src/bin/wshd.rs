@@ -1,0 +1,2 @@
+//! wshd
+fn main() {}

@@ -28,6 +28,9 @@ pub mod snapshot;
 pub mod sweep;
 pub mod varz;
 
+pub mod backend;
+pub mod program;
+
 mod start;
 pub use config::Config;
-pub use start::{Deps, Running, StartError, start};
+pub use start::{Deps, Handle, Running, StartError, start};

@@ -1,24 +1,17 @@
 //! What the `dea` program does beside the library: the choice of a container
 //! backend and the signals USR1 (stop advertising) and USR2 (evacuate).
 
-use std::sync::Arc;
-
 use tokio::signal::unix::{SignalKind, signal};
-use warden::Backend;
 
-use crate::config::{BackendKind, Config};
-use crate::{Deps, Running, StartError};
+use crate::config::Config;
+use crate::{Deps, Handle, Running, StartError};
 
 /// Opens the configured backend and starts the DEA.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let backend = open_backend(&config).await?;
+    let backend = crate::backend::open(&config).await?;
     let running = crate::start(config, Deps { backend }).await?;
     listen_for_signals(&running);
     Ok(running)
-}
-
-async fn open_backend(config: &Config) -> Result<Arc<dyn Backend>, StartError> {
-    crate::backend::open(config).await.map_err(StartError::Warden)
 }
 
 fn listen_for_signals(running: &Running) {
@@ -31,8 +24,16 @@ fn listen_for_signals(running: &Running) {
         loop {
             tokio::select! {
                 _ = usr1.recv() => handle.stop_advertising().await,
-                _ = usr2.recv() => handle.evacuate_and_exit(),
+                _ = usr2.recv() => { tokio::spawn(evacuate(handle.clone())); }
             }
         }
     });
+}
+
+/// The DEA ends by itself once its instances run elsewhere, by the signal that
+/// an operator would send.
+async fn evacuate(handle: Handle) {
+    handle.evacuate().await;
+    let pid = std::process::id().to_string();
+    let _ = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await;
 }

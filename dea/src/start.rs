@@ -70,15 +70,9 @@ pub struct Running {
 }
 
 impl Running {
-    /// USR2: hand the instances over to other DEAs, then return.
-    pub async fn evacuate(&self) {
-        evacuation::begin(&self.host).await;
-        evacuation::finished(&self.host).await;
-    }
-
-    /// USR1: take no more work, keep the instances.
-    pub async fn stop_advertising(&self) {
-        announce::farewell(&self.host).await;
+    /// Orders that come while it runs.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.host))
     }
 
     /// TERM: stop every instance, unregister, end.
@@ -93,6 +87,24 @@ impl Running {
     pub async fn abandon(self) {
         self.host.open.store(false, std::sync::atomic::Ordering::Release);
         self.host.tasks.shutdown(Duration::from_millis(100)).await;
+    }
+}
+
+/// Orders to a running DEA. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle(Arc<Host>);
+
+impl Handle {
+    /// USR2: hand the instances over to other DEAs; returns when that is done or
+    /// the bail-out time is over.
+    pub async fn evacuate(&self) {
+        evacuation::begin(&self.0).await;
+        evacuation::finished(&self.0).await;
+    }
+
+    /// USR1: take no more work, keep the instances.
+    pub async fn stop_advertising(&self) {
+        announce::farewell(&self.0).await;
     }
 }
 

@@ -13,7 +13,13 @@ pub use backend::{Backend, Container, Pipes};
 #[cfg(feature = "host")]
 mod depot;
 #[cfg(feature = "host")]
+mod dns;
+#[cfg(feature = "host")]
+mod linux;
+#[cfg(feature = "host")]
 mod process;
+#[cfg(feature = "host")]
+pub use linux::{DnsConfig, LinuxBackend, LinuxConfig, Report, teardown};
 #[cfg(feature = "host")]
 pub use process::{ProcessBackend, ProcessConfig};
 

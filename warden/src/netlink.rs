@@ -45,8 +45,13 @@ pub(crate) fn host_end(link: &Link, inside: &OwnedFd) -> Result<()> {
     // Lets 127.0.0.1:PORT of the host be translated to the container.
     fs::write(format!("{v4}/route_localnet"), "1").at("write route_localnet")?;
     // Absent when the kernel has no IPv6: as good as disabled.
-    let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", link.name), "1");
-    netlink.add_address(index, link.host_ip).at("address of the host's end")?;
+    let _ = fs::write(
+        format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", link.name),
+        "1",
+    );
+    netlink
+        .add_address(index, link.host_ip)
+        .at("address of the host's end")?;
     netlink.set_up(index).at("host's end up")
 }
 
@@ -56,18 +61,26 @@ pub(crate) fn container_end(link: Option<&Link>) -> Result<()> {
     let _ = fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
     // Ports below 1024 are the container's own.
     let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-    netlink.set_up(index_of("lo").at("index of lo")?).at("lo up")?;
+    netlink
+        .set_up(index_of("lo").at("index of lo")?)
+        .at("lo up")?;
     let Some(link) = link else { return Ok(()) };
     let index = index_of(INSIDE).at("index of eth0")?;
-    netlink.add_address(index, link.container_ip).at("address of the container's end")?;
+    netlink
+        .add_address(index, link.container_ip)
+        .at("address of the container's end")?;
     netlink.set_up(index).at("container's end up")?;
-    netlink.default_route(index, link.host_ip).at("default route")
+    netlink
+        .default_route(index, link.host_ip)
+        .at("default route")
 }
 
 /// Removes a link; absent is fine.
 #[cfg(feature = "host")]
 pub(crate) fn delete(name: &str) -> Result<()> {
-    let Ok(index) = index_of(name) else { return Ok(()) };
+    let Ok(index) = index_of(name) else {
+        return Ok(());
+    };
     let mut netlink = Netlink::open().at("netlink socket")?;
     match netlink.request(RTM_DELLINK, 0, &link_head(index, 0)) {
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
@@ -101,7 +114,10 @@ struct Netlink {
 
 impl Netlink {
     fn open() -> io::Result<Self> {
-        Ok(Self { file: fs::File::from(socket::route_netlink()?), seq: 0 })
+        Ok(Self {
+            file: fs::File::from(socket::route_netlink()?),
+            seq: 0,
+        })
     }
 
     fn set_up(&mut self, index: u32) -> io::Result<()> {
@@ -120,7 +136,9 @@ impl Netlink {
         const TABLE_MAIN: u8 = 254;
         const PROTO_BOOT: u8 = 3;
         const UNICAST: u8 = 1;
-        let mut body = vec![AF_INET, 0, 0, 0, TABLE_MAIN, PROTO_BOOT, 0, UNICAST, 0, 0, 0, 0];
+        let mut body = vec![
+            AF_INET, 0, 0, 0, TABLE_MAIN, PROTO_BOOT, 0, UNICAST, 0, 0, 0, 0,
+        ];
         attr(&mut body, RTA_GATEWAY, &gateway.octets());
         attr(&mut body, RTA_OIF, &index.to_ne_bytes());
         self.request(RTM_NEWROUTE, NLM_CREATE_EXCL, &body)
@@ -146,7 +164,10 @@ impl Netlink {
 /// The errno in an acknowledgement.
 fn acknowledged(answer: &[u8]) -> io::Result<()> {
     let Some(code) = answer.get(16..20) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "short netlink answer"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "short netlink answer",
+        ));
     };
     match i32::from_ne_bytes([code[0], code[1], code[2], code[3]]) {
         0 => Ok(()),
@@ -178,4 +199,10 @@ fn cname(name: &str) -> Vec<u8> {
 
 fn index_of(name: &str) -> io::Result<u32> {
     socket::interface_index(name)
+}
+
+/// Whether a link of that name exists in the caller's network namespace.
+#[cfg(feature = "host")]
+pub(crate) fn exists(name: &str) -> bool {
+    index_of(name).is_ok()
 }

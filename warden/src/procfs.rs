@@ -38,5 +38,7 @@ pub(crate) fn usage(pid: i32) -> Option<(u64, u64)> {
 /// Every process there is.
 pub(crate) fn pids() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }

@@ -84,11 +84,24 @@ pub(crate) enum Request {
     Ping,
     Info,
     /// Descriptors follow in this order for those that are true.
-    Run { spec: ProcessSpec, stdin: bool, stdout: bool },
-    Attach { job: JobId, from: u64 },
-    Wait { job: JobId },
-    Limit { limits: Limits },
-    Stop { kill: bool },
+    Run {
+        spec: ProcessSpec,
+        stdin: bool,
+        stdout: bool,
+    },
+    Attach {
+        job: JobId,
+        from: u64,
+    },
+    Wait {
+        job: JobId,
+    },
+    Limit {
+        limits: Limits,
+    },
+    Stop {
+        kill: bool,
+    },
     Destroy,
 }
 
@@ -98,15 +111,32 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Done,
     /// First message of a new keeper on descriptor 0.
-    Ready { keeper_pid: i32, init_pid: i32 },
-    Started { job: JobId },
-    Exited { exit: Exit },
-    Gap { from: u64, to: u64 },
+    Ready {
+        keeper_pid: i32,
+        init_pid: i32,
+    },
+    Started {
+        job: JobId,
+    },
+    Exited {
+        exit: Exit,
+    },
+    Gap {
+        from: u64,
+        to: u64,
+    },
     /// The job's output is complete.
     End,
-    Info { info: KeeperInfo },
-    UnknownJob { job: JobId },
-    Failed { step: String, message: String },
+    Info {
+        info: KeeperInfo,
+    },
+    UnknownJob {
+        job: JobId,
+    },
+    Failed {
+        step: String,
+        message: String,
+    },
 }
 
 /// The keeper's part of `Info`.
@@ -162,10 +192,14 @@ fn frame(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
 /// Takes one whole frame off the front of `buf`: kind and body. `Ok(None)`:
 /// more bytes are needed.
 pub(crate) fn take_frame(buf: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, String> {
-    let Some(head) = buf.first_chunk::<4>() else { return Ok(None) };
+    let Some(head) = buf.first_chunk::<4>() else {
+        return Ok(None);
+    };
     let len = u32::from_be_bytes(*head) as usize;
     if len == 0 || len > MAX_FRAME {
-        return Err(format!("frame of {len} bytes; allowed are 1 to {MAX_FRAME}"));
+        return Err(format!(
+            "frame of {len} bytes; allowed are 1 to {MAX_FRAME}"
+        ));
     }
     if buf.len() < 4 + len {
         return Ok(None);
@@ -181,12 +215,18 @@ pub(crate) fn take_frame(buf: &mut Vec<u8>) -> Result<Option<(u8, Vec<u8>)>, Str
 pub(crate) fn parse_line(body: &[u8]) -> Result<Output, String> {
     let (head, data) = body.split_at_checked(17).ok_or("log frame is too short")?;
     let number = |range: std::ops::Range<usize>| {
-        head[range].iter().fold(0u64, |acc, byte| acc << 8 | u64::from(*byte))
+        head[range]
+            .iter()
+            .fold(0u64, |acc, byte| acc << 8 | u64::from(*byte))
     };
     Ok(Output::Line {
         seq: number(0..8),
         at_ns: number(8..16) as i64,
-        stream: if head[16] == 0 { Stream::Stdout } else { Stream::Stderr },
+        stream: if head[16] == 0 {
+            Stream::Stdout
+        } else {
+            Stream::Stderr
+        },
         data: data.to_vec(),
     })
 }
@@ -202,7 +242,11 @@ mod tests {
 
     #[test]
     fn frames_survive_any_split() {
-        let whole = [json_frame(&Request::Ping), line_frame(7, -1, Stream::Stderr, b"x\0y")].concat();
+        let whole = [
+            json_frame(&Request::Ping),
+            line_frame(7, -1, Stream::Stderr, b"x\0y"),
+        ]
+        .concat();
         for cut in 0..whole.len() {
             let mut buf = whole[..cut].to_vec();
             let mut got = Vec::new();
@@ -218,7 +262,12 @@ mod tests {
             #[cfg(feature = "host")]
             assert_eq!(
                 parse_line(&got[1].1).unwrap(),
-                Output::Line { seq: 7, at_ns: -1, stream: Stream::Stderr, data: b"x\0y".to_vec() }
+                Output::Line {
+                    seq: 7,
+                    at_ns: -1,
+                    stream: Stream::Stderr,
+                    data: b"x\0y".to_vec()
+                }
             );
         }
     }

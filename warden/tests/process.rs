@@ -15,15 +15,18 @@ impl Fixture {
     fn end(self) {}
 }
 
-#[allow(clippy::unnecessary_wraps)]
-fn process() -> Option<Fixture> {
+#[allow(clippy::unused_async, clippy::unnecessary_wraps)]
+async fn process() -> Option<Fixture> {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let config = ProcessConfig {
         depot: dir.path().join("depot"),
         wshd: env!("CARGO_BIN_EXE_wshd").into(),
         ..ProcessConfig::default()
     };
-    Some(Fixture { backend: Box::new(ProcessBackend::open(config).unwrap()), _dir: dir })
+    Some(Fixture {
+        backend: Box::new(ProcessBackend::open(config).unwrap()),
+        _dir: dir,
+    })
 }
 
 contract_tests!(process:
@@ -47,8 +50,12 @@ contract_tests!(process:
 
 #[tokio::test]
 async fn nothing_is_claimed_to_be_isolated() {
-    let fixture = process().unwrap();
-    let container = fixture.backend.create(contract::plain_spec()).await.unwrap();
+    let fixture = process().await.unwrap();
+    let container = fixture
+        .backend
+        .create(contract::plain_spec())
+        .await
+        .unwrap();
     assert!(container.info().await.unwrap().isolation.is_empty());
     fixture.backend.destroy(container.handle()).await.unwrap();
 }

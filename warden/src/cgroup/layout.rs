@@ -33,14 +33,21 @@ impl Layout {
     pub(crate) fn parse(mountinfo: &str) -> Self {
         let mut layout = Self::default();
         for line in mountinfo.lines() {
-            let Some((left, right)) = line.split_once(" - ") else { continue };
-            let Some(point) = left.split(' ').nth(4) else { continue };
+            let Some((left, right)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(point) = left.split(' ').nth(4) else {
+                continue;
+            };
             let mut right = right.split(' ');
             match (right.next(), right.nth(1)) {
                 (Some("cgroup2"), _) => layout.v2 = Some(PathBuf::from(point)),
                 (Some("cgroup"), Some(options)) => {
                     for name in options.split(',').filter(|name| USED.contains(name)) {
-                        layout.v1.entry(name.to_owned()).or_insert_with(|| point.into());
+                        layout
+                            .v1
+                            .entry(name.to_owned())
+                            .or_insert_with(|| point.into());
                     }
                 }
                 _ => {}
@@ -55,7 +62,10 @@ impl Layout {
             return Some((root, false));
         }
         let offered = self.v2_controllers.iter().any(|name| name == controller);
-        self.v2.as_deref().filter(|_| offered).map(|root| (root, true))
+        self.v2
+            .as_deref()
+            .filter(|_| offered)
+            .map(|root| (root, true))
     }
 
     /// Every hierarchy once.
@@ -83,16 +93,26 @@ mod tests {
     #[test]
     fn a_hybrid_host_gives_controllers_from_v1() {
         let layout = Layout::parse(HYBRID);
-        assert_eq!(layout.find("memory"), Some((Path::new("/sys/fs/cgroup/memory"), false)));
-        assert_eq!(layout.find("cpuacct").unwrap().0, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
+        assert_eq!(
+            layout.find("memory"),
+            Some((Path::new("/sys/fs/cgroup/memory"), false))
+        );
+        assert_eq!(
+            layout.find("cpuacct").unwrap().0,
+            Path::new("/sys/fs/cgroup/cpu,cpuacct")
+        );
         assert_eq!(layout.roots().count(), 4);
     }
 
     #[test]
     fn a_pure_v2_host_gives_what_it_offers() {
-        let mut layout = Layout::parse("30 1 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate");
+        let mut layout =
+            Layout::parse("30 1 0:1 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate");
         layout.v2_controllers = vec!["memory".into(), "pids".into()];
-        assert_eq!(layout.find("memory"), Some((Path::new("/sys/fs/cgroup"), true)));
+        assert_eq!(
+            layout.find("memory"),
+            Some((Path::new("/sys/fs/cgroup"), true))
+        );
         assert_eq!(layout.find("cpu"), None);
     }
 }

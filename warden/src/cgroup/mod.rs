@@ -23,7 +23,10 @@ pub(crate) struct Cgroups {
 impl Cgroups {
     /// Names the groups; touches nothing. `path` is relative to every hierarchy.
     pub(crate) fn new(layout: Layout, path: &str) -> Self {
-        Self { layout, path: path.to_owned() }
+        Self {
+            layout,
+            path: path.to_owned(),
+        }
     }
 
     /// Makes both groups, puts the caller into `k` and sets the limits on `j`.
@@ -44,8 +47,12 @@ impl Cgroups {
     /// Writes the limits that are given.
     pub(crate) fn limit(&self, limits: &Limits) -> Result<()> {
         for controller in ["memory", "cpu", "pids"] {
-            let Some((dir, v2)) = self.controller(controller) else { continue };
-            let now = plan::MemoryNow { memsw: read_number(&dir.join("memory.memsw.limit_in_bytes")) };
+            let Some((dir, v2)) = self.controller(controller) else {
+                continue;
+            };
+            let now = plan::MemoryNow {
+                memsw: read_number(&dir.join("memory.memsw.limit_in_bytes")),
+            };
             for write in plan::writes(controller, v2, limits, now) {
                 let file = dir.join(write.file);
                 match fs::write(&file, &write.value) {
@@ -65,7 +72,10 @@ impl Cgroups {
             .iter()
             .map(|dir| {
                 let file = dir.join("cgroup.procs");
-                OpenOptions::new().write(true).open(&file).at(format!("open {}", file.display()))
+                OpenOptions::new()
+                    .write(true)
+                    .open(&file)
+                    .at(format!("open {}", file.display()))
             })
             .collect()
     }
@@ -87,7 +97,9 @@ impl Cgroups {
 
     /// Memory in use without inactive page cache, bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let Some((dir, v2)) = self.controller("memory") else { return 0 };
+        let Some((dir, v2)) = self.controller("memory") else {
+            return 0;
+        };
         let stat = fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
         plan::memory_in_use(&stat, v2)
     }
@@ -97,28 +109,46 @@ impl Cgroups {
         if let Some((dir, false)) = self.controller("cpuacct") {
             return read_number(&dir.join("cpuacct.usage")).unwrap_or(0);
         }
-        let Some((dir, true)) = self.controller("cpu") else { return 0 };
+        let Some((dir, true)) = self.controller("cpu") else {
+            return 0;
+        };
         let stat = fs::read_to_string(dir.join("cpu.stat")).unwrap_or_default();
         plan::field(&stat, "usage_usec").unwrap_or(0) * 1000
     }
 
     /// How many processes the kernel killed for want of memory.
     pub(crate) fn oom_kills(&self) -> u64 {
-        let Some((dir, v2)) = self.controller("memory") else { return 0 };
-        let file = if v2 { "memory.events" } else { "memory.oom_control" };
-        plan::field(&fs::read_to_string(dir.join(file)).unwrap_or_default(), "oom_kill").unwrap_or(0)
+        let Some((dir, v2)) = self.controller("memory") else {
+            return 0;
+        };
+        let file = if v2 {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        };
+        plan::field(
+            &fs::read_to_string(dir.join(file)).unwrap_or_default(),
+            "oom_kill",
+        )
+        .unwrap_or(0)
     }
 
     /// Removes the job groups; they must be empty soon.
     pub(crate) fn remove_jobs(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(5);
-        self.job_dirs().iter().try_for_each(|dir| remove(dir, deadline))
+        self.job_dirs()
+            .iter()
+            .try_for_each(|dir| remove(dir, deadline))
     }
 
     /// Ends every process in the groups and removes them, from outside.
     pub(crate) fn purge(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
-        let parents: Vec<PathBuf> = self.layout.roots().map(|root| root.join(&self.path)).collect();
+        let parents: Vec<PathBuf> = self
+            .layout
+            .roots()
+            .map(|root| root.join(&self.path))
+            .collect();
         for parent in &parents {
             for dir in ["j", "k"].map(|name| parent.join(name)) {
                 kill_all(&dir, deadline);
@@ -131,13 +161,22 @@ impl Cgroups {
 
     fn keeper_dirs(&self) -> Vec<PathBuf> {
         let memory = self.layout.find("memory").map(|(root, _)| root);
-        let mut roots: Vec<&Path> = memory.into_iter().chain(self.layout.v2.as_deref()).collect();
+        let mut roots: Vec<&Path> = memory
+            .into_iter()
+            .chain(self.layout.v2.as_deref())
+            .collect();
         roots.dedup();
-        roots.into_iter().map(|root| root.join(&self.path).join("k")).collect()
+        roots
+            .into_iter()
+            .map(|root| root.join(&self.path).join("k"))
+            .collect()
     }
 
     fn job_dirs(&self) -> Vec<PathBuf> {
-        self.layout.roots().map(|root| root.join(&self.path).join("j")).collect()
+        self.layout
+            .roots()
+            .map(|root| root.join(&self.path).join("j"))
+            .collect()
     }
 }
 
@@ -146,7 +185,11 @@ impl Cgroups {
 pub(crate) fn handles_below(layout: &Layout, tag_path: &str) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     for root in layout.roots() {
-        for entry in fs::read_dir(root.join(tag_path)).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(root.join(tag_path))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             if entry.path().is_dir() {
                 found.insert(entry.file_name().to_string_lossy().into_owned());
             }
@@ -182,7 +225,9 @@ fn enable_controllers(root: &Path, available: &[String], path: &str) -> Result<(
     loop {
         let file = dir.join("cgroup.subtree_control");
         fs::write(&file, &wanted).at(format!("write {wanted} to {}", file.display()))?;
-        let Some(part) = parts.next() else { return Ok(()) };
+        let Some(part) = parts.next() else {
+            return Ok(());
+        };
         dir.push(part);
         make(&dir)?;
     }

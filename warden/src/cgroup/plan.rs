@@ -21,10 +21,16 @@ pub(crate) struct MemoryNow {
 /// The writes that put `limits` in force for one controller.
 pub(crate) fn writes(controller: &str, v2: bool, limits: &Limits, now: MemoryNow) -> Vec<Write> {
     match (controller, v2) {
-        ("memory", false) => limits.memory_bytes.map_or(vec![], |bytes| memory_v1(bytes, now)),
+        ("memory", false) => limits
+            .memory_bytes
+            .map_or(vec![], |bytes| memory_v1(bytes, now)),
         ("memory", true) => limits.memory_bytes.map_or(vec![], memory_v2),
-        ("cpu", false) => limits.cpu_shares.map_or(vec![], |s| vec![must("cpu.shares", s)]),
-        ("cpu", true) => limits.cpu_shares.map_or(vec![], |s| vec![must("cpu.weight", weight(s))]),
+        ("cpu", false) => limits
+            .cpu_shares
+            .map_or(vec![], |s| vec![must("cpu.shares", s)]),
+        ("cpu", true) => limits
+            .cpu_shares
+            .map_or(vec![], |s| vec![must("cpu.weight", weight(s))]),
         ("pids", _) => limits.pids.map_or(vec![], |n| vec![must("pids.max", n)]),
         _ => vec![],
     }
@@ -33,21 +39,38 @@ pub(crate) fn writes(controller: &str, v2: bool, limits: &Limits, now: MemoryNow
 /// Memory may never exceed memory plus swap, so growing raises the sum first.
 fn memory_v1(bytes: u64, now: MemoryNow) -> Vec<Write> {
     let memory = must("memory.limit_in_bytes", bytes);
-    let sum = Write { optional: true, ..must("memory.memsw.limit_in_bytes", bytes) };
+    let sum = Write {
+        optional: true,
+        ..must("memory.memsw.limit_in_bytes", bytes)
+    };
     let grows = now.memsw.is_some_and(|memsw| bytes > memsw);
-    if grows { vec![sum, memory] } else { vec![memory, sum] }
+    if grows {
+        vec![sum, memory]
+    } else {
+        vec![memory, sum]
+    }
 }
 
 fn memory_v2(bytes: u64) -> Vec<Write> {
     vec![
         must("memory.max", bytes),
-        Write { optional: true, ..must("memory.swap.max", 0) },
-        Write { optional: true, ..must("memory.oom.group", 1) },
+        Write {
+            optional: true,
+            ..must("memory.swap.max", 0)
+        },
+        Write {
+            optional: true,
+            ..must("memory.oom.group", 1)
+        },
     ]
 }
 
 fn must(file: &'static str, value: u64) -> Write {
-    Write { file, value: value.to_string(), optional: false }
+    Write {
+        file,
+        value: value.to_string(),
+        optional: false,
+    }
 }
 
 /// `cpu.weight` for the original's `cpu.shares`: 10^((l² + 125·l)/612 − 7/34)
@@ -61,18 +84,32 @@ pub(crate) fn weight(shares: u64) -> u64 {
 /// The text for `cgroup.subtree_control`; empty when nothing we use is offered.
 pub(crate) fn subtree_control(available: &[String]) -> String {
     let wanted = ["memory", "cpu", "pids"];
-    let have = wanted.iter().filter(|name| available.iter().any(|a| a == *name));
-    have.map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ")
+    let have = wanted
+        .iter()
+        .filter(|name| available.iter().any(|a| a == *name));
+    have.map(|name| format!("+{name}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The number after `name` in a `key value` text.
 pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+    text.lines().find_map(|line| {
+        line.strip_prefix(name)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 /// Memory without inactive page cache, from `memory.stat`.
 pub(crate) fn memory_in_use(stat: &str, v2: bool) -> u64 {
-    let names = if v2 { ["anon", "file", "inactive_file"] } else { ["total_rss", "total_cache", "total_inactive_file"] };
+    let names = if v2 {
+        ["anon", "file", "inactive_file"]
+    } else {
+        ["total_rss", "total_cache", "total_inactive_file"]
+    };
     let [anon, file, inactive] = names.map(|name| field(stat, name).unwrap_or(0));
     (anon + file).saturating_sub(inactive)
 }
@@ -87,25 +124,56 @@ mod tests {
 
     #[test]
     fn growing_memory_raises_the_sum_first() {
-        let limits = Limits { memory_bytes: Some(100), ..Limits::default() };
+        let limits = Limits {
+            memory_bytes: Some(100),
+            ..Limits::default()
+        };
         let order = |memsw| writes("memory", false, &limits, MemoryNow { memsw });
-        assert_eq!(files(&order(Some(50))), ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"]);
-        assert_eq!(files(&order(Some(200))), ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
-        assert_eq!(files(&order(None)), ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]);
+        assert_eq!(
+            files(&order(Some(50))),
+            ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"]
+        );
+        assert_eq!(
+            files(&order(Some(200))),
+            ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+        );
+        assert_eq!(
+            files(&order(None)),
+            ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+        );
     }
 
     #[test]
     fn v2_limits_swap_to_nothing_and_kills_the_group() {
-        let limits = Limits { memory_bytes: Some(7), pids: Some(9), ..Limits::default() };
+        let limits = Limits {
+            memory_bytes: Some(7),
+            pids: Some(9),
+            ..Limits::default()
+        };
         let memory = writes("memory", true, &limits, MemoryNow::default());
-        assert_eq!(files(&memory), ["memory.max", "memory.swap.max", "memory.oom.group"]);
-        assert_eq!(writes("pids", true, &limits, MemoryNow::default())[0].value, "9");
+        assert_eq!(
+            files(&memory),
+            ["memory.max", "memory.swap.max", "memory.oom.group"]
+        );
+        assert_eq!(
+            writes("pids", true, &limits, MemoryNow::default())[0].value,
+            "9"
+        );
         assert!(writes("cpu", true, &limits, MemoryNow::default()).is_empty());
     }
 
     #[test]
     fn weights_follow_the_table() {
-        let table = [(8, 3), (16, 5), (32, 8), (64, 12), (128, 21), (256, 35), (512, 59), (1024, 100)];
+        let table = [
+            (8, 3),
+            (16, 5),
+            (32, 8),
+            (64, 12),
+            (128, 21),
+            (256, 35),
+            (512, 59),
+            (1024, 100),
+        ];
         for (shares, want) in table {
             assert_eq!(weight(shares), want, "{shares}");
         }
@@ -117,6 +185,9 @@ mod tests {
     fn used_memory_leaves_out_inactive_cache() {
         let v1 = "cache 1\nrss 2\ntotal_cache 30\ntotal_rss 12\ntotal_inactive_file 20\n";
         assert_eq!(memory_in_use(v1, false), 22);
-        assert_eq!(memory_in_use("anon 5\nfile 4\ninactive_file 100\n", true), 0);
+        assert_eq!(
+            memory_in_use("anon 5\nfile 4\ninactive_file 100\n", true),
+            0
+        );
     }
 }

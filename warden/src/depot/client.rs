@@ -27,10 +27,15 @@ impl Connection {
         let frame = wire::json_frame(request);
         let dir = dir.to_owned();
         let sent = tokio::task::spawn_blocking(move || connect_and_send(&dir, &frame, &fds));
-        let stream = sent.await.map_err(|e| Error::step("talk to the keeper", io::Error::other(e)))??;
+        let stream = sent
+            .await
+            .map_err(|e| Error::step("talk to the keeper", io::Error::other(e)))??;
         stream.set_nonblocking(true).at("fcntl O_NONBLOCK")?;
         let stream = UnixStream::from_std(stream).at("talk to the keeper")?;
-        Ok(Self { stream, buf: Vec::new() })
+        Ok(Self {
+            stream,
+            buf: Vec::new(),
+        })
     }
 
     /// The next frame; `None` when the keeper closed the connection.
@@ -52,7 +57,9 @@ impl Connection {
 
     /// The one reply of a short verb.
     pub(crate) async fn reply(&mut self) -> Result<Reply> {
-        let Some((_, body)) = self.frame().await? else { return Err(dead()) };
+        let Some((_, body)) = self.frame().await? else {
+            return Err(dead());
+        };
         match serde_json::from_slice(&body).map_err(|e| garbled(e.to_string()))? {
             Reply::Failed { step, message } => Err(Error::Keeper { step, message }),
             reply => Ok(reply),
@@ -118,11 +125,18 @@ fn connect_and_send(dir: &Path, frame: &[u8], fds: &[OwnedFd]) -> Result<StdStre
 /// bytes, a depot may lie deeper.
 pub(crate) fn connect(dir: &Path) -> io::Result<StdStream> {
     let dir = File::open(dir)?;
-    StdStream::connect(format!("/proc/self/fd/{}/{}", dir.as_raw_fd(), names::SOCKET))
+    StdStream::connect(format!(
+        "/proc/self/fd/{}/{}",
+        dir.as_raw_fd(),
+        names::SOCKET
+    ))
 }
 
 fn garbled(message: impl Into<String>) -> Error {
-    Error::Keeper { step: "read from the keeper".into(), message: message.into() }
+    Error::Keeper {
+        step: "read from the keeper".into(),
+        message: message.into(),
+    }
 }
 
 fn dead() -> Error {

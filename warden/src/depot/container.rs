@@ -46,18 +46,28 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn new(dir: PathBuf, record: Record, outside: Arc<dyn Outside>) -> Self {
-        Self { handle: record.handle.clone(), dir, outside, record: Arc::new(Mutex::new(record)) }
+        Self {
+            handle: record.handle.clone(),
+            dir,
+            outside,
+            record: Arc::new(Mutex::new(record)),
+        }
     }
 
     /// A copy of the record.
     pub(crate) fn record(&self) -> Record {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether it carries all of `wanted`.
     pub(crate) fn has(&self, wanted: &BTreeMap<String, String>) -> bool {
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.iter().all(|(name, value)| record.properties.get(name) == Some(value))
+        wanted
+            .iter()
+            .all(|(name, value)| record.properties.get(name) == Some(value))
     }
 
     /// Changes the record on a thread that may block, and stores it.
@@ -73,7 +83,8 @@ impl Kept {
             record.write(&dir)?;
             Ok(value)
         });
-        done.await.map_err(|e| Error::step("change the container", std::io::Error::other(e)))?
+        done.await
+            .map_err(|e| Error::step("change the container", std::io::Error::other(e)))?
     }
 
     async fn ask(&self, request: &Request) -> Result<Reply> {
@@ -88,7 +99,10 @@ impl Kept {
     }
 
     fn unknown(&self, job: &JobId) -> Error {
-        Error::UnknownJob { handle: self.handle.clone(), job: job.0.clone() }
+        Error::UnknownJob {
+            handle: self.handle.clone(),
+            job: job.0.clone(),
+        }
     }
 
     /// Without a keeper the exit record on disk still tells.
@@ -132,8 +146,11 @@ impl Container for Kept {
     }
 
     async fn run(&self, spec: ProcessSpec, pipes: Pipes) -> Result<JobId> {
-        let request =
-            Request::Run { spec, stdin: pipes.stdin.is_some(), stdout: pipes.stdout.is_some() };
+        let request = Request::Run {
+            spec,
+            stdin: pipes.stdin.is_some(),
+            stdout: pipes.stdout.is_some(),
+        };
         let fds = pipes.stdin.into_iter().chain(pipes.stdout).collect();
         match client::ask(&self.dir, &request, fds).await? {
             Reply::Started { job } => Ok(job),
@@ -143,7 +160,10 @@ impl Container for Kept {
 
     async fn attach(&self, job: &JobId, from: u64) -> Result<mpsc::Receiver<Output>> {
         // An empty job never says anything until it ends: ask first.
-        let known = Request::Attach { job: job.clone(), from };
+        let known = Request::Attach {
+            job: job.clone(),
+            from,
+        };
         let mut connection = Connection::open(&self.dir, &known, Vec::new()).await?;
         let (sender, receiver) = mpsc::channel(BACKLOG);
         if !self.dir.join(names::JOBS).join(&job.0).is_dir()
@@ -170,12 +190,14 @@ impl Container for Kept {
     }
 
     async fn net_in(&self, container_port: Option<u16>) -> Result<PortMapping> {
-        self.change(move |outside, record| outside.net_in(record, container_port)).await
+        self.change(move |outside, record| outside.net_in(record, container_port))
+            .await
     }
 
     async fn net_out(&self, rules: &[NetOutRule]) -> Result<()> {
         let rules = rules.to_vec();
-        self.change(move |outside, record| outside.net_out(record, &rules)).await
+        self.change(move |outside, record| outside.net_out(record, &rules))
+            .await
     }
 
     async fn limit(&self, limits: &Limits) -> Result<()> {
@@ -187,7 +209,11 @@ impl Container for Kept {
                 why: "the disk's size is fixed at creation; give it in the ContainerSpec".into(),
             });
         }
-        self.ask(&Request::Limit { limits: limits.clone() }).await.map(drop)
+        self.ask(&Request::Limit {
+            limits: limits.clone(),
+        })
+        .await
+        .map(drop)
     }
 
     async fn stop(&self, kill: bool) -> Result<()> {
@@ -196,18 +222,27 @@ impl Container for Kept {
 }
 
 fn unexpected(verb: &str, reply: &Reply) -> Error {
-    Error::Keeper { step: verb.into(), message: format!("unexpected reply {reply:?}") }
+    Error::Keeper {
+        step: verb.into(),
+        message: format!("unexpected reply {reply:?}"),
+    }
 }
 
 /// Where writes land when there is no image.
 fn written(dir: &Path) -> PathBuf {
     let upper = dir.join("upper");
-    if upper.is_dir() { upper } else { dir.join(names::ROOT) }
+    if upper.is_dir() {
+        upper
+    } else {
+        dir.join(names::ROOT)
+    }
 }
 
 /// Bytes and files below a directory, links not followed.
 async fn walk(dir: PathBuf) -> (u64, u64) {
-    tokio::task::spawn_blocking(move || measure(&dir)).await.unwrap_or((0, 0))
+    tokio::task::spawn_blocking(move || measure(&dir))
+        .await
+        .unwrap_or((0, 0))
 }
 
 fn measure(dir: &Path) -> (u64, u64) {
@@ -233,7 +268,12 @@ pub(crate) fn host_sizes(depot: &Path) -> Result<(u64, u64)> {
     let disk = files::fs_use(depot).at("statvfs of the depot")?.total_bytes;
     let meminfo = fs::read_to_string("/proc/meminfo").at("read /proc/meminfo")?;
     let kib = meminfo.lines().find_map(|line| {
-        line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+        line.strip_prefix("MemTotal:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<u64>()
+            .ok()
     });
     Ok((kib.unwrap_or(0) * 1024, disk))
 }

@@ -40,7 +40,11 @@ impl Depot {
         }
         let root = fs::canonicalize(path).at(format!("resolve {}", path.display()))?;
         let lock = take_lock(&root)?;
-        Ok(Self { tag: tag_of(&root), root, _lock: lock })
+        Ok(Self {
+            tag: tag_of(&root),
+            root,
+            _lock: lock,
+        })
     }
 
     /// The canonical path.
@@ -60,9 +64,13 @@ impl Depot {
 
     /// Handles that have a directory.
     pub(crate) fn handles(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join("c")).into_iter().flatten().flatten();
-        let mut all: Vec<String> =
-            entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+        let entries = fs::read_dir(self.root.join("c"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut all: Vec<String> = entries
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
         all.sort();
         all
     }
@@ -116,9 +124,13 @@ fn take_lock(root: &Path) -> Result<File> {
 /// short and stable, since link names have room for 15 bytes.
 pub(crate) fn tag_of(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
-    let hash = path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = path
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     format!("{:06x}", (hash >> 40 ^ hash >> 16 ^ hash) & 0xff_ffff)
 }
 
@@ -131,7 +143,9 @@ pub(crate) fn check_handle(handle: &str) -> Result<()> {
     }
     Err(Error::Keeper {
         step: "check the handle".into(),
-        message: format!("{handle:?} must be 1 to 64 letters, digits, '-', '_' or '.', and start with a letter or digit"),
+        message: format!(
+            "{handle:?} must be 1 to 64 letters, digits, '-', '_' or '.', and start with a letter or digit"
+        ),
     })
 }
 
@@ -149,15 +163,21 @@ mod tests {
     fn a_depot_has_one_backend_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let first = Depot::open(dir.path()).unwrap();
-        assert!(Depot::open(dir.path()).unwrap_err().to_string().contains("another backend"));
+        assert!(
+            Depot::open(dir.path())
+                .unwrap_err()
+                .to_string()
+                .contains("another backend")
+        );
         drop(first);
         Depot::open(dir.path()).unwrap();
     }
 
     #[test]
     fn tags_are_six_digits_and_differ() {
-        let tags: std::collections::BTreeSet<String> =
-            (0..1000).map(|n| tag_of(Path::new(&format!("/var/depot{n}")))).collect();
+        let tags: std::collections::BTreeSet<String> = (0..1000)
+            .map(|n| tag_of(Path::new(&format!("/var/depot{n}"))))
+            .collect();
         assert!(tags.len() > 995);
         assert!(tags.iter().all(|tag| tag.len() == 6));
     }

@@ -34,7 +34,11 @@ pub(crate) fn start(wshd: &Path, dir: &Path, spec: &KeeperSpec) -> Result<Child>
 }
 
 fn spawn(wshd: &Path, dir: &Path, stdin: OwnedFd) -> Result<Child> {
-    let log = OpenOptions::new().create(true).append(true).open(dir.join(names::LOG)).at("open keeper.log")?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join(names::LOG))
+        .at("open keeper.log")?;
     let errors = log.try_clone().at("dup keeper.log")?;
     Command::new(wshd)
         .arg(dir)
@@ -48,7 +52,9 @@ fn spawn(wshd: &Path, dir: &Path, stdin: OwnedFd) -> Result<Child> {
 }
 
 fn hear(mut socket: UnixStream) -> Result<()> {
-    socket.set_read_timeout(Some(PATIENCE)).at("set a timeout for the keeper")?;
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .at("set a timeout for the keeper")?;
     let mut buf = Vec::new();
     let mut piece = [0u8; 4096];
     loop {
@@ -67,28 +73,40 @@ fn hear(mut socket: UnixStream) -> Result<()> {
 }
 
 fn odd(message: impl Into<String>) -> Error {
-    Error::Keeper { step: "start the keeper".into(), message: message.into() }
+    Error::Keeper {
+        step: "start the keeper".into(),
+        message: message.into(),
+    }
 }
 
 /// A keeper that died silently may have said why in its log.
 fn with_log(error: Error, dir: &Path) -> Error {
-    let Error::Keeper { step, message } = &error else { return error };
+    let Error::Keeper { step, message } = &error else {
+        return error;
+    };
     let log = fs::read_to_string(dir.join(names::LOG)).unwrap_or_default();
     match log.lines().last().filter(|_| step == "start the keeper") {
-        Some(last) => Error::Keeper { step: step.clone(), message: format!("{message}; its log ends: {last}") },
+        Some(last) => Error::Keeper {
+            step: step.clone(),
+            message: format!("{message}; its log ends: {last}"),
+        },
         None => error,
     }
 }
 
 /// Whether the keeper of `dir` lives.
 pub(crate) fn is_alive(dir: &Path) -> bool {
-    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else { return false };
+    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else {
+        return false;
+    };
     procfs::is_alive(state.keeper_pid, state.keeper_started)
 }
 
 /// Kills the keeper of `dir`, if it lives, and waits until it is gone.
 pub(crate) fn kill(dir: &Path) {
-    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else { return };
+    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else {
+        return;
+    };
     let deadline = Instant::now() + Duration::from_secs(5);
     while procfs::is_alive(state.keeper_pid, state.keeper_started) && Instant::now() < deadline {
         // It may end between the look and the signal.
@@ -112,5 +130,7 @@ pub(crate) fn state(dir: &Path) -> Option<KeeperState> {
 
 /// Makes sure the program is there before the first container is wanted.
 pub(crate) fn check_program(wshd: &Path) -> Result<()> {
-    File::open(wshd).map(drop).at(format!("open {} (the wshd program)", wshd.display()))
+    File::open(wshd)
+        .map(drop)
+        .at(format!("open {} (the wshd program)", wshd.display()))
 }

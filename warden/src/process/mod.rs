@@ -18,9 +18,7 @@ use crate::depot::container::{Kept, Outside, host_sizes};
 use crate::depot::record::Record;
 use crate::depot::{self, Depot, client, starter};
 use crate::wire::{KeeperSpec, Request};
-use crate::{
-    Backend, Capacity, Container, ContainerSpec, Error, NetOutRule, PortMapping, Result,
-};
+use crate::{Backend, Capacity, Container, ContainerSpec, Error, NetOutRule, PortMapping, Result};
 
 /// Configuration of a [`ProcessBackend`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +79,9 @@ impl ProcessBackend {
             ports,
         };
         inner.adopt()?;
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 }
 
@@ -102,7 +102,10 @@ impl Inner {
         self.ports.mark(&record.ports);
         let handle = record.handle.clone();
         let kept = Arc::new(Kept::new(dir, record, self.ports.clone()));
-        self.containers.lock().unwrap_or_else(PoisonError::into_inner).insert(handle, kept);
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle, kept);
     }
 
     fn create(&self, spec: ContainerSpec) -> Result<Arc<Kept>> {
@@ -140,24 +143,40 @@ impl Inner {
             fail_after: None,
         };
         let child = starter::start(&self.config.wshd, dir, &keeper)?;
-        self.children.lock().unwrap_or_else(PoisonError::into_inner).insert(handle.to_owned(), child);
+        self.children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle.to_owned(), child);
         self.keep(dir.to_owned(), record);
         Ok(())
     }
 
     fn find(&self, handle: &str) -> Result<Arc<Kept>> {
-        let all = self.containers.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(handle).cloned().ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
+        let all = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.get(handle)
+            .cloned()
+            .ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
     }
 
     /// What is left after the keeper was asked, or did not answer.
     fn finish_destroy(&self, handle: &str) -> Result<()> {
         starter::kill(&self.depot.container(handle));
-        let kept = self.containers.lock().unwrap_or_else(PoisonError::into_inner).remove(handle);
+        let kept = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(handle);
         if let Some(kept) = kept {
             self.ports.free(&kept.record().ports);
         }
-        let child = self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(handle);
+        let child = self
+            .children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(handle);
         if let Some(mut child) = child {
             // Already dead; this only collects it.
             let _ = child.wait();
@@ -185,17 +204,32 @@ impl Backend for ProcessBackend {
     async fn capacity(&self) -> Result<Capacity> {
         let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
         let (first, last) = self.inner.config.port_range;
-        Ok(Capacity { memory_bytes, disk_bytes, max_containers: u64::from(last.saturating_sub(first)) + 1 })
+        Ok(Capacity {
+            memory_bytes,
+            disk_bytes,
+            max_containers: u64::from(last.saturating_sub(first)) + 1,
+        })
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
         let inner = self.inner.clone();
-        blocking("create", move || Ok(inner.create(spec)? as Arc<dyn Container>)).await
+        blocking("create", move || {
+            Ok(inner.create(spec)? as Arc<dyn Container>)
+        })
+        .await
     }
 
     async fn list(&self, properties: &BTreeMap<String, String>) -> Result<Vec<String>> {
-        let all = self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.values().filter(|kept| kept.has(properties)).map(|kept| kept.handle().to_owned()).collect())
+        let all = self
+            .inner
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(all
+            .values()
+            .filter(|kept| kept.has(properties))
+            .map(|kept| kept.handle().to_owned())
+            .collect())
     }
 
     async fn lookup(&self, handle: &str) -> Result<Arc<dyn Container>> {
@@ -234,7 +268,10 @@ impl Ports {
         // Two depots start at different places, so that they seldom meet.
         let span = range.1.saturating_sub(range.0).max(1);
         let start = range.0 + rand::random::<u16>() % span;
-        Self { range, used: Mutex::new((start, Default::default())) }
+        Self {
+            range,
+            used: Mutex::new((start, Default::default())),
+        }
     }
 
     fn mark(&self, ports: &[PortMapping]) {
@@ -260,7 +297,10 @@ impl Ports {
                 return Ok(port);
             }
         }
-        Err(Error::Exhausted { what: "port", pool: format!("{first}-{last}") })
+        Err(Error::Exhausted {
+            what: "port",
+            pool: format!("{first}-{last}"),
+        })
     }
 }
 
@@ -271,7 +311,10 @@ impl Outside for Ports {
 
     fn net_in(&self, record: &mut Record, container_port: Option<u16>) -> Result<PortMapping> {
         let port = container_port.map_or_else(|| self.take(), Ok)?;
-        let mapping = PortMapping { host_port: port, container_port: port };
+        let mapping = PortMapping {
+            host_port: port,
+            container_port: port,
+        };
         record.ports.push(mapping);
         Ok(mapping)
     }

@@ -43,10 +43,24 @@ pub(crate) fn become_id(id: u32) -> io::Result<()> {
 
 /// Effective and permitted = `caps`, inheritable = none.
 pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
-    let header = CapHeader { version: CAP_V3, pid: 0 };
-    let low = CapData { effective: caps as u32, permitted: caps as u32, inheritable: 0 };
+    let header = CapHeader {
+        version: CAP_V3,
+        pid: 0,
+    };
+    let low = CapData {
+        effective: caps as u32,
+        permitted: caps as u32,
+        inheritable: 0,
+    };
     let high = (caps >> 32) as u32;
-    let data = [low, CapData { effective: high, permitted: high, inheritable: 0 }];
+    let data = [
+        low,
+        CapData {
+            effective: high,
+            permitted: high,
+            inheritable: 0,
+        },
+    ];
     // SAFETY: version 3 takes a header and two data words, both given.
     cvt(unsafe { libc::syscall(libc::SYS_capset, ptr::from_ref(&header), data.as_ptr()) }).map(drop)
 }
@@ -90,7 +104,10 @@ pub(crate) fn limit(resource: u32, value: u64) -> io::Result<()> {
         let mut now: libc::rlimit = std::mem::zeroed();
         cvt(libc::getrlimit(resource as _, &mut now).into())?;
         let value = value.min(now.rlim_max);
-        let new = libc::rlimit { rlim_cur: value, rlim_max: value };
+        let new = libc::rlimit {
+            rlim_cur: value,
+            rlim_max: value,
+        };
         cvt(libc::setrlimit(resource as _, &new).into()).map(drop)
     }
 }
@@ -112,10 +129,18 @@ pub(crate) fn load_filter(program: &[Insn]) -> io::Result<()> {
         len: u16,
         filter: *const Insn,
     }
-    let prog = Prog { len: program.len() as u16, filter: program.as_ptr() };
+    let prog = Prog {
+        len: program.len() as u16,
+        filter: program.as_ptr(),
+    };
     // SAFETY: prog describes a live slice; the kernel checks its contents.
     let ret = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(&prog))
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            ptr::from_ref(&prog),
+        )
     };
     cvt(ret).map(drop)
 }

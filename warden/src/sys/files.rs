@@ -46,7 +46,12 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
 }
 
 /// Opens `path` below `root` as if `root` were `/`: no link and no `..` leads out.
-pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &Path, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+pub(crate) fn open_in_root(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: i32,
+    mode: u32,
+) -> io::Result<OwnedFd> {
     let path = cpath(path)?;
     // SAFETY: an all-zero open_how is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };

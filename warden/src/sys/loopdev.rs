@@ -40,11 +40,15 @@ struct LoopConfig {
 /// the returned file is closed and the last mount of it is gone.
 pub(crate) fn attach(image: &Path) -> io::Result<(String, File)> {
     let backing = OpenOptions::new().read(true).write(true).open(image)?;
-    let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
+    let control = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/loop-control")?;
     // Others look for free devices at the same time: whoever loses tries the next.
     for _ in 0..64 {
         // SAFETY: this ioctl takes no argument.
-        let number = cvt(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) }.into())?;
+        let number =
+            cvt(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE as _) }.into())?;
         let path = format!("/dev/loop{number}");
         let device = OpenOptions::new().read(true).write(true).open(&path)?;
         match configure(&device, &backing) {
@@ -62,7 +66,12 @@ fn configure(device: &File, backing: &File) -> io::Result<()> {
         let mut config: LoopConfig = std::mem::zeroed();
         config.fd = backing.as_raw_fd() as u32;
         config.info.flags = LO_FLAGS_AUTOCLEAR;
-        cvt(libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE as _, std::ptr::from_ref(&config)).into())
-            .map(drop)
+        cvt(libc::ioctl(
+            device.as_raw_fd(),
+            LOOP_CONFIGURE as _,
+            std::ptr::from_ref(&config),
+        )
+        .into())
+        .map(drop)
     }
 }

@@ -31,7 +31,13 @@ pub(crate) fn mount(
     let (fstype, data) = (cstr(fstype)?, cstr(data)?);
     // SAFETY: all four pointers are valid NUL-terminated strings for the call.
     let ret = unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr().cast())
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            fstype.as_ptr(),
+            flags,
+            data.as_ptr().cast(),
+        )
     };
     cvt(ret.into()).map(drop)
 }
@@ -45,16 +51,23 @@ fn propagation(target: CString, flags: libc::c_ulong) -> io::Result<()> {
     // SAFETY: target is a valid string; the other pointers are ignored for a
     // propagation change and may be null.
     let ret = unsafe {
-        libc::mount(ptr::null(), target.as_ptr(), ptr::null(), flags, ptr::null())
+        libc::mount(
+            ptr::null(),
+            target.as_ptr(),
+            ptr::null(),
+            flags,
+            ptr::null(),
+        )
     };
     cvt(ret.into()).map(drop)
 }
 
-/// `mount --bind` or, recursive, `--rbind`.
-pub(crate) fn bind(source: &Path, target: &Path, recursive: bool) -> io::Result<()> {
-    let rec = if recursive { libc::MS_REC } else { 0 };
-    let source = source.to_str().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    mount(source, target, "", libc::MS_BIND | rec, "")
+/// `mount --bind`.
+pub(crate) fn bind(source: &Path, target: &Path) -> io::Result<()> {
+    let source = source
+        .to_str()
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    mount(source, target, "", libc::MS_BIND, "")
 }
 
 /// `umount2(2)`; `detach` unmounts lazily.
@@ -68,11 +81,25 @@ pub(crate) fn umount(target: &Path, detach: bool) -> io::Result<()> {
 
 /// A detached clone of the mount that holds `path`, starting at `path`.
 pub(crate) fn open_tree_clone(path: &Path) -> io::Result<OwnedFd> {
+    clone_tree(path, 0)
+}
+
+/// The same with all mounts below.
+pub(crate) fn open_tree_clone_all(path: &Path) -> io::Result<OwnedFd> {
+    clone_tree(path, libc::AT_RECURSIVE as u32)
+}
+
+fn clone_tree(path: &Path, more: u32) -> io::Result<OwnedFd> {
     let path = cpath(path)?;
-    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | more;
     // SAFETY: path is a valid string; the result is a fresh descriptor.
     unsafe {
-        let fd = cvt(libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags))?;
+        let fd = cvt(libc::syscall(
+            libc::SYS_open_tree,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            flags,
+        ))?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
 }
@@ -83,7 +110,11 @@ pub(crate) fn set_attr(
     set: Attr,
     userns: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let idmap = if userns.is_some() { libc::MOUNT_ATTR_IDMAP } else { 0 };
+    let idmap = if userns.is_some() {
+        libc::MOUNT_ATTR_IDMAP
+    } else {
+        0
+    };
     let attr = libc::mount_attr {
         attr_set: set.0 | idmap,
         attr_clr: 0,
@@ -95,7 +126,12 @@ pub(crate) fn set_attr(
 
 /// Sets attributes on the mount at `path`.
 pub(crate) fn set_attr_at(path: &Path, set: Attr) -> io::Result<()> {
-    let attr = libc::mount_attr { attr_set: set.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attr = libc::mount_attr {
+        attr_set: set.0,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
     setattr(libc::AT_FDCWD, &cpath(path)?, 0, &attr)
 }
 
@@ -103,7 +139,14 @@ fn setattr(dir: i32, path: &std::ffi::CStr, flags: i32, attr: &libc::mount_attr)
     let size = size_of::<libc::mount_attr>();
     // SAFETY: path and attr live through the call and size is attr's size.
     let ret = unsafe {
-        libc::syscall(libc::SYS_mount_setattr, dir, path.as_ptr(), flags, ptr::from_ref(attr), size)
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            dir,
+            path.as_ptr(),
+            flags,
+            ptr::from_ref(attr),
+            size,
+        )
     };
     cvt(ret).map(drop)
 }

@@ -28,13 +28,19 @@ pub(crate) fn clone_with_pidfd(flags: u64) -> io::Result<Side<(i32, OwnedFd)>> {
     // SAFETY: args is initialised and lives through the call; without a stack
     // the child gets a copy of the caller's, as after fork.
     let pid = cvt(unsafe {
-        libc::syscall(libc::SYS_clone3, ptr::from_mut(&mut args), size_of::<libc::clone_args>())
+        libc::syscall(
+            libc::SYS_clone3,
+            ptr::from_mut(&mut args),
+            size_of::<libc::clone_args>(),
+        )
     })?;
     if pid == 0 {
         return Ok(Side::Child);
     }
     // SAFETY: the kernel stored a fresh descriptor.
-    Ok(Side::Parent((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) })))
+    Ok(Side::Parent((pid as i32, unsafe {
+        OwnedFd::from_raw_fd(pidfd)
+    })))
 }
 
 /// `fork(2)`; the caller is single-threaded.
@@ -227,7 +233,11 @@ pub(crate) fn exec(program: &CString, argv: &[CString], env: &[CString]) -> io::
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
-    strings.iter().map(|s| s.as_ptr()).chain(std::iter::once(ptr::null())).collect()
+    strings
+        .iter()
+        .map(|s| s.as_ptr())
+        .chain(std::iter::once(ptr::null()))
+        .collect()
 }
 
 /// Closes `fd` at the next exec.
@@ -240,4 +250,10 @@ pub(crate) fn close_on_exec(fd: i32) -> io::Result<()> {
 pub(crate) fn own_ids() -> (u32, u32) {
     // SAFETY: always succeed.
     unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Makes an open directory the current one.
+pub(crate) fn change_dir(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no memory involved.
+    cvt(unsafe { libc::fchdir(fd.as_raw_fd()) }.into()).map(drop)
 }

@@ -26,7 +26,10 @@ pub(crate) fn send(sock: BorrowedFd<'_>, data: &[u8], fds: &[RawFd]) -> io::Resu
     if fds.len() > MAX_FDS {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let mut iov = libc::iovec { iov_base: data.as_ptr() as *mut _, iov_len: data.len() };
+    let mut iov = libc::iovec {
+        iov_base: data.as_ptr() as *mut _,
+        iov_len: data.len(),
+    };
     let mut control = Control::default();
     // SAFETY: the header points to live buffers of the stated sizes; the
     // control buffer is aligned and large enough for MAX_FDS descriptors.
@@ -51,7 +54,10 @@ pub(crate) fn send(sock: BorrowedFd<'_>, data: &[u8], fds: &[RawFd]) -> io::Resu
 
 /// Receives into `buf`; returns the byte count (0 = closed) and descriptors.
 pub(crate) fn recv(sock: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    let mut iov = libc::iovec {
+        iov_base: buf.as_mut_ptr().cast(),
+        iov_len: buf.len(),
+    };
     let mut control = Control::default();
     // SAFETY: as in `send`; received descriptors are owned from here on.
     unsafe {
@@ -102,7 +108,11 @@ pub(crate) type PollFd = libc::pollfd;
 
 /// A wait for readability.
 pub(crate) fn readable(fd: RawFd) -> PollFd {
-    PollFd { fd, events: libc::POLLIN, revents: 0 }
+    PollFd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }
 }
 
 /// Waits at most `timeout_ms` (-1 = for ever). An interruption is zero events.
@@ -118,7 +128,11 @@ pub(crate) fn poll_with_sigchld(fds: &mut [PollFd], timeout_ms: i32) -> io::Resu
         tv_sec: (timeout_ms / 1000).into(),
         tv_nsec: (timeout_ms % 1000) as i64 * 1_000_000,
     };
-    let wait_ptr = if timeout_ms < 0 { ptr::null() } else { ptr::from_ref(&wait) };
+    let wait_ptr = if timeout_ms < 0 {
+        ptr::null()
+    } else {
+        ptr::from_ref(&wait)
+    };
     // SAFETY: the set is initialised; pointer and length describe the slice.
     let ret = unsafe {
         let mut none: libc::sigset_t = zeroed();

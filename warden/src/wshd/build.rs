@@ -3,7 +3,7 @@
 //! removes cgroups and the directory.
 
 use std::fs::{self, File};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::{init, msg, plain, rootfs, seccomp};
@@ -12,7 +12,7 @@ use crate::netlink;
 use crate::step::Step;
 use crate::sys::process::{self, Side};
 use crate::sys::{At, mount, socket};
-use crate::wire::{Isolation, KeeperSpec};
+use crate::wire::{Isolation, KeeperSpec, names};
 use crate::{Error, Result};
 
 /// What the keeper needs to go on.
@@ -72,21 +72,27 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     process::unshare(libc::CLONE_NEWNS).at("unshare CLONE_NEWNS")?;
     mount::make_root_private().at("make / private")?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let init = clone_init(spec, &dir.join("root"), filter)?;
+    let init = clone_init(spec, filter)?;
     Step::CloneInit.inject(spec.fail_after)?;
     let userns = map_ids(&init, iso.uid_base)?;
     Step::IdMaps.inject(spec.fail_after)?;
     msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
     rootfs::build(spec, iso, dir, &userns)?;
-    msg::send(&init.sock, &msg::ToInit::RootReady, &[])?;
+    let root = File::open(dir.join(names::ROOT)).at("open root")?;
+    msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
+    drop(root);
     // Init mounts and locks itself meanwhile.
     link(iso, init.pid)?;
     Step::Link.inject(spec.fail_after)?;
     expect_ready(&init)?;
-    Ok(Built { isolation: enforced(iso, &cgroups), init, cgroups: Some(cgroups) })
+    Ok(Built {
+        isolation: enforced(iso, &cgroups),
+        init,
+        cgroups: Some(cgroups),
+    })
 }
 
-fn clone_init(spec: &KeeperSpec, root: &Path, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
+fn clone_init(spec: &KeeperSpec, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
     let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
     let flags = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
@@ -96,9 +102,14 @@ fn clone_init(spec: &KeeperSpec, root: &Path, filter: Vec<crate::sys::creds::Ins
     match process::clone_with_pidfd(flags as u64).at("clone3 of init")? {
         Side::Child => {
             drop(ours);
-            init::main(&theirs, spec, root, &filter)
+            init::main(&theirs, spec, &filter)
         }
-        Side::Parent((pid, pidfd)) => Ok(InitHandle { pid, pidfd, sock: ours, reaped: false }),
+        Side::Parent((pid, pidfd)) => Ok(InitHandle {
+            pid,
+            pidfd,
+            sock: ours,
+            reaped: false,
+        }),
     }
 }
 
@@ -110,7 +121,12 @@ pub(super) fn fork_init(child: impl FnOnce(&OwnedFd) -> i32) -> Result<InitHandl
             drop(ours);
             process::exit_now(child(&theirs))
         }
-        Side::Parent((pid, pidfd)) => Ok(InitHandle { pid, pidfd, sock: ours, reaped: false }),
+        Side::Parent((pid, pidfd)) => Ok(InitHandle {
+            pid,
+            pidfd,
+            sock: ours,
+            reaped: false,
+        }),
     }
 }
 
@@ -119,7 +135,9 @@ fn map_ids(init: &InitHandle, base: u32) -> Result<OwnedFd> {
     let map = format!("0 {base} 65536");
     fs::write(proc_dir.join("uid_map"), &map).at("write uid_map")?;
     fs::write(proc_dir.join("gid_map"), &map).at("write gid_map")?;
-    Ok(File::open(proc_dir.join("ns/user")).at("open user namespace")?.into())
+    Ok(File::open(proc_dir.join("ns/user"))
+        .at("open user namespace")?
+        .into())
 }
 
 /// Waits for init's word; its failures become ours, word for word.
@@ -134,9 +152,12 @@ pub(super) fn expect_ready(init: &InitHandle) -> Result<()> {
 
 /// Links the container's network namespace to the host's.
 fn link(iso: &Isolation, init_pid: i32) -> Result<()> {
-    let host: OwnedFd = File::open("/proc/self/ns/net").at("open own network namespace")?.into();
-    let inside: OwnedFd =
-        File::open(format!("/proc/{init_pid}/ns/net")).at("open container's network namespace")?.into();
+    let host: OwnedFd = File::open("/proc/self/ns/net")
+        .at("open own network namespace")?
+        .into();
+    let inside: OwnedFd = File::open(format!("/proc/{init_pid}/ns/net"))
+        .at("open container's network namespace")?
+        .into();
     if let Some(link) = &iso.link {
         netlink::host_end(link, &inside)?;
     }
@@ -147,9 +168,21 @@ fn link(iso: &Isolation, init_pid: i32) -> Result<()> {
 }
 
 fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {
-    let fixed = ["userns", "pidns", "mountns", "utsns", "ipcns", "netns", "cgroupns"];
-    let locks = ["seccomp", "no_new_privs", "no_capabilities", "masked_proc", "keyring"];
-    let mut list: Vec<String> = fixed.iter().chain(&locks).map(|s| (*s).to_owned()).collect();
+    let fixed = [
+        "userns", "pidns", "mountns", "utsns", "ipcns", "netns", "cgroupns",
+    ];
+    let locks = [
+        "seccomp",
+        "no_new_privs",
+        "no_capabilities",
+        "masked_proc",
+        "keyring",
+    ];
+    let mut list: Vec<String> = fixed
+        .iter()
+        .chain(&locks)
+        .map(|s| (*s).to_owned())
+        .collect();
     list.extend(cgroups.enforced());
     if iso.disk_image {
         list.push("disk".into());

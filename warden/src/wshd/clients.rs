@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use super::ring::{Cursor, Item};
 use super::jobs::Job;
+use super::ring::{Cursor, Item};
 use crate::sys::socket::{self, PollFd};
 use crate::wire::{self, Reply, Request};
 use crate::{Error, JobId};
@@ -55,8 +55,16 @@ impl Client {
 
     /// For poll.
     pub(super) fn poll_fd(&self) -> PollFd {
-        let out = if self.output.is_empty() { 0 } else { libc::POLLOUT };
-        PollFd { fd: self.sock.as_raw_fd(), events: libc::POLLIN | out, revents: 0 }
+        let out = if self.output.is_empty() {
+            0
+        } else {
+            libc::POLLOUT
+        };
+        PollFd {
+            fd: self.sock.as_raw_fd(),
+            events: libc::POLLIN | out,
+            revents: 0,
+        }
     }
 
     /// Whether the connection can be dropped.
@@ -92,7 +100,10 @@ impl Client {
             Ok(Some((kind, _))) => format!("frame of unknown kind {kind}"),
             Err(e) => e,
         };
-        self.last(&Reply::Failed { step: "read request".into(), message: problem });
+        self.last(&Reply::Failed {
+            step: "read request".into(),
+            message: problem,
+        });
         None
     }
 
@@ -115,8 +126,14 @@ impl Client {
         };
         while self.output.len() < HIGH_WATER {
             match job.ring.read(&mut cursor)? {
-                Item::Line { seq, at_ns, stream, data } => {
-                    self.output.extend(wire::line_frame(seq, at_ns, stream, &data));
+                Item::Line {
+                    seq,
+                    at_ns,
+                    stream,
+                    data,
+                } => {
+                    self.output
+                        .extend(wire::line_frame(seq, at_ns, stream, &data));
                 }
                 Item::Gap { from, to } => self.push(&Reply::Gap { from, to }),
                 Item::Nothing if job.exit.is_some() => {
@@ -150,7 +167,10 @@ impl Client {
     /// Sends everything, waiting a little for a slow reader: the keeper is about to end.
     pub(super) fn write_all_soon(&mut self) {
         let patience = std::time::Duration::from_secs(1);
-        let all = self.sock.set_nonblocking(false).and_then(|()| self.sock.set_write_timeout(Some(patience)));
+        let all = self
+            .sock
+            .set_nonblocking(false)
+            .and_then(|()| self.sock.set_write_timeout(Some(patience)));
         if all.is_ok() {
             // The reader is gone or too slow; nothing is left to do for it.
             let _ = self.sock.write_all(&self.output);
@@ -163,12 +183,17 @@ impl Client {
 /// A failure as a reply.
 pub(super) fn failed(error: &Error) -> Reply {
     match error {
-        Error::Step { step, source } => {
-            Reply::Failed { step: step.clone(), message: source.to_string() }
-        }
-        Error::Keeper { step, message } => {
-            Reply::Failed { step: step.clone(), message: message.clone() }
-        }
-        other => Reply::Failed { step: "keeper".into(), message: other.to_string() },
+        Error::Step { step, source } => Reply::Failed {
+            step: step.clone(),
+            message: source.to_string(),
+        },
+        Error::Keeper { step, message } => Reply::Failed {
+            step: step.clone(),
+            message: message.clone(),
+        },
+        other => Reply::Failed {
+            step: "keeper".into(),
+            message: other.to_string(),
+        },
     }
 }

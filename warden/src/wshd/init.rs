@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 
 use super::msg::{self, FromInit, ToInit};
 use super::{init_mounts, job};
@@ -17,10 +16,10 @@ use crate::{Error, Result};
 pub(super) const SOCKET: i32 = 3;
 
 /// The child side of `clone3`. Never returns.
-pub(super) fn main(sock: &OwnedFd, spec: &KeeperSpec, root: &Path, filter: &[Insn]) -> ! {
+pub(super) fn main(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn]) -> ! {
     let code = match take_socket(sock) {
         Err(_) => 1,
-        Ok(sock) => match set_up(&sock, spec, root, filter) {
+        Ok(sock) => match set_up(&sock, spec, filter) {
             Ok(()) => serve(&sock, &Pidns),
             Err(error) => report(&sock, &error),
         },
@@ -44,13 +43,18 @@ pub(super) fn report(sock: &OwnedFd, error: &Error) -> i32 {
     1
 }
 
-fn set_up(sock: &OwnedFd, spec: &KeeperSpec, root: &Path, filter: &[Insn]) -> Result<()> {
+fn set_up(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn]) -> Result<()> {
     process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
     process::set_name(c"wshd: init");
     expect(sock, |m| matches!(m, ToInit::Mapped))?;
     creds::become_id(0).at("become root of the container")?;
-    expect(sock, |m| matches!(m, ToInit::RootReady))?;
-    init_mounts::enter(root)?;
+    let fds = expect(sock, |m| matches!(m, ToInit::RootReady))?;
+    let root = fds
+        .into_iter()
+        .next()
+        .ok_or_else(|| msg::protocol("the root's descriptor is missing"))?;
+    init_mounts::enter(&root)?;
+    drop(root);
     process::set_hostname(&spec.handle).at("sethostname")?;
     Step::InitMounts.inject(spec.fail_after)?;
     lock(filter)?;
@@ -58,9 +62,9 @@ fn set_up(sock: &OwnedFd, spec: &KeeperSpec, root: &Path, filter: &[Insn]) -> Re
     msg::send(sock, &FromInit::Ready, &[])
 }
 
-fn expect(sock: &OwnedFd, wanted: impl Fn(&ToInit) -> bool) -> Result<()> {
+fn expect(sock: &OwnedFd, wanted: impl Fn(&ToInit) -> bool) -> Result<Vec<OwnedFd>> {
     match msg::recv::<ToInit>(sock)? {
-        Some((message, _)) if wanted(&message) => Ok(()),
+        Some((message, fds)) if wanted(&message) => Ok(fds),
         Some((message, _)) => Err(msg::protocol(format!("init got {message:?} too early"))),
         None => Err(msg::protocol("the keeper is gone")),
     }
@@ -84,7 +88,11 @@ fn lock(filter: &[Insn]) -> Result<()> {
 
 /// Descriptors 0–2 on `/dev/null`.
 pub(super) fn standard_streams_to_null() -> Result<()> {
-    let null = File::options().read(true).write(true).open("/dev/null").at("open /dev/null")?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .at("open /dev/null")?;
     for fd in 0..3 {
         process::dup_to(null.as_raw_fd(), fd).at("dup2 /dev/null")?;
     }

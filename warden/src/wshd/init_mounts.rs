@@ -1,6 +1,7 @@
 //! Init's own mounts: a fresh /proc with masks, a small /dev, and pivot_root.
 
 use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -16,19 +17,32 @@ const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd/1", "stdout"),
     ("/proc/self/fd/2", "stderr"),
 ];
-const HIDDEN_FILES: [&str; 7] =
-    ["kcore", "keys", "timer_list", "sched_debug", "latency_stats", "timer_stats", "kmsg"];
+const HIDDEN_FILES: [&str; 7] = [
+    "kcore",
+    "keys",
+    "timer_list",
+    "sched_debug",
+    "latency_stats",
+    "timer_stats",
+    "kmsg",
+];
 const HIDDEN_DIRS: [&str; 3] = ["acpi", "scsi", "asound"];
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Makes `root` the root of a mount namespace owned by the container.
-pub(super) fn enter(root: &Path) -> Result<()> {
+/// Makes the directory `root` the root of a mount namespace owned by the
+/// container. The container's own user cannot reach it by path (a depot is
+/// closed to others), so all of this works from the inside of the directory.
+pub(super) fn enter(root: &OwnedFd) -> Result<()> {
+    process::change_dir(root.as_fd()).at("init: fchdir root")?;
+    // The current directory follows into the copy of the mount tree.
     process::unshare(libc::CLONE_NEWNS).at("init: unshare CLONE_NEWNS")?;
     mount::make_root_private().at("init: make / private")?;
-    mount::bind(root, root, true).at("init: bind root onto itself")?;
-    proc(&root.join("proc"))?;
-    dev(&root.join("dev"))?;
-    std::env::set_current_dir(root).at("init: chdir root")?;
+    // A mount copied from a more privileged namespace is locked; its clone is not.
+    let tree = mount::open_tree_clone_all(Path::new(".")).at("init: clone root")?;
+    mount::move_to(tree.as_fd(), Path::new(".")).at("init: mount root onto itself")?;
+    process::change_dir(tree.as_fd()).at("init: fchdir root")?;
+    proc(Path::new("proc"))?;
+    dev(Path::new("dev"))?;
     mount::pivot_here().at("init: pivot_root")?;
     std::env::set_current_dir("/").at("init: chdir /")
 }
@@ -38,15 +52,21 @@ fn proc(proc: &Path) -> Result<()> {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     mount::mount("proc", proc, "proc", flags, "").at("init: mount proc")?;
     for path in existing(proc, &HIDDEN_FILES) {
-        mount::bind(Path::new("/dev/null"), &path, false).at(format!("init: hide {}", path.display()))?;
+        mount::bind(Path::new("/dev/null"), &path).at(format!("init: hide {}", path.display()))?;
     }
     for path in existing(proc, &HIDDEN_DIRS) {
-        mount::mount("tmpfs", &path, "tmpfs", flags | libc::MS_RDONLY, "size=0k,nr_inodes=2")
-            .at(format!("init: hide {}", path.display()))?;
+        mount::mount(
+            "tmpfs",
+            &path,
+            "tmpfs",
+            flags | libc::MS_RDONLY,
+            "size=0k,nr_inodes=2",
+        )
+        .at(format!("init: hide {}", path.display()))?;
     }
     for path in existing(proc, &READ_ONLY) {
         let step = format!("init: make {} read-only", path.display());
-        mount::bind(&path, &path, false).at(&*step)?;
+        mount::bind(&path, &path).at(&*step)?;
         let attr = Attr(Attr::RDONLY | Attr::NOSUID | Attr::NODEV | Attr::NOEXEC);
         mount::set_attr_at(&path, attr).at(&*step)?;
     }
@@ -54,7 +74,11 @@ fn proc(proc: &Path) -> Result<()> {
 }
 
 fn existing(base: &Path, names: &[&str]) -> Vec<std::path::PathBuf> {
-    names.iter().map(|name| base.join(name)).filter(|path| path.exists()).collect()
+    names
+        .iter()
+        .map(|name| base.join(name))
+        .filter(|path| path.exists())
+        .collect()
 }
 
 fn dev(dev: &Path) -> Result<()> {
@@ -69,7 +93,14 @@ fn dev(dev: &Path) -> Result<()> {
     mount::mount("devpts", &dev.join("pts"), "devpts", flags, options).at("init: mount devpts")?;
     dir(&dev.join("shm"))?;
     let shm = flags | libc::MS_NODEV;
-    mount::mount("tmpfs", &dev.join("shm"), "tmpfs", shm, "mode=1777,size=64m").at("init: mount shm")?;
+    mount::mount(
+        "tmpfs",
+        &dev.join("shm"),
+        "tmpfs",
+        shm,
+        "mode=1777,size=64m",
+    )
+    .at("init: mount shm")?;
     for (target, name) in LINKS {
         symlink(target, dev.join(name)).at(format!("init: link dev/{name}"))?;
     }
@@ -79,7 +110,7 @@ fn dev(dev: &Path) -> Result<()> {
 fn node(source: &Path, target: &Path) -> Result<()> {
     let step = format!("init: bind {}", source.display());
     File::create(target).at(&*step)?;
-    mount::bind(source, target, false).at(&*step)?;
+    mount::bind(source, target).at(&*step)?;
     mount::set_attr_at(target, Attr(Attr::NOSUID | Attr::NOEXEC)).at(&*step)
 }
 

@@ -28,7 +28,10 @@ const ERRORS: i32 = 3;
 /// program runs.
 pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
     let mut fds = fds.into_iter();
-    let mut next = || fds.next().ok_or_else(|| msg::protocol("a descriptor is missing"));
+    let mut next = || {
+        fds.next()
+            .ok_or_else(|| msg::protocol("a descriptor is missing"))
+    };
     let spec = msg::unpack(next()?)?;
     let stdin = if stdin { Some(next()?) } else { None };
     let (stdout, stderr) = (next()?, next()?);
@@ -37,7 +40,12 @@ pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
     match process::fork().at("fork of the job")? {
         Side::Child => {
             drop(ours);
-            let streams = Streams { stdin, stdout, stderr, errors: theirs };
+            let streams = Streams {
+                stdin,
+                stdout,
+                stderr,
+                errors: theirs,
+            };
             let error = become_job(&spec, streams, procs, &kind);
             tell(&error);
             process::exit_now(127)
@@ -45,7 +53,11 @@ pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
         Side::Parent(pid) => {
             drop(theirs);
             let said = listen(ours)?;
-            if said.is_empty() { Ok(pid) } else { Err(parse(&said)) }
+            if said.is_empty() {
+                Ok(pid)
+            } else {
+                Err(parse(&said))
+            }
         }
     }
 }
@@ -70,13 +82,18 @@ fn tell(error: &Error) {
 
 fn listen(pipe: OwnedFd) -> Result<String> {
     let mut said = Vec::new();
-    File::from(pipe).read_to_end(&mut said).at("read the job's errors")?;
+    File::from(pipe)
+        .read_to_end(&mut said)
+        .at("read the job's errors")?;
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 fn parse(said: &str) -> Error {
     let (step, message) = said.split_once('\n').unwrap_or(("start of the job", said));
-    Error::Keeper { step: step.into(), message: message.into() }
+    Error::Keeper {
+        step: step.into(),
+        message: message.into(),
+    }
 }
 
 /// Everything between fork and exec; returns only on failure.
@@ -97,7 +114,9 @@ fn prepare(
     // socket that had it is init's own and must not be seen by a job.
     let streams = place(streams)?;
     for file in procs {
-        File::from(file).write_all(b"0").at("join the job's cgroup")?;
+        File::from(file)
+            .write_all(b"0")
+            .at("join the job's cgroup")?;
     }
     process::setsid().at("setsid")?;
     let env = environment(spec, kind);
@@ -113,8 +132,16 @@ fn prepare(
     process::reset_signals();
     let dir = spec.dir.as_deref().unwrap_or_else(|| value(&env, "HOME"));
     std::env::set_current_dir(dir).at(format!("chdir {dir}"))?;
-    let argv = spec.argv.iter().map(|arg| cstr(arg)).collect::<Result<_, _>>().at("argv")?;
-    let env = env.iter().map(|(k, v)| cstr(&format!("{k}={v}"))).collect::<Result<_, _>>();
+    let argv = spec
+        .argv
+        .iter()
+        .map(|arg| cstr(arg))
+        .collect::<Result<_, _>>()
+        .at("argv")?;
+    let env = env
+        .iter()
+        .map(|(k, v)| cstr(&format!("{k}={v}")))
+        .collect::<Result<_, _>>();
     Ok((argv, env.at("environment")?))
 }
 
@@ -152,9 +179,16 @@ fn environment(spec: &ProcessSpec, kind: &Kind) -> Vec<(String, String)> {
         (User::Vcap, Kind::Isolated) => ("vcap", "/home/vcap", "/bin:/usr/bin"),
         (User::Root, Kind::Isolated) => ("root", "/root", "/sbin:/bin:/usr/sbin:/usr/bin"),
         (User::Vcap, Kind::Plain { home }) => ("vcap", home.as_str(), "/bin:/usr/bin"),
-        (User::Root, Kind::Plain { home }) => ("root", home.as_str(), "/sbin:/bin:/usr/sbin:/usr/bin"),
+        (User::Root, Kind::Plain { home }) => {
+            ("root", home.as_str(), "/sbin:/bin:/usr/sbin:/usr/bin")
+        }
     };
-    let defaults = [("HOME", home), ("USER", user), ("PATH", path), ("LANG", "en_US.UTF-8")];
+    let defaults = [
+        ("HOME", home),
+        ("USER", user),
+        ("PATH", path),
+        ("LANG", "en_US.UTF-8"),
+    ];
     let mut env: Vec<(String, String)> = Vec::new();
     for (name, text) in defaults {
         if !spec.env.iter().any(|(given, _)| given == name) {
@@ -169,17 +203,24 @@ fn environment(spec: &ProcessSpec, kind: &Kind) -> Vec<(String, String)> {
 }
 
 fn value<'a>(env: &'a [(String, String)], name: &str) -> &'a str {
-    env.iter().find(|(n, _)| n == name).map_or("/", |(_, v)| v.as_str())
+    env.iter()
+        .find(|(n, _)| n == name)
+        .map_or("/", |(_, v)| v.as_str())
 }
 
 fn run(spec: &ProcessSpec, argv: &[CString], env: &[CString]) -> Error {
     let Some(name) = spec.argv.first() else {
         return Error::step("exec", std::io::Error::from_raw_os_error(libc::EINVAL));
     };
-    let path = env.iter().find_map(|e| e.to_str().ok()?.strip_prefix("PATH=")).unwrap_or_default();
+    let path = env
+        .iter()
+        .find_map(|e| e.to_str().ok()?.strip_prefix("PATH="))
+        .unwrap_or_default();
     let mut last = std::io::Error::from_raw_os_error(libc::ENOENT);
     for program in candidates(name, path) {
-        let Ok(program) = cstr(&program) else { continue };
+        let Ok(program) = cstr(&program) else {
+            continue;
+        };
         let error = process::exec(&program, argv, env);
         // The next directory may have it; any other reason is the answer.
         if error.raw_os_error() != Some(libc::ENOENT) {
@@ -194,7 +235,9 @@ fn candidates(name: &str, path: &str) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    path.split(':').map(|dir| Path::new(dir).join(name).to_string_lossy().into_owned()).collect()
+    path.split(':')
+        .map(|dir| Path::new(dir).join(name).to_string_lossy().into_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -203,7 +246,10 @@ mod tests {
 
     fn with(env: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut spec = ProcessSpec::script("true");
-        spec.env = env.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        spec.env = env
+            .iter()
+            .map(|(k, v)| ((*k).into(), (*v).into()))
+            .collect();
         environment(&spec, &Kind::Isolated)
     }
 
@@ -213,7 +259,10 @@ mod tests {
 
     #[test]
     fn defaults_come_first() {
-        assert_eq!(names(&with(&[("A", "1")])), ["HOME", "USER", "PATH", "LANG", "A"]);
+        assert_eq!(
+            names(&with(&[("A", "1")])),
+            ["HOME", "USER", "PATH", "LANG", "A"]
+        );
     }
 
     #[test]

@@ -57,18 +57,32 @@ impl Job {
             None => log_pipe(&mut pipes, Stream::Stdout, owner)?,
         };
         let stderr = log_pipe(&mut pipes, Stream::Stderr, owner)?;
-        Ok((Self { id, pid: 0, ring, exit: None, pipes, dir }, Ends { stdout, stderr }))
+        Ok((
+            Self {
+                id,
+                pid: 0,
+                ring,
+                exit: None,
+                pipes,
+                dir,
+            },
+            Ends { stdout, stderr },
+        ))
     }
 
     /// Descriptors to watch.
     pub(super) fn sources(&self) -> impl Iterator<Item = (Stream, RawFd)> + '_ {
-        self.pipes.iter().map(|pipe| (pipe.stream, pipe.file.as_raw_fd()))
+        self.pipes
+            .iter()
+            .map(|pipe| (pipe.stream, pipe.file.as_raw_fd()))
     }
 
     /// Reads once from the pipe of a stream; at its end the pipe is closed.
     pub(super) fn read(&mut self, stream: Stream) -> io::Result<()> {
         let mut buf = [0u8; 32 << 10];
-        let Some(index) = self.pipes.iter().position(|p| p.stream == stream) else { return Ok(()) };
+        let Some(index) = self.pipes.iter().position(|p| p.stream == stream) else {
+            return Ok(());
+        };
         let pipe = &mut self.pipes[index];
         match pipe.file.read(&mut buf) {
             Ok(0) => {
@@ -106,7 +120,11 @@ fn log_pipe(pipes: &mut Vec<Pipe>, stream: Stream, owner: Option<u32>) -> Result
     if let Some(owner) = owner {
         fchown(&write, Some(owner), Some(owner)).at("chown of the job's pipe")?;
     }
-    pipes.push(Pipe { file: File::from(read), stream, partial: Vec::new() });
+    pipes.push(Pipe {
+        file: File::from(read),
+        stream,
+        partial: Vec::new(),
+    });
     Ok(write)
 }
 
@@ -132,7 +150,8 @@ fn store(ring: &mut Ring, stream: Stream, now: i64, line: &[u8]) -> io::Result<(
     if line.len() <= MAX_LINE {
         return ring.push(now, stream, line).map(drop);
     }
-    line.chunks(MAX_LINE).try_for_each(|piece| ring.push(now, stream, piece).map(drop))
+    line.chunks(MAX_LINE)
+        .try_for_each(|piece| ring.push(now, stream, piece).map(drop))
 }
 
 fn flush(ring: &mut Ring, pipe: &mut Pipe) -> io::Result<()> {
@@ -170,10 +189,19 @@ fn write_exit(dir: &Path, exit: Exit) -> Result<()> {
 pub(super) fn exit_of(status: i32) -> Exit {
     if libc::WIFSIGNALED(status) {
         let signal = libc::WTERMSIG(status);
-        return Exit { code: 128 + signal, signal: Some(signal) };
+        return Exit {
+            code: 128 + signal,
+            signal: Some(signal),
+        };
     }
-    Exit { code: libc::WEXITSTATUS(status), signal: None }
+    Exit {
+        code: libc::WEXITSTATUS(status),
+        signal: None,
+    }
 }
 
 /// What a job gets that ended together with its container.
-pub(super) const KILLED: Exit = Exit { code: 128 + libc::SIGKILL, signal: Some(libc::SIGKILL) };
+pub(super) const KILLED: Exit = Exit {
+    code: 128 + libc::SIGKILL,
+    signal: Some(libc::SIGKILL),
+};

@@ -122,7 +122,10 @@ impl Keeper {
     }
 
     fn watched(&self) -> (Vec<PollFd>, Vec<Source>) {
-        let mut all = vec![(socket::readable(self.listener.as_raw_fd()), Source::Listener)];
+        let mut all = vec![(
+            socket::readable(self.listener.as_raw_fd()),
+            Source::Listener,
+        )];
         if self.init_alive {
             all.push((socket::readable(self.init.sock.as_raw_fd()), Source::Init));
         }
@@ -131,7 +134,9 @@ impl Keeper {
         }
         for job in self.jobs.values() {
             let pipes = job.sources();
-            all.extend(pipes.map(|(s, fd)| (socket::readable(fd), Source::Pipe(job.id.clone(), s))));
+            all.extend(
+                pipes.map(|(s, fd)| (socket::readable(fd), Source::Pipe(job.id.clone(), s))),
+            );
         }
         let clients = self.clients.iter().enumerate();
         all.extend(clients.map(|(i, client)| (client.poll_fd(), Source::Client(i))));
@@ -140,13 +145,21 @@ impl Keeper {
 
     fn timeout_ms(&self) -> i32 {
         let grace = self.grace_ends();
-        let next = [self.ending.as_ref().map(|e| e.kill_at), grace].into_iter().flatten().min();
-        next.map_or(-1, |at| at.saturating_duration_since(Instant::now()).as_millis() as i32 + 1)
+        let next = [self.ending.as_ref().map(|e| e.kill_at), grace]
+            .into_iter()
+            .flatten()
+            .min();
+        next.map_or(-1, |at| {
+            at.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
+        })
     }
 
     fn grace_ends(&self) -> Option<Instant> {
         let unused = self.clients.is_empty();
-        self.spec.grace_time.filter(|_| unused).map(|grace| self.last_client + grace)
+        self.spec
+            .grace_time
+            .filter(|_| unused)
+            .map(|grace| self.last_client + grace)
     }
 
     fn dispatch(&mut self, source: Source) {
@@ -172,7 +185,9 @@ impl Keeper {
     }
 
     fn read_pipe(&mut self, id: &JobId, stream: Stream) -> Result<()> {
-        let Some(job) = self.jobs.get_mut(id) else { return Ok(()) };
+        let Some(job) = self.jobs.get_mut(id) else {
+            return Ok(());
+        };
         job.read(stream).at("store output")
     }
 
@@ -189,12 +204,17 @@ impl Keeper {
     }
 
     fn hear_oom(&mut self) -> Result<()> {
-        let (Some(oom), Some(cgroups)) = (&mut self.oom, &self.cgroups) else { return Ok(()) };
+        let (Some(oom), Some(cgroups)) = (&mut self.oom, &self.cgroups) else {
+            return Ok(());
+        };
         if oom.confirm(cgroups) {
             self.event("out of memory");
             // The kernel ended one process; half an app is of no use.
             self.signal_jobs(libc::SIGKILL)?;
-            self.ending.get_or_insert(Ending { kill_at: Instant::now() + KILL_AGAIN, stop: false });
+            self.ending.get_or_insert(Ending {
+                kill_at: Instant::now() + KILL_AGAIN,
+                stop: false,
+            });
         }
         Ok(())
     }
@@ -215,7 +235,10 @@ impl Keeper {
     pub(super) fn take_word(&mut self, message: FromInit) -> Result<()> {
         match message {
             FromInit::Exited { pid, status } => {
-                let job = self.jobs.values_mut().find(|job| job.pid == pid && job.exit.is_none());
+                let job = self
+                    .jobs
+                    .values_mut()
+                    .find(|job| job.pid == pid && job.exit.is_none());
                 // Others are orphans that init adopted.
                 job.map_or(Ok(()), |job| job.finish(jobs::exit_of(status)))
             }
@@ -274,7 +297,10 @@ impl Keeper {
             advance(client, &self.jobs, quiet);
             client.write();
             if let Waiting::Output(id, cursor) = &client.waiting {
-                let behind = self.jobs.get(id).is_some_and(|job| cursor.next < job.ring.next());
+                let behind = self
+                    .jobs
+                    .get(id)
+                    .is_some_and(|job| cursor.next < job.ring.next());
                 more |= behind && client.idle();
             }
         }
@@ -291,10 +317,15 @@ fn advance(client: &mut Client, jobs: &BTreeMap<JobId, Job>, quiet: bool) {
             }
         }
         Waiting::Output(id, _) => {
-            let Some(job) = jobs.get(id) else { return client.last(&Reply::End) };
+            let Some(job) = jobs.get(id) else {
+                return client.last(&Reply::End);
+            };
             if let Err(error) = client.pump(job) {
                 let message = error.to_string();
-                client.last(&Reply::Failed { step: "read the job's log".into(), message });
+                client.last(&Reply::Failed {
+                    step: "read the job's log".into(),
+                    message,
+                });
             }
         }
         Waiting::Quiet if quiet => client.last(&Reply::Done),
@@ -306,15 +337,19 @@ fn bind(dir: &Path) -> Result<UnixListener> {
     // Relative, because socket addresses are limited to 107 bytes.
     std::env::set_current_dir(dir).at(format!("chdir {}", dir.display()))?;
     let listener = UnixListener::bind(names::SOCKET).at("bind control socket")?;
-    fs::set_permissions(names::SOCKET, fs::Permissions::from_mode(0o600)).at("chmod control socket")?;
+    fs::set_permissions(names::SOCKET, fs::Permissions::from_mode(0o600))
+        .at("chmod control socket")?;
     listener.set_nonblocking(true).at("fcntl O_NONBLOCK")?;
     Ok(listener)
 }
 
 fn write_state(dir: &Path, init_pid: i32) -> Result<()> {
     let pid = std::process::id() as i32;
-    let state =
-        KeeperState { keeper_pid: pid, keeper_started: crate::procfs::start_time(pid).unwrap_or(0), init_pid };
+    let state = KeeperState {
+        keeper_pid: pid,
+        keeper_started: crate::procfs::start_time(pid).unwrap_or(0),
+        init_pid,
+    };
     let text = serde_json::to_vec_pretty(&state).expect("a state serializes");
     let new = dir.join("state.new");
     fs::write(&new, text).at("write state.json")?;

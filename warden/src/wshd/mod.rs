@@ -54,10 +54,16 @@ fn run(dir: &Path) -> Result<()> {
     let spec = read_spec(dir)?;
     let built = build::build(&spec, dir)?;
     let mut keeper = keeper::Keeper::new(spec, dir.to_owned(), built)?;
-    let ready = Reply::Ready { keeper_pid: std::process::id() as i32, init_pid: keeper.init_pid() };
+    let ready = Reply::Ready {
+        keeper_pid: std::process::id() as i32,
+        init_pid: keeper.init_pid(),
+    };
     if !answer_starter(&wire::json_frame(&ready)) {
         keeper.destroy()?;
-        return Err(Error::Keeper { step: "answer".into(), message: "the backend is gone".into() });
+        return Err(Error::Keeper {
+            step: "answer".into(),
+            message: "the backend is gone".into(),
+        });
     }
     keeper.serve()
 }

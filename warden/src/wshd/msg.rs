@@ -45,7 +45,9 @@ const MAX: usize = 8 << 10;
 /// Sends one message.
 pub(super) fn send<T: Serialize>(sock: &OwnedFd, message: &T, fds: &[RawFd]) -> Result<()> {
     let body = serde_json::to_vec(message).expect("messages serialize");
-    socket::send(sock.as_fd(), &body, fds).map(drop).at("send to peer")
+    socket::send(sock.as_fd(), &body, fds)
+        .map(drop)
+        .at("send to peer")
 }
 
 /// Receives one message; `None` when the peer is gone.
@@ -67,12 +69,18 @@ pub(super) fn failure(error: &Error) -> FromInit {
         other => ("init".into(), other.to_string()),
     };
     let cut = |text: String| text.chars().take(500).collect();
-    FromInit::Failed { step: cut(step), message: cut(message) }
+    FromInit::Failed {
+        step: cut(step),
+        message: cut(message),
+    }
 }
 
 /// A message nobody expected.
 pub(super) fn protocol(message: impl Into<String>) -> Error {
-    Error::Keeper { step: "keeper and init talk".into(), message: message.into() }
+    Error::Keeper {
+        step: "keeper and init talk".into(),
+        message: message.into(),
+    }
 }
 
 /// Puts a job's description into memory.

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use crate::Result;
 use crate::cgroup::Cgroups;
 use crate::sys::{At, files, socket::PollFd};
-use crate::Result;
 
 /// A watch on the job group's memory.
 #[derive(Debug)]
@@ -26,24 +26,38 @@ enum Source {
 impl OomWatch {
     /// Starts watching; `None` when there is no memory controller.
     pub(super) fn start(cgroups: &Cgroups) -> Result<Option<Self>> {
-        let Some((dir, v2)) = cgroups.controller("memory") else { return Ok(None) };
+        let Some((dir, v2)) = cgroups.controller("memory") else {
+            return Ok(None);
+        };
         let source = if v2 {
             Source::Events(File::open(dir.join("memory.events")).at("open memory.events")?)
         } else {
-            let control = File::open(dir.join("memory.oom_control")).at("open memory.oom_control")?;
+            let control =
+                File::open(dir.join("memory.oom_control")).at("open memory.oom_control")?;
             let counter = files::eventfd().at("eventfd")?;
             let line = format!("{} {}", counter.as_raw_fd(), control.as_raw_fd());
             fs::write(dir.join("cgroup.event_control"), line).at("write cgroup.event_control")?;
             Source::Counter(counter)
         };
-        Ok(Some(Self { source, seen: cgroups.oom_kills() }))
+        Ok(Some(Self {
+            source,
+            seen: cgroups.oom_kills(),
+        }))
     }
 
     /// For poll.
     pub(super) fn poll_fd(&self) -> PollFd {
         match &self.source {
-            Source::Counter(fd) => PollFd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-            Source::Events(file) => PollFd { fd: file.as_raw_fd(), events: libc::POLLPRI, revents: 0 },
+            Source::Counter(fd) => PollFd {
+                fd: fd.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            },
+            Source::Events(file) => PollFd {
+                fd: file.as_raw_fd(),
+                events: libc::POLLPRI,
+                revents: 0,
+            },
         }
     }
 

@@ -24,11 +24,17 @@ pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
     }
     let init = build::fork_init(|sock| child(sock, spec, dir))?;
     build::expect_ready(&init)?;
-    Ok(Built { init, cgroups: None, isolation: Vec::new() })
+    Ok(Built {
+        init,
+        cgroups: None,
+        isolation: Vec::new(),
+    })
 }
 
 fn child(sock: &OwnedFd, spec: &KeeperSpec, dir: &Path) -> i32 {
-    let Ok(sock) = init::take_socket(sock) else { return 1 };
+    let Ok(sock) = init::take_socket(sock) else {
+        return 1;
+    };
     match set_up(&sock, spec, dir) {
         Ok(tree) => init::serve(&sock, &tree),
         Err(error) => init::report(&sock, &error),
@@ -46,9 +52,14 @@ fn set_up(sock: &OwnedFd, spec: &KeeperSpec, dir: &Path) -> Result<Tree> {
             "/home/vcap".to_owned()
         }
         Err(error) => {
-            super::log(&format!("no private mounts ({error}); absolute paths are the host's"));
+            super::log(&format!(
+                "no private mounts ({error}); absolute paths are the host's"
+            ));
             refuse_binds(spec, &error)?;
-            dir.join(names::ROOT).join("home/vcap").to_string_lossy().into_owned()
+            dir.join(names::ROOT)
+                .join("home/vcap")
+                .to_string_lossy()
+                .into_owned()
         }
     };
     init::standard_streams_to_null()?;
@@ -57,7 +68,9 @@ fn set_up(sock: &OwnedFd, spec: &KeeperSpec, dir: &Path) -> Result<Tree> {
 }
 
 fn refuse_binds(spec: &KeeperSpec, error: &Error) -> Result<()> {
-    let Some(bind) = spec.bind_mounts.iter().find(|bind| bind.src != bind.dst) else { return Ok(()) };
+    let Some(bind) = spec.bind_mounts.iter().find(|bind| bind.src != bind.dst) else {
+        return Ok(());
+    };
     Err(Error::Keeper {
         step: format!("bind {} on {}", bind.src.display(), bind.dst.display()),
         message: format!("needs root or user namespaces ({error})"),
@@ -86,7 +99,11 @@ fn mount_all(spec: &KeeperSpec, private: &Path) -> Result<()> {
         .collect::<Result<_>>()?;
     // The caller's directories may lie below /tmp or /home: clone them before
     // those are covered.
-    let binds = spec.bind_mounts.iter().map(|bind| clone_source(bind)).collect::<Result<Vec<_>>>()?;
+    let binds = spec
+        .bind_mounts
+        .iter()
+        .map(|bind| clone_source(bind))
+        .collect::<Result<Vec<_>>>()?;
     home_vcap()?;
     mount::move_to(sources[0].as_fd(), Path::new("/home/vcap")).at("bind /home/vcap")?;
     mount::move_to(sources[1].as_fd(), Path::new("/tmp")).at("bind /tmp")?;
@@ -139,7 +156,9 @@ impl Below for Tree {
     }
 
     fn job_kind(&self) -> job::Kind {
-        job::Kind::Plain { home: self.home.clone() }
+        job::Kind::Plain {
+            home: self.home.clone(),
+        }
     }
 }
 
@@ -164,5 +183,7 @@ fn descendants(root: i32) -> Vec<i32> {
 /// Resident memory in bytes and CPU time in nanoseconds of the tree below `init`.
 pub(super) fn usage(init: i32) -> (u64, u64) {
     let all = descendants(init);
-    all.iter().filter_map(|pid| procfs::usage(*pid)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    all.iter()
+        .filter_map(|pid| procfs::usage(*pid))
+        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
 }

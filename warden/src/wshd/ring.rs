@@ -46,7 +46,10 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// A reader that wants line `from` first (0 counts as 1).
     pub(crate) fn at(from: u64) -> Self {
-        Self { next: from.max(1), place: None }
+        Self {
+            next: from.max(1),
+            place: None,
+        }
     }
 }
 
@@ -54,7 +57,12 @@ impl Cursor {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// A line.
-    Line { seq: u64, at_ns: i64, stream: Stream, data: Vec<u8> },
+    Line {
+        seq: u64,
+        at_ns: i64,
+        stream: Stream,
+        data: Vec<u8>,
+    },
     /// Lines that were dropped before this reader came.
     Gap { from: u64, to: u64 },
     /// Nothing more at present.
@@ -68,7 +76,13 @@ impl Ring {
         let segment_bytes = (ring_bytes / SEGMENTS).max(4096);
         let out = open_segment(dir, 1)?;
         let segments = VecDeque::from([Segment { first: 1, len: 0 }]);
-        Ok(Self { dir: dir.to_owned(), segment_bytes, segments, out, next: 1 })
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment_bytes,
+            segments,
+            out,
+            next: 1,
+        })
     }
 
     /// Appends a line and returns its number.
@@ -89,11 +103,18 @@ impl Ring {
     }
 
     fn roll_if_full(&mut self) -> io::Result<()> {
-        if self.segments.back().is_some_and(|s| s.len < self.segment_bytes) {
+        if self
+            .segments
+            .back()
+            .is_some_and(|s| s.len < self.segment_bytes)
+        {
             return Ok(());
         }
         self.out = open_segment(&self.dir, self.next)?;
-        self.segments.push_back(Segment { first: self.next, len: 0 });
+        self.segments.push_back(Segment {
+            first: self.next,
+            len: 0,
+        });
         while self.segments.len() as u64 > SEGMENTS {
             if let Some(old) = self.segments.pop_front() {
                 fs::remove_file(segment_path(&self.dir, old.first))?;
@@ -111,7 +132,10 @@ impl Ring {
     pub(crate) fn read(&self, cursor: &mut Cursor) -> io::Result<Item> {
         let oldest = self.segments.front().expect("a ring has a segment").first;
         if cursor.next < oldest {
-            let gap = Item::Gap { from: cursor.next, to: oldest - 1 };
+            let gap = Item::Gap {
+                from: cursor.next,
+                to: oldest - 1,
+            };
             *cursor = Cursor::at(oldest);
             return Ok(gap);
         }
@@ -128,8 +152,16 @@ impl Ring {
             }
             let mut data = vec![0; len];
             file.read_exact_at(&mut data, data_at)?;
-            *cursor = Cursor { next: seq + 1, place: Some((segment, offset)) };
-            return Ok(Item::Line { seq, at_ns, stream, data });
+            *cursor = Cursor {
+                next: seq + 1,
+                place: Some((segment, offset)),
+            };
+            return Ok(Item::Line {
+                seq,
+                at_ns,
+                stream,
+                data,
+            });
         }
     }
 
@@ -154,7 +186,11 @@ fn read_head(file: &File, offset: u64) -> io::Result<(u64, i64, Stream, usize)> 
         u64::from_le_bytes(bytes)
     };
     let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-    let stream = if head[20] == 0 { Stream::Stdout } else { Stream::Stderr };
+    let stream = if head[20] == 0 {
+        Stream::Stdout
+    } else {
+        Stream::Stderr
+    };
     Ok((number(4), number(12) as i64, stream, len))
 }
 
@@ -163,7 +199,10 @@ fn segment_path(dir: &Path, first: u64) -> PathBuf {
 }
 
 fn open_segment(dir: &Path, first: u64) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(segment_path(dir, first))
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(segment_path(dir, first))
 }
 
 #[cfg(test)]
@@ -175,8 +214,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ring = Ring::create(&dir.path().join("log"), bytes).unwrap();
         for n in 1..=lines {
-            let stream = if n % 2 == 0 { Stream::Stderr } else { Stream::Stdout };
-            assert_eq!(ring.push(n as i64, stream, format!("line {n}").as_bytes()).unwrap(), n);
+            let stream = if n % 2 == 0 {
+                Stream::Stderr
+            } else {
+                Stream::Stdout
+            };
+            assert_eq!(
+                ring.push(n as i64, stream, format!("line {n}").as_bytes())
+                    .unwrap(),
+                n
+            );
         }
         (dir, ring)
     }
@@ -216,8 +263,10 @@ mod tests {
     #[test]
     fn disk_use_stays_bounded() {
         let (dir, _ring) = filled(50_000, 64 << 10);
-        let total: u64 =
-            fs::read_dir(dir.path().join("log")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        let total: u64 = fs::read_dir(dir.path().join("log"))
+            .unwrap()
+            .map(|e| e.unwrap().metadata().unwrap().len())
+            .sum();
         assert!(total < 80 << 10, "{total}");
     }
 }

@@ -17,8 +17,17 @@ use crate::{BindMount, Result};
 pub(super) const VCAP: u32 = 1000;
 
 /// Builds everything below `<dir>/root`.
-pub(super) fn build(spec: &KeeperSpec, iso: &Isolation, dir: &Path, userns: &OwnedFd) -> Result<()> {
-    let disk = if iso.disk_image { mount_image(dir)? } else { dir.to_owned() };
+pub(super) fn build(
+    spec: &KeeperSpec,
+    iso: &Isolation,
+    dir: &Path,
+    userns: &OwnedFd,
+) -> Result<()> {
+    let disk = if iso.disk_image {
+        mount_image(dir)?
+    } else {
+        dir.to_owned()
+    };
     Step::DiskMount.inject(spec.fail_after)?;
     overlay(iso, dir, &disk, userns)?;
     Step::Overlay.inject(spec.fail_after)?;
@@ -61,7 +70,13 @@ fn overlay(iso: &Isolation, dir: &Path, disk: &Path, userns: &OwnedFd) -> Result
     );
     let flags = libc::MS_NOSUID | libc::MS_NODEV;
     // Without `volatile` the unmount would sync the whole file system below.
-    match mount::mount("overlay", &root, "overlay", flags, &format!("{options},volatile")) {
+    match mount::mount(
+        "overlay",
+        &root,
+        "overlay",
+        flags,
+        &format!("{options},volatile"),
+    ) {
         Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
             mount::mount("overlay", &root, "overlay", flags, &options)
         }
@@ -85,11 +100,19 @@ fn idmapped(source: &Path, target: &Path, userns: &OwnedFd) -> Result<()> {
 }
 
 fn write_files(spec: &KeeperSpec, iso: &Isolation, root: &Path) -> Result<()> {
-    let ip = iso.link.as_ref().map_or_else(|| "127.0.1.1".into(), |l| l.container_ip.to_string());
+    let ip = iso
+        .link
+        .as_ref()
+        .map_or_else(|| "127.0.1.1".into(), |l| l.container_ip.to_string());
     let handle = &spec.handle;
     let owner = iso.uid_base;
     write(root, "etc/resolv.conf", &iso.resolv_conf, owner)?;
-    write(root, "etc/hosts", &format!("127.0.0.1 localhost\n{ip} {handle}\n"), owner)?;
+    write(
+        root,
+        "etc/hosts",
+        &format!("127.0.0.1 localhost\n{ip} {handle}\n"),
+        owner,
+    )?;
     write(root, "etc/hostname", &format!("{handle}\n"), owner)?;
     home(root, iso.uid_base)
 }
@@ -98,7 +121,9 @@ fn write_files(spec: &KeeperSpec, iso: &Isolation, root: &Path) -> Result<()> {
 fn write(root: &Path, name: &str, text: &str, owner: u32) -> Result<()> {
     let path = root.join(name);
     match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(format!("remove {name}")),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(e).at(format!("remove {name}"));
+        }
         _ => {}
     }
     fs::write(&path, text).at(format!("write {name}"))?;
@@ -108,7 +133,12 @@ fn write(root: &Path, name: &str, text: &str, owner: u32) -> Result<()> {
 /// `/home/vcap` with `app`, `logs` and `tmp`, and the link `/app`.
 fn home(root: &Path, uid_base: u32) -> Result<()> {
     let vcap = Some(uid_base + VCAP);
-    for name in ["home/vcap", "home/vcap/app", "home/vcap/logs", "home/vcap/tmp"] {
+    for name in [
+        "home/vcap",
+        "home/vcap/app",
+        "home/vcap/logs",
+        "home/vcap/tmp",
+    ] {
         let path = root.join(name);
         fs::create_dir_all(&path).at(format!("mkdir {name}"))?;
         lchown(&path, vcap, vcap).at(format!("chown {name}"))?;
@@ -125,7 +155,11 @@ fn home(root: &Path, uid_base: u32) -> Result<()> {
 /// The bundle replaces the stack's own where tools look for it.
 fn bind_bundle(root: &Path, bundle: &Path, userns: &OwnedFd) -> Result<()> {
     let dst = Path::new("/etc/ssl/certs/ca-certificates.crt");
-    let bind = BindMount { src: bundle.to_owned(), dst: dst.to_owned(), writable: false };
+    let bind = BindMount {
+        src: bundle.to_owned(),
+        dst: dst.to_owned(),
+        writable: false,
+    };
     bind_into(root, &bind, Some(userns))
 }
 
@@ -166,7 +200,9 @@ fn make_target(root: &Path, dst: &Path, is_dir: bool) -> io::Result<OwnedFd> {
             _ => None,
         })
         .collect();
-    let (last, parents) = parts.split_last().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let (last, parents) = parts
+        .split_last()
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     let mut walked = std::path::PathBuf::from("/");
     let mut dir = files::open_in_root(root.as_fd(), &walked, libc::O_PATH | libc::O_DIRECTORY, 0)?;
     for name in parents {
@@ -182,12 +218,22 @@ fn make_target(root: &Path, dst: &Path, is_dir: bool) -> io::Result<OwnedFd> {
     }
 }
 
-fn enter(root: &OwnedFd, dir: &OwnedFd, walked: &mut std::path::PathBuf, name: &Path) -> io::Result<OwnedFd> {
+fn enter(
+    root: &OwnedFd,
+    dir: &OwnedFd,
+    walked: &mut std::path::PathBuf,
+    name: &Path,
+) -> io::Result<OwnedFd> {
     walked.push(name);
     let flags = libc::O_PATH | libc::O_DIRECTORY;
     match files::open_in_root(root.as_fd(), walked, flags, 0) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let dir = files::open_in_root(dir.as_fd(), Path::new("."), libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+            let dir = files::open_in_root(
+                dir.as_fd(),
+                Path::new("."),
+                libc::O_RDONLY | libc::O_DIRECTORY,
+                0,
+            )?;
             files::mkdir_at(dir.as_fd(), name, 0o755)?;
             files::open_in_root(root.as_fd(), walked, flags, 0)
         }

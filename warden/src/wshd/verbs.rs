@@ -25,7 +25,11 @@ impl Keeper {
         let reply = match request {
             Request::Ping => Ok(Reply::Done),
             Request::Info => Ok(Reply::Info { info: self.info() }),
-            Request::Run { spec, stdin, stdout } => self.run(&spec, stdin, stdout, fds),
+            Request::Run {
+                spec,
+                stdin,
+                stdout,
+            } => self.run(&spec, stdin, stdout, fds),
             Request::Attach { job, from } => {
                 return self.wait_for(client, job, |id| Waiting::Output(id, Cursor::at(from)));
             }
@@ -51,9 +55,17 @@ impl Keeper {
         }
     }
 
-    fn run(&mut self, spec: &ProcessSpec, stdin: bool, stdout: bool, fds: Vec<OwnedFd>) -> Result<Reply> {
+    fn run(
+        &mut self,
+        spec: &ProcessSpec,
+        stdin: bool,
+        stdout: bool,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Reply> {
         if !self.init_alive {
-            return Err(msg::protocol("the container's init is dead; destroy the container"));
+            return Err(msg::protocol(
+                "the container's init is dead; destroy the container",
+            ));
         }
         let mut fds = fds.into_iter();
         let mut next = |wanted| if wanted { fds.next() } else { None };
@@ -66,10 +78,18 @@ impl Keeper {
         self.next_job += 1;
         let owner = self.job_owner(spec.user);
         let jobs_dir = self.dir.join(names::JOBS);
-        let (mut job, ends) =
-            Job::prepare(id.clone(), &jobs_dir, self.spec.ring_bytes, stdout_fd, owner)?;
+        let (mut job, ends) = Job::prepare(
+            id.clone(),
+            &jobs_dir,
+            self.spec.ring_bytes,
+            stdout_fd,
+            owner,
+        )?;
         let packed = msg::pack(spec)?;
-        let procs = self.cgroups.as_ref().map_or_else(|| Ok(vec![]), |c| c.open_procs())?;
+        let procs = self
+            .cgroups
+            .as_ref()
+            .map_or_else(|| Ok(vec![]), |c| c.open_procs())?;
         let mut pass = vec![packed.as_raw_fd()];
         pass.extend(stdin_fd.as_ref().map(AsRawFd::as_raw_fd));
         pass.extend([ends.stdout.as_raw_fd(), ends.stderr.as_raw_fd()]);
@@ -103,13 +123,21 @@ impl Keeper {
 
     fn job_owner(&self, user: User) -> Option<u32> {
         let base = self.spec.isolation.as_ref()?.uid_base;
-        Some(if user == User::Root { base } else { base + rootfs::VCAP })
+        Some(if user == User::Root {
+            base
+        } else {
+            base + rootfs::VCAP
+        })
     }
 
     fn forget_old_jobs(&mut self) {
         let number = |id: &JobId| id.0.trim_start_matches('j').parse::<u64>().unwrap_or(0);
-        let mut finished: Vec<JobId> =
-            self.jobs.values().filter(|job| job.exit.is_some()).map(|job| job.id.clone()).collect();
+        let mut finished: Vec<JobId> = self
+            .jobs
+            .values()
+            .filter(|job| job.exit.is_some())
+            .map(|job| job.id.clone())
+            .collect();
         finished.sort_by_key(number);
         let surplus = finished.len().saturating_sub(FINISHED_JOBS);
         for id in &finished[..surplus] {
@@ -133,8 +161,15 @@ impl Keeper {
             return Ok(());
         }
         self.signal_jobs(signal)?;
-        let patience = if kill { Duration::from_millis(100) } else { STOP_PATIENCE };
-        self.ending = Some(Ending { kill_at: Instant::now() + patience, stop: true });
+        let patience = if kill {
+            Duration::from_millis(100)
+        } else {
+            STOP_PATIENCE
+        };
+        self.ending = Some(Ending {
+            kill_at: Instant::now() + patience,
+            stop: true,
+        });
         Ok(())
     }
 
@@ -143,12 +178,23 @@ impl Keeper {
             Some(cgroups) => (cgroups.memory_bytes(), cgroups.cpu_ns()),
             None => plain::usage(self.init.pid),
         };
-        let image = self.spec.isolation.as_ref().is_some_and(|iso| iso.disk_image);
-        let disk = image.then(|| files::fs_use(&self.dir.join(names::DISK)).ok()).flatten();
+        let image = self
+            .spec
+            .isolation
+            .as_ref()
+            .is_some_and(|iso| iso.disk_image);
+        let disk = image
+            .then(|| files::fs_use(&self.dir.join(names::DISK)).ok())
+            .flatten();
         KeeperInfo {
             state: self.state,
             events: self.events.clone(),
-            jobs: self.jobs.values().filter(|j| j.exit.is_none()).map(|j| j.id.clone()).collect(),
+            jobs: self
+                .jobs
+                .values()
+                .filter(|j| j.exit.is_none())
+                .map(|j| j.id.clone())
+                .collect(),
             memory_bytes,
             cpu_ns,
             disk: disk.map(|d| (d.used_bytes, d.used_inodes)),

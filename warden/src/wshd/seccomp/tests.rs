@@ -13,7 +13,13 @@ fn run(program: &[Insn], nr: u32, args: [u64; 6]) -> u32 {
         pc += 1;
         match i.code {
             0x20 if i.k == 0 => acc = nr,
-            0x20 if i.k == 4 => acc = if cfg!(target_arch = "x86_64") { 0xC000_003E } else { 0xC000_00B7 },
+            0x20 if i.k == 4 => {
+                acc = if cfg!(target_arch = "x86_64") {
+                    0xC000_003E
+                } else {
+                    0xC000_00B7
+                }
+            }
             0x20 => acc = args[(i.k as usize - 16) / 8] as u32,
             0x05 => pc += i.k as usize,
             0x15 => pc += usize::from(if acc == i.k { i.jt } else { i.jf }),
@@ -81,15 +87,33 @@ fn the_x32_numbers_do_not_exist() {
 fn dangerous_calls_are_refused() {
     let program = super::program();
     for nr in [
-        libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root, libc::SYS_setns, libc::SYS_bpf,
-        libc::SYS_keyctl, libc::SYS_add_key, libc::SYS_request_key, libc::SYS_userfaultfd,
-        libc::SYS_perf_event_open, libc::SYS_io_uring_setup, libc::SYS_open_tree, libc::SYS_move_mount,
-        libc::SYS_kexec_load, libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_reboot,
-        libc::SYS_swapon, libc::SYS_open_by_handle_at, libc::SYS_process_vm_writev,
+        libc::SYS_mount,
+        libc::SYS_umount2,
+        libc::SYS_pivot_root,
+        libc::SYS_setns,
+        libc::SYS_bpf,
+        libc::SYS_keyctl,
+        libc::SYS_add_key,
+        libc::SYS_request_key,
+        libc::SYS_userfaultfd,
+        libc::SYS_perf_event_open,
+        libc::SYS_io_uring_setup,
+        libc::SYS_open_tree,
+        libc::SYS_move_mount,
+        libc::SYS_kexec_load,
+        libc::SYS_init_module,
+        libc::SYS_finit_module,
+        libc::SYS_reboot,
+        libc::SYS_swapon,
+        libc::SYS_open_by_handle_at,
+        libc::SYS_process_vm_writev,
     ] {
         assert_eq!(run(&program, nr as u32, [0; 6]), errno(libc::EPERM), "{nr}");
     }
-    assert_eq!(run(&program, libc::SYS_clone3 as u32, [0; 6]), errno(libc::ENOSYS));
+    assert_eq!(
+        run(&program, libc::SYS_clone3 as u32, [0; 6]),
+        errno(libc::ENOSYS)
+    );
 }
 
 #[test]

@@ -158,7 +158,7 @@ fn check(tree: &Tree, kind: &Kind, at: &At, problems: &mut Vec<Problem>) {
             return check_section(entries, keys, at, problems);
         }
         (Kind::List(keys), Tree::List(items)) => {
-            let section = |(number, item)| match item {
+            let section = |(number, item): (usize, &Tree)| match item {
                 Tree::Map(entries) => check_section(entries, keys, &at.item(number), problems),
                 _ => problems.push(at.item(number).problem("expected a section of keys".into())),
             };

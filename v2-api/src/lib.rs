@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`address`] | the address a client used, for URLs handed back to it |
 //! | [`codes`] | the table of error codes: number, name, HTTP status, message template |
 //! | [`error`] | [`ApiError`], one row of that table with its details filled in |
 //! | [`envelope`] | `metadata`/`entity` resources and paged lists |
@@ -9,6 +10,7 @@
 //!
 //! Nothing here does IO; the crate knows no web framework.
 
+pub mod address;
 pub mod codes;
 pub mod envelope;
 pub mod error;

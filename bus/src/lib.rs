@@ -1,1 +1,23 @@
-//! The message-bus contract: subjects, message types, golden JSON, the one file that names async-nats.
+//! The message-bus contract of the DEA generation: every subject, one type per
+//! message, one golden JSON file per message as the originals sent it, and a
+//! typed client. Reading rules of the originals hold for every type: unknown
+//! keys are ignored, `null` means absent.
+
+mod message;
+pub use message::Message;
+
+pub mod component;
+pub mod dea;
+pub mod droplet;
+pub mod health;
+pub mod log;
+pub mod router;
+pub mod staging;
+
+pub mod ids;
+pub mod times;
+
+mod client;
+mod error;
+pub use client::{Anything, Bus, BusConfig, Delivery, Subscription};
+pub use error::BusError;

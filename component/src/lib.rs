@@ -1,1 +1,21 @@
-//! What every daemon does alike: config, tracing, serve, shutdown, announce and discover, status endpoints.
+//! What every daemon does alike: read its configuration, set up tracing, serve
+//! HTTP with deadlines, stop politely, announce itself to the collector and
+//! answer `/healthz`, `/varz` and `/metrics`.
+
+pub mod config;
+pub mod daemon;
+pub mod logging;
+pub mod serve;
+pub mod status;
+pub mod tasks;
+
+mod basic_auth;
+mod redact;
+
+pub use basic_auth::{BasicAuth, authorized};
+pub use config::{ConfigError, DaemonConfig, Problem};
+pub use daemon::{Daemon, Threads, main};
+pub use prometheus_client;
+pub use serve::serve;
+pub use status::{Identity, Status, StatusConfig};
+pub use tasks::Tasks;

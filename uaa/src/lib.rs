@@ -13,8 +13,10 @@
 //! | `scope` | pure: which scopes a token carries |
 //! | `filter` | pure: the SCIM filters clients send |
 //! | `http` | the endpoints |
+//! | [`daemon`] | running alone |
 
 pub mod config;
+pub mod daemon;
 mod error;
 mod filter;
 mod http;

@@ -4,6 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+#[path = "linux/adoption.rs"]
+mod adoption;
+#[path = "linux/cleanup.rs"]
+mod cleanup;
+#[path = "linux/limits.rs"]
+mod limits;
+#[path = "linux/network.rs"]
+mod network;
+#[path = "linux/walls.rs"]
+mod walls;
 
 use std::path::PathBuf;
 
@@ -99,3 +109,5 @@ contract_tests!(linux:
     list_filters_by_properties,
     a_root_job_is_called_root,
 );
+
+

@@ -105,15 +105,16 @@ impl Brain {
         self.desired.is_fresh(now) && self.actual.is_fresh(now)
     }
 
-    /// Compares, decides, and returns what is to be sent now. `may_send` is false for a standby, which only
-    /// keeps its picture up to date. `unix` is the wall clock in seconds, noted beside crashes.
+    /// Compares, decides, and returns what is to be sent now. A standby (`may_send` false) does all of it as if
+    /// it spoke, so that its crash counts and delays are those of the speaker, and returns nothing.
+    /// `unix` is the wall clock in seconds, noted beside crashes.
     pub fn step(&mut self, may_send: bool, now: Instant, unix: i64) -> Vec<Outgoing> {
         for dea in self.actual.expire(now) {
             tracing::warn!(dea, "a DEA is lost: no heartbeat in time");
         }
         self.crashes.expire(now);
         self.pending.expire(now);
-        if !self.is_fresh(now) || !may_send {
+        if !self.is_fresh(now) {
             return Vec::new();
         }
         self.decide(now, unix);
@@ -130,6 +131,9 @@ impl Brain {
                 .filter(|message| matches!(message, Outgoing::Start(_)))
                 .count(),
         );
+        if !may_send {
+            return Vec::new();
+        }
         sent.iter().for_each(|message| self.tally.count(message));
         sent
     }

@@ -254,13 +254,10 @@ mod tests {
     #[test]
     fn starts_beyond_the_allowance_wait() {
         let mut scene = scene(5, &[]);
-        (0..5).for_each(|index| {
-            drop(
-                scene
-                    .pending
-                    .add_start(start(index, StartReason::Missing), scene.now),
-            )
-        });
+        for index in 0..5 {
+            let start = start(index, StartReason::Missing);
+            scene.pending.add_start(start, scene.now);
+        }
         assert_eq!(scene.send(2).len(), 2);
         assert_eq!(scene.pending.len().0, 3);
     }

@@ -64,9 +64,8 @@ pub(crate) async fn deliver(
                 });
             }
             Err(Failure::NotSent) => proxy.table().mark_failed(&choice.endpoint, Instant::now()),
-            Err(Failure::Broken) if repeatable(&inbound) => {
-                proxy.table().mark_failed(&choice.endpoint, Instant::now())
-            }
+            // It answered the dial, so it is not ejected; another one gets this request.
+            Err(Failure::Broken) if repeatable(&inbound) => {}
             Err(Failure::Broken) => return Err(Verdict::EndpointFailure),
         }
     }

@@ -69,7 +69,10 @@ impl Exchange {
     /// Notes the id and forwarded-for list the instance will see.
     pub(crate) fn identify(&mut self, id: &HeaderValue, headers: &HeaderMap) {
         self.record.request_id = String::from_utf8_lossy(id.as_bytes()).into_owned();
-        let forwarded = headers.get("x-forwarded-for").map(HeaderValue::as_bytes).unwrap_or_default();
+        let forwarded = headers
+            .get("x-forwarded-for")
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
         self.record.forwarded_for = String::from_utf8_lossy(forwarded).into_owned();
         self.request_id = id.clone();
     }

@@ -1,1 +1,23 @@
-//! App logs: intake, recent, streaming; mounted by the controller or run alone.
+//! App logs: intake, recent lines, streaming. Mounted by the controller or run alone.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | bounds and addresses |
+//! | [`hub`] | lines in, recent lines and live streams out; bounded everywhere |
+//! | `numbering` | pure: duplicates and gaps by sequence number |
+//! | `ring` | pure: the newest lines within a number of bytes |
+//! | [`wire`] | the two protobuf forms clients read |
+//! | `http` | the endpoints |
+//! | [`daemon`] | running alone |
+
+pub mod config;
+pub mod daemon;
+mod http;
+pub mod hub;
+mod numbering;
+mod ring;
+pub mod wire;
+
+pub use config::Config;
+pub use http::{Access, router};
+pub use hub::{Counters, Hub};

@@ -1,1 +1,34 @@
-//! Tokens and users: the OAuth2 endpoints, mounted by the controller or run alone.
+//! Tokens and users: the OAuth2 and SCIM endpoints that `cf` speaks to, in the shape of the original UAA.
+//!
+//! The controller mounts [`Uaa::router`] and checks tokens with [`Verifier`], without HTTP; the binary `uaa` runs the same alone.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | lifetimes, clients, the store's place |
+//! | [`store`] | the only SQL of this crate: users, keys, refresh tokens |
+//! | [`token`] | claims, signing, [`Verifier`] |
+//! | `keys` | the RSA pair, made once and kept in the store |
+//! | `lockout` | pure: five failures lock an account for five minutes |
+//! | `password` | argon2, a few at a time |
+//! | `scope` | pure: which scopes a token carries |
+//! | `filter` | pure: the SCIM filters clients send |
+//! | `http` | the endpoints |
+//! | [`daemon`] | running alone |
+
+pub mod config;
+pub mod daemon;
+mod error;
+mod filter;
+mod http;
+mod keys;
+mod lockout;
+mod password;
+mod scope;
+mod service;
+pub mod store;
+pub mod token;
+
+pub use config::{ClientConfig, Config};
+pub use error::OpenError;
+pub use service::{NewUser, Uaa};
+pub use token::{Claims, TokenError, Verifier};

@@ -1,0 +1,159 @@
+//! Filtered, ordered, paged lists, the same for every collection.
+
+use sqlx::{QueryBuilder, Sqlite};
+use v2_api::{Filter, ListQuery, Op, Order};
+
+use super::record::{Record, many, optional};
+use super::{Store, StoreError};
+
+type Builder = QueryBuilder<Sqlite>;
+
+/// How a filter key reaches the data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Column {
+    /// Compared as it is.
+    Text(&'static str),
+    /// A lower-cased column; the client's value is lower-cased too.
+    Name(&'static str),
+    /// `t`/`true`.
+    Bool(&'static str),
+    /// RFC 3339 against unix microseconds.
+    Time(&'static str),
+    /// `<prefix> <comparison>)`: a subquery left open at its condition.
+    Within(&'static str),
+}
+
+/// A collection.
+pub(crate) struct Table {
+    /// `SELECT … FROM …`; the collection's own table is `t`.
+    pub(super) select: &'static str,
+    /// `FROM …` of the count.
+    pub(super) from: &'static str,
+    /// Default order.
+    pub(super) order: &'static str,
+    /// The name column, when `order-by=name` makes sense.
+    pub(super) name: Option<&'static str>,
+    /// Allowed filter keys.
+    pub(super) filters: &'static [(&'static str, Column)],
+}
+
+/// Conditions the server adds: which relation is listed, and what the caller may see.
+#[derive(Default, Clone)]
+pub(crate) struct Scope(Vec<(&'static [&'static str], String)>);
+
+impl Scope {
+    /// Everything.
+    pub(crate) fn all() -> Scope {
+        Scope::default()
+    }
+
+    /// Adds a condition; the value stands between the pieces (each `pieces` gap is the same value).
+    pub(crate) fn and(mut self, pieces: &'static [&'static str], value: impl Into<String>) -> Scope {
+        self.0.push((pieces, value.into()));
+        self
+    }
+}
+
+impl Store {
+    /// One page of a collection and its total.
+    pub(crate) async fn list<R: Record>(&self, table: &Table, scope: &Scope, query: &ListQuery) -> Result<(u64, Vec<R>), StoreError> {
+        let mut count = Builder::new("SELECT COUNT(*) ");
+        count.push(table.from);
+        conditions(&mut count, table, scope, &query.filters)?;
+        let total: i64 = count.build_query_scalar().fetch_one(&self.reader).await?;
+
+        let mut page = Builder::new(table.select);
+        page.push(" ").push(table.from);
+        conditions(&mut page, table, scope, &query.filters)?;
+        let order = table.name.filter(|_| query.by_name).unwrap_or(table.order);
+        let direction = if query.order == Order::Asc { " ASC" } else { " DESC" };
+        page.push(" ORDER BY ").push(order).push(direction).push(", t.guid").push(direction);
+        page.push(" LIMIT ").push_bind(i64::from(query.per_page));
+        page.push(" OFFSET ").push_bind(query.offset());
+        let rows = page.build().fetch_all(&self.reader).await?;
+        Ok((u64::try_from(total).unwrap_or(0), many(rows)?))
+    }
+
+    /// All members in scope, in default order.
+    pub(crate) async fn all<R: Record>(&self, table: &Table, scope: &Scope) -> Result<Vec<R>, StoreError> {
+        let mut sql = Builder::new(table.select);
+        sql.push(" ").push(table.from);
+        conditions(&mut sql, table, scope, &[])?;
+        sql.push(" ORDER BY ").push(table.order).push(", t.guid");
+        many(sql.build().fetch_all(&self.reader).await?)
+    }
+
+    /// The member with this guid, if it is in scope.
+    pub(crate) async fn find<R: Record>(&self, table: &Table, scope: &Scope, guid: &str) -> Result<Option<R>, StoreError> {
+        let scope = scope.clone().and(&["t.guid = ", ""], guid);
+        let mut sql = Builder::new(table.select);
+        sql.push(" ").push(table.from);
+        conditions(&mut sql, table, &scope, &[])?;
+        optional(sql.build().fetch_optional(&self.reader).await?)
+    }
+}
+
+fn conditions(sql: &mut Builder, table: &Table, scope: &Scope, filters: &[Filter]) -> Result<(), StoreError> {
+    sql.push(" WHERE 1 = 1");
+    for (pieces, value) in &scope.0 {
+        sql.push(" AND (");
+        for (at, piece) in pieces.iter().enumerate() {
+            if at > 0 {
+                sql.push_bind(value.clone());
+            }
+            sql.push(piece);
+        }
+        sql.push(")");
+    }
+    for filter in filters {
+        let column = table.filters.iter().find(|(key, _)| *key == filter.key).map(|(_, column)| *column);
+        let column = column.ok_or_else(|| StoreError::Filter(filter.key.clone()))?;
+        sql.push(" AND ");
+        condition(sql, column, filter)?;
+    }
+    Ok(())
+}
+
+fn condition(sql: &mut Builder, column: Column, filter: &Filter) -> Result<(), StoreError> {
+    match column {
+        Column::Text(name) => text(sql, name, filter, str::to_owned),
+        Column::Name(name) => text(sql, name, filter, str::to_lowercase),
+        Column::Within(prefix) => {
+            text(sql, prefix, filter, str::to_owned);
+            sql.push(")");
+        }
+        Column::Bool(name) => {
+            let wanted = matches!(filter.values[0].as_str(), "t" | "true");
+            sql.push(name).push(" = ").push_bind(wanted);
+        }
+        Column::Time(name) => {
+            let at = chrono::DateTime::parse_from_rfc3339(&filter.values[0])
+                .map_err(|error| StoreError::Filter(format!("{}: {error}", filter.key)))?;
+            sql.push(name).push(sign(filter.op)).push_bind(at.timestamp_micros());
+        }
+    }
+    Ok(())
+}
+
+fn text(sql: &mut Builder, name: &'static str, filter: &Filter, map: fn(&str) -> String) {
+    sql.push(name);
+    if filter.op != Op::In {
+        sql.push(sign(filter.op)).push_bind(map(&filter.values[0]));
+        return;
+    }
+    sql.push(" IN (");
+    for (at, value) in filter.values.iter().enumerate() {
+        sql.push(if at > 0 { "," } else { "" }).push_bind(map(value));
+    }
+    sql.push(")");
+}
+
+fn sign(op: Op) -> &'static str {
+    match op {
+        Op::Eq | Op::In => " = ",
+        Op::Ge => " >= ",
+        Op::Le => " <= ",
+        Op::Lt => " < ",
+        Op::Gt => " > ",
+    }
+}

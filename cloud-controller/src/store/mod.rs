@@ -1,0 +1,148 @@
+//! The only SQL of the controller. Portable text with `$N`; one writer connection and a pool of readers.
+//!
+//! Reads take the reader pool; writes go through [`Tx`], which begins IMMEDIATE so that a
+//! read-modify-write never loses to another.
+
+mod apps;
+mod buildpacks;
+mod domains;
+mod events;
+mod jobs;
+mod listing;
+mod open;
+mod orgs;
+mod processes;
+mod quotas;
+mod record;
+mod routes;
+mod security;
+mod settings;
+mod spaces;
+mod stacks;
+mod staging;
+mod users;
+
+use serde_json::{Map, Value};
+use sqlx::{Sqlite, SqlitePool};
+use std::sync::Arc;
+
+use crate::crypto::{Cipher, CipherError};
+
+pub(crate) use apps::{APPS, AppRow};
+pub(crate) use buildpacks::{BUILDPACKS, BuildpackRow};
+pub(crate) use domains::{DOMAINS, DomainRow};
+pub(crate) use events::{EVENTS, EventRow, NewEvent};
+pub(crate) use listing::{Scope, Table};
+pub use open::OpenError;
+pub(crate) use orgs::{ORGS, OrgRow};
+pub(crate) use processes::BulkRow;
+pub(crate) use quotas::{QUOTAS, QuotaRow};
+pub(crate) use record::Record;
+pub(crate) use routes::{ROUTES, RouteRow};
+pub(crate) use security::{SECURITY_GROUPS, SecurityGroupRow};
+pub(crate) use settings::LeaseRow;
+pub(crate) use spaces::{SPACES, SpaceRow};
+pub(crate) use stacks::{STACKS, StackRow};
+pub(crate) use staging::{StagingEnd, StagingTask};
+pub(crate) use users::{Role, USERS, UserRow};
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The database refused or is away.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A sealed value could not be read or written.
+    #[error(transparent)]
+    Cipher(#[from] CipherError),
+    /// A filter names an unknown key or a value of the wrong kind.
+    #[error("{0}")]
+    Filter(String),
+}
+
+impl StoreError {
+    /// Whether a unique column already held the value.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        self.database().is_some_and(|e| e.is_unique_violation())
+    }
+
+    /// Whether something still refers to the row.
+    pub(crate) fn is_referenced(&self) -> bool {
+        self.database().is_some_and(|e| e.is_foreign_key_violation())
+    }
+
+    fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+        match self {
+            StoreError::Database(error) => error.as_database_error(),
+            _ => None,
+        }
+    }
+}
+
+/// The database of the desired state.
+#[derive(Clone)]
+pub(crate) struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    cipher: Cipher,
+    /// Held open: its lock says that this process owns the SQLite file.
+    _lock: Arc<std::fs::File>,
+}
+
+/// One write transaction; dropped without [`Tx::commit`], nothing happened.
+pub(crate) struct Tx {
+    inner: sqlx::Transaction<'static, Sqlite>,
+    now: i64,
+}
+
+impl Store {
+    /// Begins a write.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Tx { inner, now: now_micros() })
+    }
+
+    /// Encrypts a JSON object for a `*_sealed` column.
+    pub(crate) fn seal(&self, vars: &Map<String, Value>) -> Result<String, StoreError> {
+        Ok(self.cipher.seal(&Value::Object(vars.clone()).to_string())?)
+    }
+
+    /// Opens a `*_sealed` column.
+    pub(crate) fn unseal(&self, sealed: &str) -> Result<Map<String, Value>, StoreError> {
+        let clear = self.cipher.open(sealed)?;
+        serde_json::from_str(&clear).map_err(|_| StoreError::Cipher(CipherError::Open))
+    }
+
+    /// The pools, for `uaa`, whose tables live in the same database.
+    pub(crate) fn uaa(&self) -> uaa::store::Store {
+        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> bool {
+        sqlx::query("SELECT 1").fetch_one(&self.reader).await.is_ok()
+    }
+}
+
+impl Tx {
+    /// Makes the write durable.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// The time this transaction began, unix microseconds; every row it writes carries it.
+    pub(crate) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// The next place in the default order.
+    async fn next_id(&mut self) -> Result<i64, StoreError> {
+        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last").fetch_one(&mut *self.inner).await?;
+        Ok(id)
+    }
+}
+
+/// Wall clock, unix microseconds.
+pub(crate) fn now_micros() -> i64 {
+    chrono::Utc::now().timestamp_micros()
+}

@@ -1,0 +1,32 @@
+//! The desired rows the health manager reads.
+
+use super::record::{many, record};
+use super::{Store, StoreError};
+
+record! {
+    /// One desired process. `id` is the batch cursor.
+    BulkRow {
+        id: i64, guid: String, instances: i64, state: String, memory: i64, package_state: String, version: String, updated_at: i64,
+    }
+}
+
+impl Store {
+    /// Processes with an id greater than `after`, in id order.
+    pub(crate) async fn bulk(&self, after: i64, limit: i64) -> Result<Vec<BulkRow>, StoreError> {
+        let sql = "SELECT p.id, p.guid, p.instances, a.state, a.memory, a.package_state, p.version, p.updated_at \
+                   FROM processes p JOIN apps a ON a.guid = p.app_guid WHERE p.id > $1 ORDER BY p.id LIMIT $2";
+        many(sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.reader).await?)
+    }
+
+    /// The app a process belongs to.
+    pub(crate) async fn app_of_process(&self, process: &str) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT app_guid FROM processes WHERE guid = $1";
+        Ok(sqlx::query_scalar(sql).bind(process).fetch_optional(&self.reader).await?)
+    }
+
+    /// Apps that should run: guids of all STARTED, staged ones.
+    pub(crate) async fn started_apps(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT guid FROM apps WHERE state = 'STARTED' AND package_state = 'STAGED'";
+        Ok(sqlx::query_scalar(sql).fetch_all(&self.reader).await?)
+    }
+}

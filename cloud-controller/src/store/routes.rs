@@ -1,0 +1,119 @@
+//! Routes and which apps they lead to.
+
+use super::listing::{Column, Table};
+use super::record::record;
+use super::{Store, StoreError, Tx};
+
+record! {
+    /// A row of `routes` with its domain's name.
+    RouteRow {
+        guid: String, host: String, path: String, domain_guid: String, domain_name: String, space_guid: String,
+        created_at: i64, updated_at: Option<i64>,
+    }
+}
+
+impl RouteRow {
+    /// The address without scheme: `host.domain/path`.
+    pub(crate) fn address(&self) -> String {
+        if self.host.is_empty() {
+            format!("{}{}", self.domain_name, self.path)
+        } else {
+            format!("{}.{}{}", self.host, self.domain_name, self.path)
+        }
+    }
+}
+
+pub(crate) static ROUTES: Table = Table {
+    select: "SELECT t.*, d.name AS domain_name",
+    from: "FROM routes t JOIN domains d ON d.guid = t.domain_guid",
+    order: "t.id",
+    name: Some("t.host_key"),
+    filters: &[
+        ("host", Column::Name("t.host_key")),
+        ("path", Column::Name("t.path_key")),
+        ("domain_guid", Column::Text("t.domain_guid")),
+        ("space_guid", Column::Text("t.space_guid")),
+        ("organization_guid", Column::Within("t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid")),
+    ],
+};
+
+impl Store {
+    /// Addresses of an app's routes, in mapping order: the `uris` of start and update messages.
+    pub(crate) async fn uris_of(&self, app: &str) -> Result<Vec<String>, StoreError> {
+        let scope = super::Scope::all().and(&["t.guid IN (SELECT route_guid FROM route_mappings WHERE app_guid = ", ")"], app);
+        let routes: Vec<RouteRow> = self.all(&ROUTES, &scope).await?;
+        Ok(routes.iter().map(RouteRow::address).collect())
+    }
+
+    /// Whether a route with these parts exists anywhere.
+    pub(crate) async fn route_taken(&self, domain: &str, host: &str, path: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM routes WHERE domain_guid = $1 AND host_key = $2 AND path_key = $3";
+        let found: Option<i64> = sqlx::query_scalar(sql)
+            .bind(domain)
+            .bind(host.to_lowercase())
+            .bind(path.to_lowercase())
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Routes of an organization, for its quota.
+    pub(crate) async fn count_routes(&self, org: &str) -> Result<i64, StoreError> {
+        let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
+        Ok(sqlx::query_scalar(sql).bind(org).fetch_one(&self.reader).await?)
+    }
+}
+
+impl Tx {
+    pub(crate) async fn insert_route(&mut self, row: &RouteRow) -> Result<(), StoreError> {
+        let id = self.next_id().await?;
+        sqlx::query(
+            "INSERT INTO routes (id, guid, host, host_key, path, path_key, domain_guid, space_guid, created_at, updated_at) \
+             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,NULL)",
+        )
+        .bind(id)
+        .bind(&row.guid)
+        .bind(&row.host)
+        .bind(row.host.to_lowercase())
+        .bind(&row.path)
+        .bind(row.path.to_lowercase())
+        .bind(&row.domain_guid)
+        .bind(&row.space_guid)
+        .bind(row.created_at)
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_route(&mut self, guid: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM routes WHERE guid = $1").bind(guid).execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    /// Apps a route leads to.
+    pub(crate) async fn apps_on_route(&mut self, route: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT app_guid FROM route_mappings WHERE route_guid = $1";
+        Ok(sqlx::query_scalar(sql).bind(route).fetch_all(&mut *self.inner).await?)
+    }
+
+    /// Maps; false when it was mapped already.
+    pub(crate) async fn map_route(&mut self, app: &str, route: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("INSERT INTO route_mappings (app_guid, route_guid, created_at) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
+            .bind(app)
+            .bind(route)
+            .bind(self.now)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Unmaps; false when it was not mapped.
+    pub(crate) async fn unmap_route(&mut self, app: &str, route: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM route_mappings WHERE app_guid = $1 AND route_guid = $2")
+            .bind(app)
+            .bind(route)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,65 @@
+//! The log server alone, asking the controller who may read.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use component::{Daemon, Tasks};
+use tokio::net::TcpListener;
+
+use crate::{Access, Config, Hub, router};
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address could not be bound.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// Address.
+        listen: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The HTTP client could not be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A started log server.
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    tasks: Tasks,
+}
+
+impl Daemon for Running {
+    fn describe(&self) -> String {
+        format!("logs on http://{}", self.addr)
+    }
+
+    async fn shutdown(self) {
+        self.tasks.shutdown(Duration::from_secs(10)).await;
+    }
+}
+
+/// Starts the log server; the socket is bound when this returns.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let listen = |source| StartError::Listen { listen: config.listen.clone(), source };
+    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+    let addr = listener.local_addr().map_err(listen)?;
+    let tasks = Tasks::new();
+    let access = ask_controller(config.controller.clone())?;
+    component::serve(listener, router(Hub::new(&config), access, config.intake_auth()), &tasks);
+    Ok(Running { addr, tasks })
+}
+
+fn ask_controller(controller: String) -> Result<Access, reqwest::Error> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+    Ok(Arc::new(move |token, app| {
+        let request = client.get(format!("{controller}/internal/log_access/{app}")).header("authorization", token);
+        Box::pin(async move { request.send().await.is_ok_and(|answer| answer.status().is_success()) })
+    }))
+}

@@ -1,0 +1,158 @@
+//! The endpoints: intake, stream and recent lines in both forms.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderMap, StatusCode, header};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bus::log::{LogBatch, LogLine, LogStream};
+use component::{BasicAuth, authorized};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::hub::{Hub, Next, Stream};
+use crate::wire::{Form, encode};
+
+/// Largest batch, bytes.
+const BATCH_LIMIT: usize = 8 * 1024 * 1024;
+/// A stream without lines is pinged this often, so that a dead peer is noticed.
+const PING_EVERY: Duration = Duration::from_secs(25);
+/// A reader that takes nothing for this long is let go.
+const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whether a token (the Authorization header's value) may read an app's logs.
+pub type Access = Arc<dyn Fn(String, String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+#[derive(Clone)]
+struct Shared {
+    hub: Hub,
+    access: Access,
+    intake: BasicAuth,
+}
+
+/// The router over a hub.
+pub fn router(hub: Hub, access: Access, intake: BasicAuth) -> Router {
+    Router::new()
+        .route(bus::log::INTAKE_PATH, post(accept).layer(DefaultBodyLimit::max(BATCH_LIMIT)))
+        .route("/apps/{guid}/stream", get(stream))
+        .route("/apps/{guid}/recentlogs", get(recent))
+        .route("/tail/", get(old_tail))
+        .route("/tail", get(old_tail))
+        .route("/recent", get(old_recent))
+        .with_state(Shared { hub, access, intake })
+}
+
+async fn accept(State(shared): State<Shared>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
+    if shared.intake.password.is_empty() || !authorized(&headers, &shared.intake) {
+        return (StatusCode::UNAUTHORIZED, "log intake: wrong credentials\n").into_response();
+    }
+    match serde_json::from_slice::<LogBatch>(&body) {
+        Ok(batch) => Json(json!({"accepted": shared.hub.accept(batch)})).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("log intake: {error}\n")).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct AppParam {
+    app: String,
+}
+
+async fn stream(State(shared): State<Shared>, Path(guid): Path<String>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    follow(shared, guid, headers, upgrade, Form::Dropsonde).await
+}
+
+async fn old_tail(State(shared): State<Shared>, Query(param): Query<AppParam>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    follow(shared, param.app, headers, upgrade, Form::Old).await
+}
+
+async fn recent(State(shared): State<Shared>, Path(guid): Path<String>, headers: HeaderMap) -> Response {
+    dump(shared, guid, headers, Form::Dropsonde).await
+}
+
+async fn old_recent(State(shared): State<Shared>, Query(param): Query<AppParam>, headers: HeaderMap) -> Response {
+    dump(shared, param.app, headers, Form::Old).await
+}
+
+async fn may_read(shared: &Shared, headers: &HeaderMap, app: &str) -> bool {
+    match headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) {
+        Some(token) => (shared.access)(token.to_owned(), app.to_owned()).await,
+        None => false,
+    }
+}
+
+fn refused() -> Response {
+    (StatusCode::UNAUTHORIZED, "You are not authorized to read the logs of this app. Log in again.\n").into_response()
+}
+
+async fn follow(shared: Shared, app: String, headers: HeaderMap, upgrade: WebSocketUpgrade, form: Form) -> Response {
+    if !may_read(&shared, &headers, &app).await {
+        return refused();
+    }
+    // Subscribed before the upgrade is answered: a line logged right after it is not lost.
+    let lines = shared.hub.follow(&app);
+    upgrade.on_upgrade(move |socket| pump(socket, lines, app, form))
+}
+
+/// Sends lines until the client goes. What the client says is read and ignored (old ones send a keep-alive text).
+async fn pump(mut socket: WebSocket, mut lines: Stream, app: String, form: Form) {
+    let mut ping = tokio::time::interval(PING_EVERY);
+    ping.tick().await;
+    loop {
+        let message = tokio::select! {
+            next = lines.next() => match next {
+                Some(Next::Line(line)) => Message::Binary(encode(&line, form).into()),
+                Some(Next::Lost(count)) => Message::Binary(encode(&lost(&app, count), form).into()),
+                None => break,
+            },
+            heard = socket.recv() => match heard {
+                Some(Ok(Message::Close(_))) | Some(Err(_)) | None => break,
+                Some(Ok(_)) => continue,
+            },
+            _ = ping.tick() => Message::Ping(Default::default()),
+        };
+        match tokio::time::timeout(SEND_LIMIT, socket.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+}
+
+fn lost(app: &str, count: u64) -> LogLine {
+    LogLine {
+        app_id: app.to_owned(),
+        source_type: "LGR".into(),
+        source_instance: "0".into(),
+        instance_id: String::new(),
+        seq: 0,
+        timestamp_ns: now_ns(),
+        stream: LogStream::Err,
+        message: format!("{count} lines were dropped because this reader is too slow; read them with cf logs --recent"),
+    }
+}
+
+fn now_ns() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
+}
+
+async fn dump(shared: Shared, app: String, headers: HeaderMap, form: Form) -> Response {
+    if !may_read(&shared, &headers, &app).await {
+        return refused();
+    }
+    let boundary = uuid::Uuid::new_v4().simple().to_string();
+    let mut body = Vec::new();
+    for line in shared.hub.recent(&app) {
+        body.extend_from_slice(format!("--{boundary}\r\n\r\n").as_bytes());
+        body.extend_from_slice(&encode(&line, form));
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    // Clients cut the boundary out by a pattern: it must be last and without quotes.
+    ([(header::CONTENT_TYPE, format!("multipart/x-protobuf; boundary={boundary}"))], body).into_response()
+}

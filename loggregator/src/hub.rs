@@ -1,0 +1,279 @@
+//! Lines in, recent lines and live streams out.
+//!
+//! A writer never waits: a reader that is too slow loses the oldest lines of its own backlog and is
+//! told how many.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bus::log::{LogBatch, LogLine, LogStream};
+use tokio::sync::broadcast;
+
+use crate::config::Config;
+use crate::numbering::{Numbering, Verdict};
+use crate::ring::Ring;
+
+/// Longest text of one line, bytes; the rest is cut off.
+const MAX_LINE: usize = 64 * 1024;
+
+/// Counters since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Lines accepted.
+    pub accepted: u64,
+    /// Lines that came twice and were dropped.
+    pub duplicates: u64,
+    /// Lines whose number was skipped by their sender.
+    pub missing: u64,
+    /// Recent lines pushed out by newer ones.
+    pub displaced: u64,
+    /// Lines slow readers lost.
+    pub lagged: u64,
+}
+
+/// The log server's memory. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    per_app: usize,
+    total: usize,
+    backlog: usize,
+    state: Mutex<State>,
+    lagged: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    apps: HashMap<String, App>,
+    numbering: Numbering,
+    counters: Counters,
+    bytes: usize,
+    clock: u64,
+}
+
+struct App {
+    ring: Ring,
+    live: broadcast::Sender<Arc<LogLine>>,
+    touched: u64,
+}
+
+/// What a stream reader gets next.
+#[derive(Debug)]
+pub enum Next {
+    /// A line.
+    Line(Arc<LogLine>),
+    /// This many lines were lost because the reader was too slow.
+    Lost(u64),
+}
+
+/// A live stream of one app's lines.
+pub struct Stream {
+    hub: Hub,
+    live: broadcast::Receiver<Arc<LogLine>>,
+}
+
+impl Stream {
+    /// The next line, or how many were lost; `None` when the app's lines are forgotten (reconnect).
+    pub async fn next(&mut self) -> Option<Next> {
+        match self.live.recv().await {
+            Ok(line) => Some(Next::Line(line)),
+            Err(broadcast::error::RecvError::Lagged(lost)) => {
+                self.hub.0.lagged.fetch_add(lost, Ordering::Relaxed);
+                Some(Next::Lost(lost))
+            }
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Hub {
+    /// An empty hub.
+    pub fn new(config: &Config) -> Hub {
+        Hub(Arc::new(Inner {
+            per_app: config.recent_bytes_per_app,
+            total: config.recent_bytes_total,
+            backlog: config.stream_backlog_lines.max(1),
+            state: Mutex::default(),
+            lagged: AtomicU64::new(0),
+        }))
+    }
+
+    /// Takes a batch; returns how many lines were new. Repeating a batch changes nothing.
+    pub fn accept(&self, batch: LogBatch) -> usize {
+        let mut state = self.lock();
+        batch.lines.into_iter().filter(|line| state.judge(line)).collect::<Vec<_>>().into_iter().map(|line| self.store(&mut state, line)).count()
+    }
+
+    /// Adds one line of the platform itself.
+    pub fn say(&self, app: &str, source: &str, message: impl Into<String>, timestamp_ns: i64) {
+        let line = LogLine {
+            app_id: app.to_owned(),
+            source_type: source.to_owned(),
+            source_instance: "0".into(),
+            instance_id: String::new(),
+            seq: 0,
+            timestamp_ns,
+            stream: LogStream::Out,
+            message: message.into(),
+        };
+        self.accept(LogBatch { lines: vec![line] });
+    }
+
+    /// Recent lines of an app, oldest first.
+    pub fn recent(&self, app: &str) -> Vec<Arc<LogLine>> {
+        self.lock().apps.get(app).map(|app| app.ring.lines()).unwrap_or_default()
+    }
+
+    /// Follows an app from now on.
+    pub fn follow(&self, app: &str) -> Stream {
+        let mut state = self.lock();
+        let live = self.app(&mut state, app).live.subscribe();
+        Stream { hub: self.clone(), live }
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> Counters {
+        Counters { lagged: self.0.lagged.load(Ordering::Relaxed), ..self.lock().counters }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // The state is consistent after every statement, so a panic elsewhere does not spoil it.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn app<'a>(&self, state: &'a mut State, app: &str) -> &'a mut App {
+        state.clock += 1;
+        let touched = state.clock;
+        let entry = state.apps.entry(app.to_owned()).or_insert_with(|| App {
+            ring: Ring::default(),
+            live: broadcast::channel(self.0.backlog).0,
+            touched,
+        });
+        entry.touched = touched;
+        entry
+    }
+
+    fn store(&self, state: &mut State, mut line: LogLine) {
+        truncate(&mut line.message);
+        let line = Arc::new(line);
+        let limit = self.0.per_app;
+        let app = self.app(state, &line.app_id);
+        let before = app.ring.bytes();
+        let displaced = app.ring.push(line.clone(), limit);
+        let after = app.ring.bytes();
+        // No reader is no error.
+        let _ = app.live.send(line);
+        state.bytes = state.bytes + after - before;
+        state.counters.accepted += 1;
+        state.counters.displaced += displaced;
+        while state.bytes > self.0.total && state.forget_quietest() {}
+    }
+}
+
+impl State {
+    fn judge(&mut self, line: &LogLine) -> bool {
+        match self.numbering.judge(&line.instance_id, &line.source_type, line.seq) {
+            Verdict::New { missing } => {
+                self.counters.missing += missing;
+                true
+            }
+            Verdict::Duplicate => {
+                self.counters.duplicates += 1;
+                false
+            }
+        }
+    }
+
+    /// Drops the recent lines of the app silent for longest; its readers keep their stream.
+    fn forget_quietest(&mut self) -> bool {
+        let quietest = self.apps.iter().filter(|(_, app)| app.ring.len() > 0).min_by_key(|(_, app)| app.touched).map(|(guid, _)| guid.clone());
+        let Some(app) = quietest.and_then(|guid| self.apps.get_mut(&guid)) else { return false };
+        let ring = std::mem::take(&mut app.ring);
+        self.bytes -= ring.bytes();
+        self.counters.displaced += ring.len() as u64;
+        self.apps.retain(|_, app| app.ring.len() > 0 || app.live.receiver_count() > 0);
+        true
+    }
+}
+
+fn truncate(text: &mut String) {
+    if text.len() > MAX_LINE {
+        let mut end = MAX_LINE;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn line(app: &str, seq: u64, text: &str) -> LogLine {
+        LogLine {
+            app_id: app.into(),
+            source_type: "App".into(),
+            source_instance: "0".into(),
+            instance_id: format!("{app}-i"),
+            seq,
+            timestamp_ns: seq as i64,
+            stream: LogStream::Out,
+            message: text.into(),
+        }
+    }
+
+    fn batch(lines: Vec<LogLine>) -> LogBatch {
+        LogBatch { lines }
+    }
+
+    #[test]
+    fn a_repeated_batch_is_accepted_once() {
+        let hub = Hub::new(&Config::default());
+        let lines = vec![line("a", 1, "x"), line("a", 2, "y")];
+        assert_eq!(hub.accept(batch(lines.clone())), 2);
+        assert_eq!(hub.accept(batch(lines)), 0);
+        assert_eq!(hub.recent("a").len(), 2);
+        assert_eq!(hub.counters().duplicates, 2);
+    }
+
+    #[test]
+    fn recent_lines_are_bounded_per_app_and_in_all() {
+        let config = Config { recent_bytes_per_app: 1_000, recent_bytes_total: 1_500, ..Config::default() };
+        let hub = Hub::new(&config);
+        for seq in 1..=50 {
+            hub.accept(batch(vec![line("old", seq, "0123456789")]));
+        }
+        assert!(hub.recent("old").len() < 10);
+        assert_eq!(hub.recent("old").last().unwrap().seq, 50);
+        for seq in 1..=50 {
+            hub.accept(batch(vec![line("new", seq, "0123456789")]));
+        }
+        assert!(hub.recent("old").is_empty(), "the quiet app is forgotten first");
+        assert!(!hub.recent("new").is_empty());
+        let counters = hub.counters();
+        assert_eq!(counters.accepted, counters.displaced + hub.recent("new").len() as u64);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_what_it_lost_and_blocks_nobody() {
+        let hub = Hub::new(&Config { stream_backlog_lines: 4, ..Config::default() });
+        let mut slow = hub.follow("a");
+        for seq in 1..=10 {
+            hub.accept(batch(vec![line("a", seq, "x")]));
+        }
+        let mut lost = 0;
+        let mut seen = Vec::new();
+        while seen.last() != Some(&10) {
+            match slow.next().await.unwrap() {
+                Next::Lost(n) => lost += n,
+                Next::Line(line) => seen.push(line.seq),
+            }
+        }
+        assert!(lost > 0);
+        assert_eq!(lost + seen.len() as u64, 10);
+    }
+}

@@ -204,7 +204,7 @@ impl Hub {
 
     fn appended_to(&self, peer: &Rc<Peer>, pending: usize, bytes: usize) {
         self.mark_dirty(peer);
-        if pending > FLUSH_MARK && peer.write_deadline(std::time::Duration::ZERO).is_none() {
+        if pending > FLUSH_MARK && !peer.is_blocked() {
             peer.flush();
         }
         if peer.pending() > self.limits.max_pending {

@@ -183,6 +183,11 @@ impl Peer {
         }
     }
 
+    /// True while the socket takes nothing more.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.get().is_some()
+    }
+
     /// When the write deadline strikes, while the socket refuses bytes.
     pub(crate) fn write_deadline(&self, allowed: Duration) -> Option<Instant> {
         self.blocked

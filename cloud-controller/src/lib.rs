@@ -1,1 +1,46 @@
-//! The v2 API, the desired state, staging and placement decisions, the blobstore.
+//! The cloud controller: the v2 API, the desired state, staging and placement decisions, the blobstore.
+//!
+//! The database is the truth; bus messages are hints. Pure parts decide, thin parts carry out.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | every setting |
+//! | `start` | [`start()`]: open, seed, listen, serve |
+//! | `api` | the HTTP endpoints |
+//! | `authorize` | the one place that says who may |
+//! | `store` | the only SQL |
+//! | [`crypto`], [`secrets`] | encryption at rest and its key |
+//! | [`blobs`], [`archive`] | packages, droplets, buildpacks; zips read without trust |
+//! | [`placement`], [`pools`] | pure: which DEA, which stager |
+//! | `runner` | pure: what a change of the desired state asks for |
+//! | [`live`] | pure: what runs, from heartbeats |
+//! | `messages` | pure: rows → bus messages |
+//! | `conductor` | carries effects out |
+//! | `staging` | the conversation with a stager |
+//! | `health` | advertisements, heartbeats, exits, the health manager's wishes |
+//! | `seed` | what a fresh platform starts with |
+
+mod api;
+pub mod archive;
+mod authorize;
+pub mod blobs;
+mod conductor;
+pub mod config;
+mod controller;
+pub mod crypto;
+mod failure;
+mod health;
+pub mod live;
+mod messages;
+pub mod placement;
+pub mod pools;
+mod runner;
+pub mod secrets;
+mod seed;
+mod staging;
+mod start;
+mod store;
+
+pub use config::Config;
+pub use start::{Running, StartError, start};
+pub use store::OpenError;

@@ -66,15 +66,15 @@ impl Live {
         Live { ttl, deas: HashMap::new(), crashes: HashMap::new(), outstanding: HashMap::new() }
     }
 
-    /// A heartbeat is the complete state of its DEA.
-    pub fn heartbeat(&mut self, beat: Heartbeat, now: Instant) {
+    /// A heartbeat is the complete state of its DEA. True when that DEA was not known (any more).
+    pub fn heartbeat(&mut self, beat: Heartbeat, now: Instant) -> bool {
         for instance in &beat.droplets {
             if is_up(instance) {
                 self.outstanding.remove(&place(&instance.droplet, &instance.version, instance.index));
             }
         }
-        self.deas.insert(beat.dea, (now, beat.droplets));
         self.deas.retain(|_, (seen, _)| now.duration_since(*seen) < self.ttl);
+        self.deas.insert(beat.dea, (now, beat.droplets)).is_none()
     }
 
     /// An instance ended.

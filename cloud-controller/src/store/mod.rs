@@ -35,7 +35,6 @@ pub(crate) use events::{EVENTS, EventRow, NewEvent};
 pub(crate) use listing::{Scope, Table};
 pub use open::OpenError;
 pub(crate) use orgs::{ORGS, OrgRow};
-pub(crate) use processes::BulkRow;
 pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use record::Record;
 pub(crate) use routes::{ROUTES, RouteRow};

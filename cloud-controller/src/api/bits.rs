@@ -1,0 +1,247 @@
+//! Resource matching and the upload of app bits.
+
+use std::path::{Path as FsPath, PathBuf};
+
+use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::routing::put;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use v2_api::{ApiError, Code};
+
+use super::app_change::mark_pending;
+use super::body::{self, Body};
+use super::upload::{self, Saved, UploadError};
+use super::{apps, jobs, settings};
+use crate::archive::{self, ArchiveError, Member, Tree};
+use crate::authorize::Caller;
+use crate::blobs::{Place, sha1_of_file};
+use crate::controller::Ctl;
+use crate::failure::{Failure, Outcome, fail_with};
+
+/// Longest list of known resources, bytes.
+const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new()
+        .route("/v2/resource_match", put(resource_match).layer(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)))
+        .route("/v2/apps/{guid}/bits", put(upload).layer(DefaultBodyLimit::disable()))
+}
+
+/// A file the client says we have.
+#[derive(Debug, Deserialize)]
+struct Resource {
+    #[serde(default)]
+    sha1: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(rename = "fn", default)]
+    path: String,
+    #[serde(default)]
+    mode: Option<String>,
+}
+
+impl Resource {
+    /// Whether it is of a kind that is kept at all. Old clients list directories as sha1 "0" and size 0.
+    fn is_candidate(&self, ctl: &Ctl) -> bool {
+        let limits = &ctl.config.limits;
+        let is_hash = self.sha1.len() == 40 && self.sha1.bytes().all(|b| b.is_ascii_hexdigit());
+        is_hash && keeps(limits, self.size)
+    }
+}
+
+fn keeps(limits: &crate::config::LimitsConfig, size: u64) -> bool {
+    size > limits.resource_minimum_bytes && size < limits.resource_maximum_bytes
+}
+
+/// The entries we have, whole: a client takes an entry without its mode for a failure.
+async fn resource_match(State(ctl): State<Ctl>, caller: Caller, Body(sent): Body<Vec<Value>>) -> Outcome<Json<Value>> {
+    check_flag(&ctl, &caller).await?;
+    let mut known = Vec::new();
+    for entry in sent {
+        let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else { continue };
+        if resource.is_candidate(&ctl) && ctl.blobs.has(&Place::Resource(resource.sha1)).await? {
+            known.push(entry);
+        }
+    }
+    Ok(Json(Value::Array(known)))
+}
+
+async fn check_flag(ctl: &Ctl, caller: &Caller) -> Outcome<()> {
+    if caller.admin || settings::is_enabled(ctl, "app_bits_upload").await? {
+        Ok(())
+    } else {
+        Err(fail_with(Code::FeatureDisabled, "app_bits_upload"))
+    }
+}
+
+fn refused(detail: impl std::fmt::Display) -> Failure {
+    fail_with(Code::AppBitsUploadInvalid, detail)
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Failure {
+        match error {
+            UploadError::TooLarge(_) => fail_with(Code::AppPackageInvalid, error),
+            UploadError::Io(io) => io.into(),
+            UploadError::Form(_) => refused(error),
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Failure {
+        match error {
+            ArchiveError::Io(io) => io.into(),
+            ArchiveError::TooLarge(_) => fail_with(Code::AppPackageInvalid, error),
+            _ => refused(error),
+        }
+    }
+}
+
+async fn upload(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+    form: Multipart,
+) -> Outcome<(StatusCode, Json<Value>)> {
+    apps::load_to_change(&ctl, &caller, &guid).await?;
+    check_flag(&ctl, &caller).await?;
+    let scratch = ctl.scratch()?;
+    let (resources, zip) = receive(&ctl, form, scratch.path()).await?;
+    let made = make_package(&ctl, &guid, resources, zip, scratch.path()).await;
+    if made.is_err() {
+        // A bad upload leaves no half-new app behind: the old package stays, and the client is told why.
+        tracing::info!(app = %guid, "upload refused");
+    }
+    made?;
+    if body::flag(&raw, "async") {
+        // The work is done: the client's first poll finds it finished.
+        let job = jobs::over(&ctl, None).await?;
+        return Ok((StatusCode::CREATED, Json(jobs::body_for_users(&job))));
+    }
+    Ok((StatusCode::CREATED, Json(json!({}))))
+}
+
+/// The two parts, in any order.
+async fn receive(ctl: &Ctl, mut form: Multipart, scratch: &FsPath) -> Outcome<(Vec<Resource>, Option<PathBuf>)> {
+    let (mut resources, mut zip) = (None, None);
+    while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
+        match field.name() {
+            Some("resources") => {
+                let text = upload::text(field, RESOURCES_LIMIT).await?;
+                let list = serde_json::from_slice(&text).map_err(|error| refused(format!("invalid :resources ({error})")))?;
+                resources = Some(list);
+            }
+            Some("application") => {
+                let path = scratch.join("application.zip");
+                upload::save(field, &path, ctl.config.limits.max_package_bytes).await?;
+                zip = Some(path);
+            }
+            _ => {}
+        }
+    }
+    Ok((resources.ok_or_else(|| refused("missing :resources"))?, zip))
+}
+
+/// New files and known ones become one package; new bits ask for staging, identical ones do not.
+async fn make_package(ctl: &Ctl, guid: &str, resources: Vec<Resource>, zip: Option<PathBuf>, scratch: &FsPath) -> Outcome<()> {
+    let limit = ctl.config.limits.max_package_bytes;
+    let mut tree = unpack(zip, scratch, limit).await?;
+    keep_resources(ctl, &tree).await?;
+    add_known(ctl, resources, &mut tree, scratch).await?;
+    if tree.size() > limit {
+        return Err(fail_with(Code::AppPackageInvalid, format!("Package may not be larger than {limit} bytes")));
+    }
+    if tree.is_empty() {
+        return Err(refused("it holds no files"));
+    }
+    let package = scratch.join("package.zip");
+    let target = package.clone();
+    let sha1 = blocking(move || {
+        tree.write_zip(&target)?;
+        Ok(sha1_of_file(&target)?)
+    })
+    .await?;
+    ctl.blobs.put(&Place::Package(sha1.clone()), &package).await?;
+    let mut tx = ctl.store.begin().await?;
+    let mut app = tx.app(guid).await?.ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
+    if app.package_hash.as_deref() != Some(&sha1) {
+        app.package_hash = Some(sha1);
+        mark_pending(&mut app);
+    }
+    app.package_updated_at = Some(tx.now());
+    tx.save_app(&app).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static) -> Outcome<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::from(std::io::Error::other(error)))?.map_err(Failure::from)
+}
+
+async fn unpack(zip: Option<PathBuf>, scratch: &FsPath, limit: u64) -> Outcome<Tree> {
+    let Some(zip) = zip else { return Ok(Tree::default()) };
+    let into = scratch.join("new");
+    blocking(move || {
+        std::fs::create_dir(&into)?;
+        archive::extract(&zip, &into, limit)
+    })
+    .await
+}
+
+/// New files of a size worth keeping go to the resource pool, for the next push.
+async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<()> {
+    for (_, member) in tree.files().filter(|(_, member)| keeps(&ctl.config.limits, member.size)) {
+        let content = member.content.clone();
+        let sha1 = blocking(move || Ok(sha1_of_file(&content)?)).await?;
+        let place = Place::Resource(sha1);
+        if !ctl.blobs.has(&place).await? {
+            ctl.blobs.put(&place, &member.content).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn add_known(ctl: &Ctl, resources: Vec<Resource>, tree: &mut Tree, scratch: &FsPath) -> Outcome<()> {
+    for (at, resource) in resources.into_iter().enumerate() {
+        if resource.sha1 == "0" || resource.size == 0 && resource.sha1.len() != 40 {
+            continue;
+        }
+        let content = scratch.join(format!("known{at}"));
+        if !ctl.blobs.fetch(&Place::Resource(resource.sha1.clone()), &content).await? {
+            return Err(refused(format!("file {:?} is not known here (sha1 {}); upload it", resource.path, resource.sha1)));
+        }
+        let size = tokio::fs::metadata(&content).await?.len();
+        tree.add(&resource.path, Member { content, mode: mode(resource.mode.as_deref())?, size })?;
+    }
+    Ok(())
+}
+
+/// Octal text, with or without a leading zero.
+fn mode(text: Option<&str>) -> Result<u32, ApiError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(0o644) };
+    let bits = u32::from_str_radix(text, 8).map_err(|_| ApiError::with(Code::AppResourcesFileModeInvalid, text))?;
+    // The owner can always read: a file nobody can read is of no use to an app.
+    Ok((bits & 0o777) | 0o400)
+}
+
+/// Also used by the internal endpoints: a saved file's hash and size.
+pub(super) fn describe(saved: &Saved) -> String {
+    format!("{} bytes, sha1 {}", saved.size, saved.sha1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mode;
+
+    #[test]
+    fn modes_are_octal_with_or_without_a_leading_zero() {
+        assert_eq!(mode(Some("0755")).ok(), Some(0o755));
+        assert_eq!(mode(Some("755")).ok(), Some(0o755));
+        assert_eq!(mode(None).ok(), Some(0o644));
+        assert!(mode(Some("rwx")).is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! Admin buildpacks.
+
+use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use component::authorized;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use v2_api::Code;
+
+use super::body::Body;
+use super::jobs::{self, Deleted};
+use super::lists::{Present, View, envelope, page};
+use super::upload::{self, UploadError};
+use super::{internal, taken};
+use crate::authorize::{Action, Caller};
+use crate::blobs::Place;
+use crate::controller::Ctl;
+use crate::failure::{Failure, Outcome, fail, fail_with};
+use crate::store::{BUILDPACKS, BuildpackRow, Scope};
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new()
+        .route("/v2/buildpacks", get(list).post(create))
+        .route("/v2/buildpacks/{guid}", get(show).put(update).delete(delete))
+        .route("/v2/buildpacks/{guid}/bits", put(bits).layer(DefaultBodyLimit::disable()))
+        .route("/v2/buildpacks/{guid}/download", get(download))
+}
+
+impl Present for BuildpackRow {
+    fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
+        let entity = json!({
+            "name": self.name, "position": self.position, "enabled": self.enabled, "locked": self.locked, "filename": self.filename,
+        });
+        Ok(envelope("buildpacks", &self.guid, (self.created_at, self.updated_at), entity))
+    }
+}
+
+async fn load(ctl: &Ctl, guid: &str) -> Outcome<BuildpackRow> {
+    let found: Option<BuildpackRow> = ctl.store.find(&BUILDPACKS, &Scope::all(), guid).await?;
+    found.ok_or_else(|| fail_with(Code::NotFound, format!("The buildpack could not be found: {guid}")))
+}
+
+async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
+    page::<BuildpackRow>(&View { ctl: &ctl, caller: &caller }, &BUILDPACKS, &Scope::all(), &raw, "/v2/buildpacks").await
+}
+
+async fn show(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    Ok(Json(load(&ctl, &guid).await?.flat(&View { ctl: &ctl, caller: &caller })?))
+}
+
+#[derive(Deserialize)]
+struct BuildpackBody {
+    name: Option<String>,
+    position: Option<i64>,
+    enabled: Option<bool>,
+    locked: Option<bool>,
+}
+
+fn check_name(name: &str) -> Result<String, Failure> {
+    let fits = !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if fits { Ok(name.to_owned()) } else { Err(fail_with(Code::BuildpackInvalid, "name must be made of word characters and -")) }
+}
+
+async fn create(State(ctl): State<Ctl>, caller: Caller, Body(sent): Body<BuildpackBody>) -> Outcome<(StatusCode, Json<Value>)> {
+    caller.need(Action::Administer)?;
+    let name = check_name(sent.name.as_deref().unwrap_or_default())?;
+    let row = BuildpackRow {
+        guid: bus::ids::guid(),
+        name,
+        position: sent.position.unwrap_or(i64::MAX).max(1),
+        enabled: sent.enabled.unwrap_or(true),
+        locked: sent.locked.unwrap_or(false),
+        filename: None,
+        sha1: None,
+        created_at: crate::store::now_micros(),
+        updated_at: None,
+    };
+    write(&ctl, &caller, &row).await
+}
+
+async fn update(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    Body(sent): Body<BuildpackBody>,
+) -> Outcome<(StatusCode, Json<Value>)> {
+    caller.need(Action::Administer)?;
+    let mut row = load(&ctl, &guid).await?;
+    if let Some(name) = &sent.name {
+        row.name = check_name(name)?;
+    }
+    row.position = sent.position.unwrap_or(row.position).max(1);
+    row.enabled = sent.enabled.unwrap_or(row.enabled);
+    row.locked = sent.locked.unwrap_or(row.locked);
+    write(&ctl, &caller, &row).await
+}
+
+async fn write(ctl: &Ctl, caller: &Caller, row: &BuildpackRow) -> Outcome<(StatusCode, Json<Value>)> {
+    let mut tx = ctl.store.begin().await?;
+    tx.save_buildpack(row).await.map_err(|error| taken(error, Code::BuildpackNameTaken, &row.name))?;
+    tx.commit().await?;
+    let row = load(ctl, &row.guid).await?;
+    Ok((StatusCode::CREATED, Json(row.flat(&View { ctl, caller })?)))
+}
+
+async fn delete(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>, raw: RawQuery) -> Outcome<Deleted> {
+    caller.need(Action::Administer)?;
+    let row = load(&ctl, &guid).await?;
+    let mut tx = ctl.store.begin().await?;
+    tx.delete_buildpack(&guid).await?;
+    tx.commit().await?;
+    if let Some(sha1) = row.sha1 {
+        ctl.blobs.delete(&Place::Buildpack(guid, sha1)).await?;
+    }
+    jobs::deleted(&ctl, &raw).await
+}
+
+async fn bits(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    mut form: Multipart,
+) -> Outcome<(StatusCode, Json<Value>)> {
+    caller.need(Action::Administer)?;
+    let mut row = load(&ctl, &guid).await?;
+    if row.locked {
+        return Err(fail(Code::BuildpackLocked));
+    }
+    let refused = |text: &str| fail_with(Code::BuildpackBitsUploadInvalid, text);
+    let scratch = ctl.scratch()?;
+    let path = scratch.path().join("buildpack.zip");
+    while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
+        if field.name() != Some("buildpack") {
+            continue;
+        }
+        let filename = field.file_name().unwrap_or_default().to_owned();
+        if !filename.ends_with(".zip") {
+            return Err(refused("only zip files allowed"));
+        }
+        let saved = upload::save(field, &path, ctl.config.limits.max_droplet_bytes).await?;
+        check_zip(path.clone()).await.map_err(|reason| refused(&reason))?;
+        if row.sha1.as_deref() != Some(&saved.sha1) {
+            ctl.blobs.put(&Place::Buildpack(guid.clone(), saved.sha1.clone()), &path).await?;
+        }
+        row.sha1 = Some(saved.sha1);
+        row.filename = Some(filename);
+        return write(&ctl, &caller, &row).await;
+    }
+    Err(refused("a file must be provided in the field \"buildpack\""))
+}
+
+/// A buildpack that is no zip would fail only at the first staging.
+async fn check_zip(path: std::path::PathBuf) -> Result<(), String> {
+    let opened = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        zip::ZipArchive::new(std::io::BufReader::new(file)).map(|_| ()).map_err(|error| error.to_string())
+    });
+    opened.await.map_err(|error| error.to_string())?
+}
+
+/// For DEAs.
+async fn download(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+    if !authorized(&headers, &ctl.config.staging_auth.basic()) {
+        return Err(fail(Code::NotAuthenticated));
+    }
+    let sha1 = load(&ctl, &guid).await?.sha1.ok_or_else(|| fail(Code::NotFound))?;
+    internal::send(&ctl, &Place::Buildpack(guid, sha1)).await
+}

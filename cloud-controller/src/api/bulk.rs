@@ -1,0 +1,133 @@
+//! For the health manager: the desired state in batches, counts, and its lease.
+
+use axum::extract::{RawQuery, State};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use component::authorized;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use v2_api::Code;
+
+use super::body::{Body, parameter};
+use super::times::rfc3339;
+use crate::controller::Ctl;
+use crate::failure::{Outcome, fail, fail_with};
+use crate::health::LEASE;
+use crate::store::LeaseRow;
+
+/// Rows of one batch at most.
+const MAX_BATCH: i64 = 5_000;
+/// The lease lasts this many heartbeats.
+const LEASE_HEARTBEATS: u32 = 5;
+/// …and at least this many milliseconds.
+const LEASE_MINIMUM_MS: i64 = 3_000;
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new()
+        .route("/bulk/apps", get(apps))
+        .route("/bulk/counts", get(counts))
+        .route("/internal/v1/health_manager/lease", put(lease))
+        .route("/v2/syslog_drain_urls", get(drains))
+}
+
+fn check(ctl: &Ctl, headers: &HeaderMap) -> Outcome<()> {
+    let auth = &ctl.config.bulk_auth;
+    if !auth.password.is_empty() && authorized(headers, &auth.basic()) { Ok(()) } else { Err(fail(Code::NotAuthenticated)) }
+}
+
+/// `{"id":n}`; an empty object begins anew.
+#[derive(Deserialize, Default)]
+struct Token {
+    #[serde(default)]
+    id: Option<i64>,
+}
+
+async fn apps(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
+    check(&ctl, &headers)?;
+    let missing = |key: &str| fail_with(Code::BadQueryParameter, key);
+    let size = parameter(&raw, "batch_size").and_then(|text| text.parse::<i64>().ok()).filter(|size| *size > 0);
+    let size = size.ok_or_else(|| missing("batch_size"))?.min(MAX_BATCH);
+    let token = parameter(&raw, "bulk_token").ok_or_else(|| missing("bulk_token"))?;
+    let token: Token = serde_json::from_str(&token).map_err(|error| missing(&format!("bulk_token: {error}")))?;
+    let rows = ctl.store.bulk(token.id.unwrap_or(0), size).await?;
+    let mut results = Map::new();
+    for row in &rows {
+        let entry = json!({
+            "id": row.guid, "instances": row.instances, "state": row.state, "memory": row.memory,
+            "package_state": row.package_state, "version": row.version, "updated_at": rfc3339(row.updated_at),
+        });
+        results.insert(row.guid.clone(), entry);
+    }
+    Ok(Json(json!({"results": results, "bulk_token": {"id": rows.last().map(|row| row.id)}})))
+}
+
+async fn counts(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
+    check(&ctl, &headers)?;
+    match parameter(&raw, "model").as_deref() {
+        Some("user") => Ok(Json(json!({"counts": {"user": ctl.store.count_users().await?}}))),
+        other => Err(fail_with(Code::BadQueryParameter, format!("model {other:?}: use user"))),
+    }
+}
+
+async fn drains(State(ctl): State<Ctl>, headers: HeaderMap) -> Outcome<Json<Value>> {
+    check(&ctl, &headers)?;
+    Ok(Json(json!({"results": {}, "next_id": null})))
+}
+
+#[derive(Deserialize)]
+struct Holder {
+    holder: String,
+}
+
+/// Who asks holds the lease unless another does; each change of holder is a new epoch. 409 names the other holder.
+async fn lease(State(ctl): State<Ctl>, headers: HeaderMap, Body(sent): Body<Holder>) -> Outcome<axum::response::Response> {
+    use axum::response::IntoResponse as _;
+    check(&ctl, &headers)?;
+    let heartbeat = i64::try_from(ctl.times.heartbeat.as_millis()).unwrap_or(1_000);
+    let length_ms = (heartbeat * i64::from(LEASE_HEARTBEATS)).max(LEASE_MINIMUM_MS);
+    let mut tx = ctl.store.begin().await?;
+    let now = tx.now();
+    let next = match next_lease(tx.lease(LEASE).await?, &sent.holder, now, length_ms * 1_000) {
+        Ok(next) => next,
+        Err(held) => {
+            let body = json!({"holder": held.holder, "epoch": held.epoch, "expires_in": seconds(held.expires_at - now)});
+            return Ok((http::StatusCode::CONFLICT, Json(body)).into_response());
+        }
+    };
+    tx.save_lease(&next).await?;
+    tx.commit().await?;
+    Ok(Json(json!({"epoch": next.epoch, "expires_in": seconds(length_ms * 1_000)})).into_response())
+}
+
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1_000_000.0
+}
+
+/// The lease after `holder` asked for it, or the lease of whoever holds it. Pure; times in microseconds.
+fn next_lease(current: Option<LeaseRow>, holder: &str, now: i64, length: i64) -> Result<LeaseRow, LeaseRow> {
+    let renewed = |epoch| LeaseRow { name: LEASE.to_owned(), holder: holder.to_owned(), epoch, expires_at: now + length };
+    match current {
+        None => Ok(renewed(1)),
+        Some(held) if held.holder == holder && held.expires_at > now => Ok(renewed(held.epoch)),
+        Some(held) if held.expires_at > now => Err(held),
+        Some(held) => Ok(renewed(held.epoch + 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::next_lease;
+
+    #[test]
+    fn a_lease_changes_hands_only_after_it_ran_out_and_then_in_a_new_epoch() {
+        let first = next_lease(None, "a", 0, 10).unwrap();
+        assert_eq!((first.epoch, first.expires_at), (1, 10));
+        assert_eq!(next_lease(Some(first.clone()), "b", 9, 10).unwrap_err().holder, "a");
+        let renewed = next_lease(Some(first.clone()), "a", 9, 10).unwrap();
+        assert_eq!((renewed.epoch, renewed.expires_at), (1, 19));
+        assert_eq!(next_lease(Some(first.clone()), "b", 10, 10).unwrap().epoch, 2);
+        assert_eq!(next_lease(Some(first), "a", 10, 10).unwrap().epoch, 2, "a holder that slept is not sure nobody acted");
+    }
+}

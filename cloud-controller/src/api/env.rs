@@ -1,0 +1,24 @@
+//! `GET /v2/apps/:guid/env`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+
+use super::apps;
+use crate::authorize::Caller;
+use crate::controller::Ctl;
+use crate::failure::Outcome;
+use crate::messages::vcap_application;
+
+pub(super) async fn show(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
+    let around = ctl.surroundings(&app).await?;
+    let vcap = vcap_application(&app, &around);
+    Ok(Json(json!({
+        "staging_env_json": around.staging_env,
+        "running_env_json": around.running_env,
+        "environment_json": around.environment,
+        "system_env_json": {"VCAP_SERVICES": {}},
+        "application_env_json": {"VCAP_APPLICATION": vcap},
+    })))
+}

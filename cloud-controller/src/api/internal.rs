@@ -1,0 +1,184 @@
+//! For DEAs and stagers: packages, droplets, build caches; and for log servers: who may read.
+
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use component::authorized;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Value, json};
+use v2_api::Code;
+
+use super::body::{flag, parameter};
+use super::upload::{self, Saved, UploadError};
+use super::{apps, bits, jobs};
+use crate::authorize;
+use crate::blobs::Place;
+use crate::controller::Ctl;
+use crate::failure::{Failure, Outcome, fail, fail_with};
+use crate::store::AppRow;
+
+/// Name of the multipart field, for droplets and caches alike.
+const FIELD: &str = "upload[droplet]";
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new()
+        .route("/staging/apps/{guid}", get(package))
+        .route("/staging/droplets/{guid}/upload", post(upload_droplet).layer(DefaultBodyLimit::disable()))
+        .route("/staging/droplets/{guid}/download", get(droplet))
+        .route("/staging/buildpack_cache/{guid}/upload", post(upload_cache).layer(DefaultBodyLimit::disable()))
+        .route("/staging/buildpack_cache/{guid}/download", get(cache))
+        .route("/staging/jobs/{guid}", get(job))
+        .route("/internal/v2/droplets/{guid}/{sha1}/download", get(droplet_by_hash))
+        .route("/internal/log_access/{guid}", get(log_access))
+}
+
+fn check(ctl: &Ctl, headers: &HeaderMap) -> Outcome<()> {
+    let auth = &ctl.config.staging_auth;
+    if !auth.password.is_empty() && authorized(headers, &auth.basic()) { Ok(()) } else { Err(fail(Code::NotAuthenticated)) }
+}
+
+async fn app(ctl: &Ctl, guid: &str) -> Outcome<AppRow> {
+    ctl.store.app(guid).await?.ok_or_else(|| fail_with(Code::AppNotFound, guid))
+}
+
+/// A blob as an answer; missing is 404.
+pub(super) async fn send(ctl: &Ctl, place: &Place) -> Outcome<Response> {
+    let (size, content) = ctl.blobs.get(place).await?.ok_or_else(|| fail(Code::NotFound))?;
+    let headers = [(header::CONTENT_LENGTH, size.to_string()), (header::CONTENT_TYPE, "application/octet-stream".to_owned())];
+    Ok((headers, Body::from_stream(content)).into_response())
+}
+
+async fn package(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    let hash = app(&ctl, &guid).await?.package_hash.ok_or_else(|| fail_with(Code::AppPackageNotFound, &guid))?;
+    send(&ctl, &Place::Package(hash)).await
+}
+
+async fn droplet(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    let hash = app(&ctl, &guid).await?.droplet_hash.ok_or_else(|| fail(Code::NotFound))?;
+    send(&ctl, &Place::Droplet(guid, hash)).await
+}
+
+async fn droplet_by_hash(State(ctl): State<Ctl>, headers: HeaderMap, Path((guid, sha1)): Path<(String, String)>) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    if !ctl.store.has_droplet(&guid, &sha1).await? {
+        return Err(fail(Code::NotFound));
+    }
+    send(&ctl, &Place::Droplet(guid, sha1)).await
+}
+
+/// The uploaded file, with its checksums compared against what the sender claims.
+async fn receive(ctl: &Ctl, headers: &HeaderMap, raw: &RawQuery, mut form: Multipart, to: &std::path::Path) -> Outcome<Saved> {
+    while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
+        if field.name() != Some(FIELD) {
+            continue;
+        }
+        let saved = upload::save(field, to, ctl.config.limits.max_droplet_bytes).await?;
+        check_sums(headers, raw, &saved, to).await?;
+        return Ok(saved);
+    }
+    Err(fail_with(Code::StagingError, format!("malformed droplet upload: no field {FIELD}")))
+}
+
+async fn check_sums(headers: &HeaderMap, raw: &RawQuery, saved: &Saved, file: &std::path::Path) -> Outcome<()> {
+    if let Some(claimed) = parameter(raw, "sha1")
+        && !claimed.eq_ignore_ascii_case(&saved.sha1)
+    {
+        return Err(mismatch("sha1", &claimed, saved));
+    }
+    if let Some(claimed) = headers.get("content-md5").and_then(|value| value.to_str().ok()) {
+        let path = file.to_owned();
+        let found = tokio::task::spawn_blocking(move || md5_of(&path)).await.map_err(std::io::Error::other)??;
+        if found != claimed {
+            return Err(fail_with(Code::StagingError, "content md5 did not match; the upload was damaged, send it again"));
+        }
+    }
+    Ok(())
+}
+
+fn mismatch(what: &str, claimed: &str, saved: &Saved) -> Failure {
+    let text = format!("{what} did not match: {claimed} was announced, {} arrived; send it again", bits::describe(saved));
+    fail_with(Code::StagingError, text)
+}
+
+/// Base64 of the MD5, which old DEAs send as a transport checksum (not as protection).
+fn md5_of(path: &std::path::Path) -> std::io::Result<String> {
+    let mut md5 = super::upload_md5::Md5::default();
+    let mut file = std::fs::File::open(path)?;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = std::io::Read::read(&mut file, &mut buffer)?;
+        if read == 0 {
+            return Ok(base64::engine::general_purpose::STANDARD.encode(md5.finish()));
+        }
+        md5.update(&buffer[..read]);
+    }
+}
+
+/// The upload itself completes the staging named in its address.
+async fn upload_droplet(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>, raw: RawQuery, form: Multipart) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    app(&ctl, &guid).await?;
+    let scratch = ctl.scratch()?;
+    let file = scratch.path().join("droplet.tgz");
+    let saved = receive(&ctl, &headers, &raw, form, &file).await?;
+    let task = parameter(&raw, "task");
+    if !ctl.accept_droplet(&guid, task.as_deref(), &saved.sha1, &file, saved.size).await? {
+        return Err(fail_with(Code::StagingError, "another staging of this app was begun, or this one was given up; the droplet is not wanted"));
+    }
+    uploaded(&ctl, &raw).await
+}
+
+async fn upload_cache(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>, raw: RawQuery, form: Multipart) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    let app = app(&ctl, &guid).await?;
+    let scratch = ctl.scratch()?;
+    let file = scratch.path().join("cache.tgz");
+    receive(&ctl, &headers, &raw, form, &file).await?;
+    let stack = ctl.stack_of(&app).await?.name;
+    ctl.blobs.put(&Place::BuildpackCache(guid, stack), &file).await?;
+    uploaded(&ctl, &raw).await
+}
+
+/// 200: empty, or with a job that is over already, at an absolute address with credentials.
+async fn uploaded(ctl: &Ctl, raw: &RawQuery) -> Outcome<Response> {
+    if !flag(raw, "async") {
+        return Ok(StatusCode::OK.into_response());
+    }
+    let job = jobs::over(ctl, None).await?;
+    let url = format!("{}/staging/jobs/{}", ctl.staging_base, job.guid);
+    Ok(Json(job.body(url)).into_response())
+}
+
+async fn cache(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+    check(&ctl, &headers)?;
+    let app = app(&ctl, &guid).await?;
+    let stack = ctl.stack_of(&app).await?.name;
+    send(&ctl, &Place::BuildpackCache(guid, stack)).await
+}
+
+async fn job(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    check(&ctl, &headers)?;
+    let job = jobs::find(&ctl, &guid).await?;
+    let url = format!("{}/staging/jobs/{}", ctl.staging_base, job.guid);
+    Ok(Json(job.body(url)))
+}
+
+/// Whether the token may read the app's logs: whoever may read the app.
+pub(super) async fn may_read_logs(ctl: &Ctl, token: &str, app: &str) -> Outcome<bool> {
+    let mut headers = HeaderMap::new();
+    let value = http::HeaderValue::from_str(token).map_err(|_| fail(Code::InvalidAuthToken))?;
+    headers.insert(header::AUTHORIZATION, value);
+    let caller = authorize::authenticate(ctl, &headers, 0, false).await?;
+    Ok(apps::load(ctl, &caller, app).await.is_ok())
+}
+
+async fn log_access(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let caller = authorize::authenticate(&ctl, &headers, 0, false).await?;
+    apps::load(&ctl, &caller, &guid).await.map_err(|_| fail_with(Code::AppNotFound, &guid))?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,133 @@
+//! The HTTP endpoints.
+//!
+//! | module | endpoints |
+//! |---|---|
+//! | `info` | `/`, `/v3`, `/v2/info` |
+//! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
+//! | `apps`, `app_change`, `app_delete`, `instances`, `env`, `summary` | apps |
+//! | `bits`, `upload` | resource matching, uploads |
+//! | `routes`, `mappings`, `domains` | addresses |
+//! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
+//! | `internal`, `bulk` | for DEAs, stagers and the health manager |
+//! | `lists`, `body`, `audit`, `times` | what they share |
+
+mod app_change;
+mod app_delete;
+mod apps;
+mod audit;
+mod bits;
+mod body;
+mod buildpacks;
+mod bulk;
+mod catalog;
+mod domains;
+mod env;
+mod events;
+mod info;
+mod instances;
+mod internal;
+mod jobs;
+mod lists;
+mod mappings;
+mod orgs;
+mod roles;
+mod routes;
+mod settings;
+mod spaces;
+mod summary;
+pub(crate) mod times;
+mod upload;
+mod upload_md5;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::{HeaderValue, header};
+use serde_json::{Map, Value, json};
+use v2_api::Code;
+
+use crate::controller::Ctl;
+use crate::failure::{Failure, fail};
+
+/// The largest JSON body.
+const JSON_LIMIT: usize = 16 * 1024 * 1024;
+/// Header that follows one request through the platform.
+const REQUEST_ID: &str = "x-vcap-request-id";
+
+/// All routes: the API, and the token and log servers mounted beside it.
+pub(crate) fn router(ctl: &Ctl) -> Router {
+    Router::new()
+        .merge(info::routes())
+        .merge(orgs::routes())
+        .merge(spaces::routes())
+        .merge(roles::routes())
+        .merge(users::routes())
+        .merge(apps::routes())
+        .merge(instances::routes())
+        .merge(bits::routes())
+        .merge(routes::routes())
+        .merge(mappings::routes())
+        .merge(domains::routes())
+        .merge(catalog::routes())
+        .merge(buildpacks::routes())
+        .merge(settings::routes())
+        .merge(events::routes())
+        .merge(jobs::routes())
+        .merge(internal::routes())
+        .merge(bulk::routes())
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .with_state(ctl.clone())
+        .merge(ctl.uaa.router(ctl.fallback_base.clone()))
+        .merge(loggregator::router(ctl.logs.clone(), log_access(ctl), ctl.config.internal_auth.basic()))
+        .fallback(|| async { fail(Code::NotFound) })
+        .method_not_allowed_fallback(|| async { fail(Code::NotFound) })
+        .layer(middleware::from_fn(request_id))
+}
+
+/// Whether a token may read an app's logs: whoever may read the app.
+fn log_access(ctl: &Ctl) -> loggregator::Access {
+    let ctl = ctl.clone();
+    Arc::new(move |token, app| {
+        let ctl = ctl.clone();
+        Box::pin(async move { internal::may_read_logs(&ctl, &token, &app).await.unwrap_or(false) })
+    })
+}
+
+/// Gives every answer a request id: the incoming one extended, or a new one.
+async fn request_id(request: Request, next: Next) -> Response {
+    let own = bus::ids::guid();
+    let id = match request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()) {
+        Some(incoming) => format!("{incoming}::{own}"),
+        None => own,
+    };
+    let mut response = next.run(request).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let headers = response.headers_mut();
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
+    }
+    response
+}
+
+/// The controller's own `/varz` keys.
+pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
+    let logs = ctl.logs.counters();
+    crate::controller::object(json!({
+        "bus_connected": ctl.bus.is_connected(),
+        "known_deas": ctl.dea_offers().len(),
+        "known_stagers": ctl.stagers().live(std::time::Instant::now()).len(),
+        "logs": {"accepted": logs.accepted, "duplicates": logs.duplicates, "missing": logs.missing,
+                 "displaced": logs.displaced, "lagged": logs.lagged},
+    }))
+}
+
+/// A uniqueness or reference violation as the API error it means.
+fn taken(error: crate::store::StoreError, code: Code, detail: &str) -> Failure {
+    if error.is_duplicate() { crate::failure::fail_with(code, detail) } else { error.into() }
+}

@@ -1,0 +1,300 @@
+//! Zips that clients send: read without trust, written so that equal content gives equal bytes.
+//!
+//! Entries are extracted into numbered files, never under their own names, so no name can lead outside. Blocking code.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// Longest path inside an archive, bytes.
+const MAX_PATH: usize = 1024;
+/// Entries of one archive.
+const MAX_ENTRIES: usize = 200_000;
+/// Mode of a file whose mode nobody gave.
+const DEFAULT_MODE: u32 = 0o644;
+
+/// Why an archive was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Not a zip, or damaged.
+    #[error("it is not a readable zip archive: {0}")]
+    Unreadable(String),
+    /// An entry that must not be.
+    #[error("entry {entry:?} {reason}")]
+    Entry {
+        /// Its name.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Too much.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A local file failed.
+    #[error("local file: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// One file of a tree.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Where its content is.
+    pub content: PathBuf,
+    /// Unix permission bits.
+    pub mode: u32,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Files by their path; directories only where they are empty.
+#[derive(Debug, Default)]
+pub struct Tree {
+    files: BTreeMap<String, Member>,
+    directories: Vec<String>,
+}
+
+impl Tree {
+    /// Adds a file under a path a client gave.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Entry`] naming the path.
+    pub fn add(&mut self, path: &str, member: Member) -> Result<(), ArchiveError> {
+        self.files.insert(safe_path(path)?, member);
+        Ok(())
+    }
+
+    /// The files by path.
+    pub fn files(&self) -> impl Iterator<Item = (&String, &Member)> {
+        self.files.iter()
+    }
+
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.files.values().map(|member| member.size).sum()
+    }
+
+    /// Whether there is no file.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// A path must not be a file and a directory at once.
+    fn check(&self) -> Result<(), ArchiveError> {
+        for path in self.files.keys() {
+            let mut parent = path.as_str();
+            while let Some((above, _)) = parent.rsplit_once('/') {
+                if self.files.contains_key(above) {
+                    return Err(refused(path, format!("lies below {above:?}, which is a file")));
+                }
+                parent = above;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the tree as a zip. Equal trees give equal bytes: sorted, without times.
+    ///
+    /// # Errors
+    /// [`ArchiveError`] when paths clash or a file fails.
+    pub fn write_zip(&self, out: &Path) -> Result<(), ArchiveError> {
+        self.check()?;
+        let mut zip = ZipWriter::new(io::BufWriter::new(File::create(out)?));
+        for directory in &self.directories {
+            zip.add_directory(directory.as_str(), options(0o755, 0)).map_err(unreadable)?;
+        }
+        for (path, member) in &self.files {
+            zip.start_file(path.as_str(), options(member.mode, member.size)).map_err(unreadable)?;
+            io::copy(&mut File::open(&member.content)?, &mut zip)?;
+        }
+        zip.finish().map_err(unreadable)?.flush()?;
+        Ok(())
+    }
+}
+
+fn options(mode: u32, size: u64) -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .unix_permissions(mode & 0o777)
+        .last_modified_time(zip::DateTime::default())
+        .large_file(size >= u64::from(u32::MAX))
+}
+
+/// Extracts a client's zip into numbered files in `into`. At most `limit` bytes come out, whatever the headers claim.
+///
+/// # Errors
+/// [`ArchiveError`] naming the entry: links, special files, absolute paths and `..` are refused.
+pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError> {
+    let mut archive = ZipArchive::new(io::BufReader::new(File::open(zip)?)).map_err(unreadable)?;
+    if archive.len() > MAX_ENTRIES {
+        return Err(ArchiveError::TooLarge(format!("it has more than {MAX_ENTRIES} entries")));
+    }
+    let mut tree = Tree::default();
+    let mut left = limit;
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(unreadable)?;
+        let name = entry.name().map_err(unreadable)?.into_owned();
+        let path = safe_path(&name)?;
+        refuse_special(&name, entry.unix_mode())?;
+        if entry.is_dir() {
+            tree.directories.push(path);
+            continue;
+        }
+        let mode = entry.unix_mode().map_or(DEFAULT_MODE, |mode| mode & 0o777);
+        let content = into.join(format!("n{index}"));
+        let size = copy_bounded(&mut entry, &content, left).map_err(|error| name_entry(&name, error, limit))?;
+        left -= size;
+        tree.files.insert(path, Member { content, mode, size });
+    }
+    tree.check()?;
+    Ok(tree)
+}
+
+fn name_entry(name: &str, error: io::Error, limit: u64) -> ArchiveError {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => ArchiveError::TooLarge(format!("unpacked, it is larger than {limit} bytes (at entry {name:?})")),
+        _ => refused(name, format!("cannot be unpacked: {error}")),
+    }
+}
+
+fn copy_bounded(from: &mut impl Read, to: &Path, limit: u64) -> io::Result<u64> {
+    let mut out = File::create(to)?;
+    let copied = io::copy(&mut from.take(limit.saturating_add(1)), &mut out)?;
+    if copied > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(copied)
+}
+
+fn refuse_special(name: &str, mode: Option<u32>) -> Result<(), ArchiveError> {
+    match mode.unwrap_or(0) & 0o170_000 {
+        0 | 0o100_000 | 0o040_000 => Ok(()),
+        0o120_000 => Err(refused(name, "is a symbolic link; only files and directories are allowed")),
+        _ => Err(refused(name, "is a special file; only files and directories are allowed")),
+    }
+}
+
+/// The path with single slashes, or why it may not be used.
+///
+/// # Errors
+/// [`ArchiveError::Entry`].
+pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
+    if name.is_empty() || name.len() > MAX_PATH {
+        return Err(refused(name, format!("has no usable name (1 to {MAX_PATH} bytes)")));
+    }
+    if name.starts_with('/') || name.contains('\\') || name.as_bytes().get(1) == Some(&b':') {
+        return Err(refused(name, "has an absolute path or a backslash; use relative paths with /"));
+    }
+    if name.bytes().any(|b| b.is_ascii_control()) {
+        return Err(refused(name, "has a control character in its name"));
+    }
+    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Err(refused(name, "leads out of the archive with .."));
+    }
+    if parts.is_empty() {
+        return Err(refused(name, "has no usable name"));
+    }
+    Ok(parts.join("/"))
+}
+
+fn refused(entry: &str, reason: impl Into<String>) -> ArchiveError {
+    ArchiveError::Entry { entry: entry.chars().take(200).collect(), reason: reason.into() }
+}
+
+fn unreadable(error: zip::result::ZipError) -> ArchiveError {
+    ArchiveError::Unreadable(error.to_string())
+}
+
+/// Packs a directory as a zip, with its modes; for buildpacks installed from a folder.
+///
+/// # Errors
+/// [`ArchiveError`] when something cannot be read; links are followed.
+pub fn pack_directory(directory: &Path, out: &Path) -> Result<(), ArchiveError> {
+    let mut tree = Tree::default();
+    collect(directory, "", &mut tree)?;
+    tree.write_zip(out)
+}
+
+fn collect(directory: &Path, prefix: &str, tree: &mut Tree) -> Result<(), ArchiveError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let meta = std::fs::metadata(entry.path())?;
+        if meta.is_dir() {
+            collect(&entry.path(), &format!("{path}/"), tree)?;
+        } else {
+            let mode = meta.permissions().mode() & 0o777;
+            tree.add(&path, Member { content: entry.path(), mode, size: meta.len() })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn write_member(dir: &Path, name: &str, text: &str) -> Member {
+        let content = dir.join(name);
+        std::fs::write(&content, text).unwrap();
+        Member { content, mode: 0o755, size: text.len() as u64 }
+    }
+
+    #[test]
+    fn unsafe_names_are_refused_by_name() {
+        for bad in ["../x", "a/../../x", "/etc/passwd", "C:/x", "a\\b", "", "a\nb", "."] {
+            assert!(safe_path(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(safe_path("./a//b/").unwrap(), "a/b");
+    }
+
+    #[test]
+    fn equal_trees_give_equal_bytes_and_keep_modes() {
+        let dir = tempfile::tempdir().unwrap();
+        let zips: Vec<PathBuf> = ["one", "two"]
+            .iter()
+            .map(|name| {
+                let mut tree = Tree::default();
+                tree.add("run.sh", write_member(dir.path(), "run", "#!/bin/sh")).unwrap();
+                tree.add("lib/a.txt", write_member(dir.path(), "a", "text")).unwrap();
+                let out = dir.path().join(name);
+                tree.write_zip(&out).unwrap();
+                out
+            })
+            .collect();
+        assert_eq!(std::fs::read(&zips[0]).unwrap(), std::fs::read(&zips[1]).unwrap());
+        let out = dir.path().join("out");
+        std::fs::create_dir(&out).unwrap();
+        let tree = extract(&zips[0], &out, 1000).unwrap();
+        let modes: Vec<_> = tree.files().map(|(path, member)| (path.as_str(), member.mode)).collect();
+        assert_eq!(modes, [("lib/a.txt", 0o755), ("run.sh", 0o755)]);
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tree = Tree::default();
+        tree.add("zeros", write_member(dir.path(), "z", &"0".repeat(1_000_000))).unwrap();
+        let zip = dir.path().join("bomb.zip");
+        tree.write_zip(&zip).unwrap();
+        assert!(std::fs::metadata(&zip).unwrap().len() < 10_000);
+        let error = extract(&zip, dir.path(), 100_000).unwrap_err();
+        assert!(error.to_string().contains("100000 bytes"), "{error}");
+        assert!(std::fs::metadata(dir.path().join("n0")).unwrap().len() <= 100_001);
+    }
+
+    #[test]
+    fn a_path_that_is_file_and_directory_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tree = Tree::default();
+        tree.add("a", write_member(dir.path(), "a", "x")).unwrap();
+        tree.add("a/b", write_member(dir.path(), "b", "x")).unwrap();
+        assert!(tree.write_zip(&dir.path().join("zip")).is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! Settings of the controller.
+
+use std::path::PathBuf;
+
+use bus::BusConfig;
+use bus::times::Profile;
+use component::{BasicAuth, DaemonConfig, StatusConfig};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the controller.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address of the API; port 0 takes a free one.
+    pub listen: String,
+    /// Address of the API as others know it, e.g. `https://api.example.com`. Only a fallback: URLs handed to a client are built
+    /// from the address it used.
+    pub external_url: Option<String>,
+    /// Base URL DEAs reach this controller at, without credentials; default `http://<bound address>`.
+    pub internal_url: Option<String>,
+    /// SQLite file.
+    pub database: PathBuf,
+    /// Directory of packages, droplets, buildpacks and caches.
+    pub blobstore: PathBuf,
+    /// Directory for uploads in flight; default: the system's.
+    pub temp_dir: Option<PathBuf>,
+    /// File (mode 0600, made when missing) with the key that encrypts env values; every controller of a platform reads the same.
+    pub secrets_file: PathBuf,
+    /// The message bus.
+    pub bus: BusConfig,
+    /// Time constants.
+    pub profile: Profile,
+    /// Status endpoint.
+    pub status: StatusConfig,
+    /// Job index.
+    pub index: u32,
+    /// Credentials DEAs use for `/staging/…`.
+    pub staging_auth: Auth,
+    /// Credentials the health manager uses for `/bulk/…` and `/internal/v1/…`.
+    pub bulk_auth: Auth,
+    /// Credentials of the log intake.
+    pub internal_auth: Auth,
+    /// Shared domains made at start; the first is the default of `cf push`.
+    pub domains: Vec<String>,
+    /// Stacks known; the first is the default.
+    pub stacks: Vec<StackConfig>,
+    /// Buildpacks installed at start, in position order.
+    pub install_buildpacks: Vec<BuildpackConfig>,
+    /// First user, organization and space.
+    pub seed: Option<SeedConfig>,
+    /// Quota of organizations that name none.
+    pub default_quota: QuotaConfig,
+    /// Egress rules added for staging and running containers besides `public_networks` and `dns`: `CIDR` or `CIDR:PORTS`.
+    pub allow_egress: Vec<String>,
+    /// The API version announced; clients choose their behaviour by it.
+    pub api_version: String,
+    /// Limits of apps and uploads.
+    pub limits: LimitsConfig,
+    /// Staging.
+    pub staging: StagingConfig,
+    /// The token server, mounted here.
+    pub uaa: uaa::Config,
+    /// The log server, mounted here.
+    pub loggregator: loggregator::Config,
+    /// Days events are kept.
+    pub events_days: u32,
+}
+
+/// A user and a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// User.
+    pub user: String,
+    /// Password; empty refuses every request.
+    pub password: String,
+}
+
+impl Auth {
+    /// In the form checks want.
+    pub fn basic(&self) -> BasicAuth {
+        BasicAuth { user: self.user.clone(), password: self.password.clone() }
+    }
+}
+
+/// A stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StackConfig {
+    /// Name; DEAs advertise it.
+    pub name: String,
+    /// Shown by `cf stacks`.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A buildpack installed at start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildpackConfig {
+    /// Name.
+    pub name: String,
+    /// A directory with `bin/`, or a zip of one.
+    pub path: PathBuf,
+}
+
+/// The first user, organization and space; existing ones are left as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedConfig {
+    /// Administrator's name.
+    pub admin_user: String,
+    /// File (mode 0600) with the administrator's password.
+    pub admin_password_file: PathBuf,
+    /// Organization made, if named.
+    pub org: Option<String>,
+    /// Space made in it, if named.
+    pub space: Option<String>,
+}
+
+/// A quota.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuotaConfig {
+    /// Name.
+    pub name: String,
+    /// MB of all started apps of an organization.
+    pub memory_limit_mb: i64,
+    /// Routes of an organization.
+    pub total_routes: i64,
+    /// Service instances of an organization.
+    pub total_services: i64,
+}
+
+impl Default for QuotaConfig {
+    fn default() -> QuotaConfig {
+        QuotaConfig { name: "default".into(), memory_limit_mb: 10_240, total_routes: 1_000, total_services: 100 }
+    }
+}
+
+/// Limits of apps and uploads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Memory of an app that names none, MB.
+    pub default_app_memory_mb: i64,
+    /// Disk of an app that names none, MB.
+    pub default_app_disk_mb: i64,
+    /// Most disk an app may ask for, MB.
+    pub maximum_app_disk_mb: i64,
+    /// Longest health check timeout, seconds.
+    pub maximum_health_check_timeout: i64,
+    /// Most instances an app may ask for (a bound of ours).
+    pub maximum_instances: i64,
+    /// Largest app package, bytes, unpacked.
+    pub max_package_bytes: u64,
+    /// Largest droplet or buildpack, bytes.
+    pub max_droplet_bytes: u64,
+    /// Files smaller than this (or equal) are not kept for resource matching, bytes.
+    pub resource_minimum_bytes: u64,
+    /// Files larger than this (or equal) are not kept for resource matching, bytes.
+    pub resource_maximum_bytes: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> LimitsConfig {
+        LimitsConfig {
+            default_app_memory_mb: 1_024,
+            default_app_disk_mb: 1_024,
+            maximum_app_disk_mb: 2_048,
+            maximum_health_check_timeout: 180,
+            maximum_instances: 10_000,
+            max_package_bytes: 512 * 1024 * 1024,
+            max_droplet_bytes: 2 * 1024 * 1024 * 1024,
+            resource_minimum_bytes: 0,
+            resource_maximum_bytes: 512 * 1024 * 1024,
+        }
+    }
+}
+
+/// Staging.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StagingConfig {
+    /// Seconds a staging may take in all.
+    pub timeout_seconds: u64,
+    /// MB a staging container has at least.
+    pub minimum_memory_mb: i64,
+    /// MB of disk a staging container has at least.
+    pub minimum_disk_mb: i64,
+    /// Milliseconds to wait for an advertisement when no stager is known yet.
+    pub locate_wait_ms: u64,
+}
+
+impl Default for StagingConfig {
+    fn default() -> StagingConfig {
+        StagingConfig { timeout_seconds: 900, minimum_memory_mb: 1_024, minimum_disk_mb: 4_096, locate_wait_ms: 1_500 }
+    }
+}
+
+fn auth(user: &str) -> Auth {
+    Auth { user: user.into(), password: String::new() }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: "127.0.0.1:8181".into(),
+            external_url: None,
+            internal_url: None,
+            database: "cloud-controller.db".into(),
+            blobstore: "blobs".into(),
+            temp_dir: None,
+            secrets_file: "shared-secrets.json".into(),
+            bus: BusConfig::default(),
+            profile: Profile::default(),
+            status: StatusConfig::default(),
+            index: 0,
+            staging_auth: auth("staging"),
+            bulk_auth: auth("bulk_api"),
+            internal_auth: auth("internal"),
+            domains: vec!["bloomery.localhost".into()],
+            stacks: vec![StackConfig { name: "host".into(), description: "The host's own system, read-only".into() }],
+            install_buildpacks: Vec::new(),
+            seed: None,
+            default_quota: QuotaConfig::default(),
+            allow_egress: Vec::new(),
+            api_version: "2.37.0".into(),
+            limits: LimitsConfig::default(),
+            staging: StagingConfig::default(),
+            uaa: uaa::Config::default(),
+            loggregator: loggregator::Config::default(),
+            events_days: 31,
+        }
+    }
+}
+
+impl DaemonConfig for Config {
+    fn validate(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let mut problem = |key: &str, text: &str| problems.push((key.to_owned(), text.to_owned()));
+        for (key, auth) in [("staging_auth", &self.staging_auth), ("bulk_auth", &self.bulk_auth), ("internal_auth", &self.internal_auth)] {
+            if auth.password.is_empty() {
+                problem(&format!("{key}.password"), "must be set: it protects this controller's internal endpoints");
+            }
+        }
+        if self.stacks.is_empty() {
+            problem("stacks", "must name at least one stack");
+        }
+        if self.domains.is_empty() {
+            problem("domains", "must name at least one shared domain, or cf push finds no default domain");
+        }
+        for (at, rule) in self.allow_egress.iter().enumerate() {
+            if crate::seed::egress_rule(rule).is_none() {
+                problem(&format!("allow_egress[{at}]"), "is not CIDR or CIDR:PORTS, e.g. 10.1.0.0/16:443");
+            }
+        }
+        problems
+    }
+}

@@ -1,0 +1,166 @@
+//! What all parts of the controller share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bus::Bus;
+use bus::times::Times;
+use component::Tasks;
+use serde_json::Value;
+use tokio::sync::Notify;
+use v2_api::Code;
+
+use crate::blobs::Blobs;
+use crate::config::Config;
+use crate::failure::{Outcome, fail_with};
+use crate::live::Live;
+use crate::messages::{Surroundings, egress_rules};
+use crate::placement::Offer;
+use crate::pools::Pool;
+use crate::store::{AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store};
+
+/// The controller's shared parts.
+pub(crate) struct Controller {
+    pub(crate) config: Config,
+    pub(crate) times: Times,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) uaa: uaa::Uaa,
+    pub(crate) bus: Bus,
+    pub(crate) logs: loggregator::Hub,
+    pub(crate) tasks: Tasks,
+    pub(crate) temp: PathBuf,
+    /// Address DEAs reach us at, with the staging credentials.
+    pub(crate) staging_base: String,
+    /// Address handed to a client whose request names none.
+    pub(crate) fallback_base: String,
+    /// Told whenever somebody advertises.
+    pub(crate) advertised: Notify,
+    deas: Mutex<Pool>,
+    stagers: Mutex<Pool>,
+    live: Mutex<Live>,
+}
+
+/// How parts hold the controller.
+pub(crate) type Ctl = Arc<Controller>;
+
+/// What [`Controller::new`] is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) uaa: uaa::Uaa,
+    pub(crate) bus: Bus,
+    pub(crate) tasks: Tasks,
+    pub(crate) addr: std::net::SocketAddr,
+}
+
+impl Controller {
+    pub(crate) fn new(parts: Parts) -> Controller {
+        let config = parts.config;
+        let times = config.profile.times();
+        let own = format!("http://{}", parts.addr);
+        let internal = config.internal_url.clone().unwrap_or_else(|| own.clone());
+        Controller {
+            staging_base: with_credentials(&internal, &config.staging_auth),
+            fallback_base: config.external_url.clone().unwrap_or(own),
+            logs: loggregator::Hub::new(&config.loggregator),
+            temp: config.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            deas: Mutex::new(Pool::new(times.advertise_ttl)),
+            stagers: Mutex::new(Pool::new(times.advertise_ttl)),
+            live: Mutex::new(Live::new(times.heartbeat * times.hm_ttl_heartbeats)),
+            advertised: Notify::new(),
+            store: parts.store,
+            blobs: parts.blobs,
+            uaa: parts.uaa,
+            bus: parts.bus,
+            tasks: parts.tasks,
+            times,
+            config,
+        }
+    }
+
+    /// DEAs that take instances.
+    pub(crate) fn deas(&self) -> MutexGuard<'_, Pool> {
+        // Each holder leaves the pool consistent after every statement.
+        self.deas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// DEAs that stage.
+    pub(crate) fn stagers(&self) -> MutexGuard<'_, Pool> {
+        self.stagers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What runs.
+    pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// DEA offers right now.
+    pub(crate) fn dea_offers(&self) -> Vec<Offer> {
+        self.deas().live(Instant::now())
+    }
+
+    /// Refuses what cannot be carried out while the bus is away.
+    pub(crate) fn need_bus(&self) -> Outcome<()> {
+        if self.bus.is_connected() { Ok(()) } else { Err(self.bus.away().into()) }
+    }
+
+    /// A line of the controller in an app's log.
+    pub(crate) fn say(&self, app: &str, source: &str, text: impl Into<String>) {
+        self.logs.say(app, source, text, crate::store::now_micros().saturating_mul(1_000));
+    }
+
+    /// A temporary directory for one upload.
+    pub(crate) fn scratch(&self) -> std::io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("cc-").tempdir_in(&self.temp)
+    }
+
+    /// The app's stack.
+    pub(crate) async fn stack_of(&self, app: &AppRow) -> Outcome<StackRow> {
+        let stack = self.store.find(&STACKS, &Scope::all(), &app.stack_guid).await?;
+        stack.ok_or_else(|| fail_with(Code::StackNotFound, &app.stack_guid))
+    }
+
+    /// The app's space.
+    pub(crate) async fn space_of(&self, app: &AppRow) -> Outcome<SpaceRow> {
+        let space = self.store.find(&SPACES, &Scope::all(), &app.space_guid).await?;
+        space.ok_or_else(|| fail_with(Code::SpaceNotFound, &app.space_guid))
+    }
+
+    /// Everything a message about this app needs.
+    pub(crate) async fn surroundings(&self, app: &AppRow) -> Outcome<Surroundings> {
+        Ok(Surroundings {
+            space_name: self.space_of(app).await?.name,
+            stack_name: self.stack_of(app).await?.name,
+            uris: self.store.uris_of(&app.guid).await?,
+            environment: self.store.unseal(&app.environment_sealed)?,
+            running_env: self.store.env_group("running").await?,
+            staging_env: self.store.env_group("staging").await?,
+            running_rules: egress_rules(&self.store.running_groups().await?),
+            staging_rules: egress_rules(&self.store.staging_groups().await?),
+            base: self.staging_base.clone(),
+        })
+    }
+}
+
+fn with_credentials(base: &str, auth: &crate::config::Auth) -> String {
+    match url::Url::parse(base) {
+        Ok(mut url) => {
+            // Both setters fail only for URLs without a host, which would be unusable anyway.
+            let _ = url.set_username(&auth.user);
+            let _ = url.set_password(Some(&auth.password));
+            url.to_string().trim_end_matches('/').to_owned()
+        }
+        Err(_) => base.to_owned(),
+    }
+}
+
+/// A JSON object's entries, or none.
+pub(crate) fn object(value: Value) -> serde_json::Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => serde_json::Map::new(),
+    }
+}

@@ -1,0 +1,5 @@
+//! `cloud-controller`: the daemon.
+
+fn main() -> std::process::ExitCode {
+    component::main("cloud-controller", component::Threads::PerCore, cloud_controller::start)
+}

@@ -1,0 +1,248 @@
+//! What a fresh platform starts with: quota, stacks, shared domains, security groups, buildpacks, the first user.
+//!
+//! Every step leaves what exists as it is, so it runs at each start.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use v2_api::{ApiError, Code};
+
+use crate::archive;
+use crate::blobs::{Place, sha1_of_file};
+use crate::config::BuildpackConfig;
+use crate::controller::Ctl;
+use crate::failure::{Failure, Outcome};
+use crate::store::{BuildpackRow, DomainRow, ORGS, OrgRow, QUOTAS, QuotaRow, Role, SPACES, Scope, SpaceRow, now_micros};
+
+/// Runs every step.
+pub(crate) async fn run(ctl: &Ctl) -> Outcome<()> {
+    quota(ctl).await?;
+    stacks_and_domains(ctl).await?;
+    security_groups(ctl).await?;
+    for (at, buildpack) in ctl.config.install_buildpacks.iter().enumerate() {
+        install_buildpack(ctl, buildpack, at as i64 + 1).await?;
+    }
+    first_user(ctl).await
+}
+
+fn broken(text: impl std::fmt::Display) -> Failure {
+    let mut error = ApiError::new(Code::ServerError);
+    error.description = text.to_string();
+    error.into()
+}
+
+/// The quota organizations get when they name none.
+pub(crate) async fn default_quota(ctl: &Ctl) -> Outcome<QuotaRow> {
+    let name = ctl.config.default_quota.name.to_lowercase();
+    let found: Vec<QuotaRow> = ctl.store.all(&QUOTAS, &Scope::all().and(&["t.name_key = ", ""], name)).await?;
+    found.into_iter().next().ok_or_else(|| broken("the default quota is missing; restart the controller to have it made again"))
+}
+
+async fn quota(ctl: &Ctl) -> Outcome<()> {
+    if default_quota(ctl).await.is_ok() {
+        return Ok(());
+    }
+    let wanted = &ctl.config.default_quota;
+    let mut tx = ctl.store.begin().await?;
+    tx.save_quota(&QuotaRow {
+        guid: bus::ids::guid(),
+        name: wanted.name.clone(),
+        non_basic_services_allowed: true,
+        total_services: wanted.total_services,
+        total_routes: wanted.total_routes,
+        total_private_domains: -1,
+        memory_limit: wanted.memory_limit_mb,
+        instance_memory_limit: -1,
+        app_instance_limit: -1,
+        created_at: tx.now(),
+        updated_at: None,
+    })
+    .await?;
+    Ok(tx.commit().await?)
+}
+
+async fn stacks_and_domains(ctl: &Ctl) -> Outcome<()> {
+    let mut tx = ctl.store.begin().await?;
+    for stack in &ctl.config.stacks {
+        tx.ensure_stack(&bus::ids::guid(), &stack.name, &stack.description).await?;
+    }
+    tx.commit().await?;
+    for name in &ctl.config.domains {
+        if ctl.store.domain_by_name(name).await?.is_none() {
+            let mut tx = ctl.store.begin().await?;
+            let row = DomainRow { guid: bus::ids::guid(), name: name.clone(), owning_organization_guid: None, created_at: tx.now(), updated_at: None };
+            tx.insert_domain(&row).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// An egress rule from `CIDR` or `CIDR:PORTS`.
+pub(crate) fn egress_rule(text: &str) -> Option<Value> {
+    let (cidr, ports) = match text.rsplit_once(':') {
+        Some((cidr, ports)) => (cidr, Some(ports)),
+        None => (text, None),
+    };
+    let (address, bits) = cidr.split_once('/').unwrap_or((cidr, "32"));
+    address.parse::<std::net::Ipv4Addr>().ok()?;
+    bits.parse::<u8>().ok().filter(|bits| *bits <= 32)?;
+    let destination = format!("{address}/{bits}");
+    match ports {
+        None => Some(json!({"protocol": "all", "destination": destination})),
+        Some(ports) if !ports.is_empty() && ports.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'-') => {
+            Some(json!({"protocol": "tcp", "destination": destination, "ports": ports}))
+        }
+        Some(_) => None,
+    }
+}
+
+async fn security_groups(ctl: &Ctl) -> Outcome<()> {
+    // Everything public: the address space without 10/8, 169.254/16, 172.16/12 and 192.168/16.
+    let public = json!([
+        {"protocol": "all", "destination": "0.0.0.0-9.255.255.255"},
+        {"protocol": "all", "destination": "11.0.0.0-169.253.255.255"},
+        {"protocol": "all", "destination": "169.255.0.0-172.15.255.255"},
+        {"protocol": "all", "destination": "172.32.0.0-192.167.255.255"},
+        {"protocol": "all", "destination": "192.169.0.0-255.255.255.255"},
+    ]);
+    let dns = json!([
+        {"protocol": "tcp", "destination": "0.0.0.0/0", "ports": "53"},
+        {"protocol": "udp", "destination": "0.0.0.0/0", "ports": "53"},
+    ]);
+    let allowed: Vec<Value> = ctl.config.allow_egress.iter().filter_map(|text| egress_rule(text)).collect();
+    let mut tx = ctl.store.begin().await?;
+    for (name, rules) in [("public_networks", public), ("dns", dns), ("allowed_by_operator", Value::Array(allowed))] {
+        tx.ensure_security_group(name, &rules.to_string(), true, true).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Packs a buildpack into the blobstore; unchanged ones are left alone.
+async fn install_buildpack(ctl: &Ctl, wanted: &BuildpackConfig, position: i64) -> Outcome<()> {
+    let scratch = ctl.scratch()?;
+    let zip = scratch.path().join("buildpack.zip");
+    let (source, target) = (wanted.path.clone(), zip.clone());
+    let sha1 = tokio::task::spawn_blocking(move || pack(&source, &target))
+        .await
+        .map_err(broken)?
+        .map_err(|error| broken(format!("buildpack {} at {}: {error}", wanted.name, wanted.path.display())))?;
+    let known = ctl.store.buildpack_by_name(&wanted.name).await?;
+    if known.as_ref().is_some_and(|row| row.sha1.as_deref() == Some(&sha1)) {
+        return Ok(());
+    }
+    let mut row = known.unwrap_or_else(|| BuildpackRow {
+        guid: bus::ids::guid(),
+        name: wanted.name.clone(),
+        position,
+        enabled: true,
+        locked: false,
+        filename: None,
+        sha1: None,
+        created_at: now_micros(),
+        updated_at: None,
+    });
+    ctl.blobs.put(&Place::Buildpack(row.guid.clone(), sha1.clone()), &zip).await?;
+    row.filename = Some(format!("{}.zip", wanted.name));
+    row.sha1 = Some(sha1);
+    let mut tx = ctl.store.begin().await?;
+    tx.save_buildpack(&row).await?;
+    Ok(tx.commit().await?)
+}
+
+fn pack(source: &Path, zip: &Path) -> Result<String, archive::ArchiveError> {
+    if source.is_dir() {
+        archive::pack_directory(source, zip)?;
+    } else {
+        std::fs::copy(source, zip)?;
+    }
+    Ok(sha1_of_file(zip)?)
+}
+
+async fn first_user(ctl: &Ctl) -> Outcome<()> {
+    let Some(seed) = &ctl.config.seed else { return Ok(()) };
+    let path = &seed.admin_password_file;
+    let password = std::fs::read_to_string(path).map_err(|error| broken(format!("cannot read the password in {}: {error}", path.display())))?;
+    let guid = ctl
+        .uaa
+        .ensure_user(uaa::NewUser {
+            username: seed.admin_user.clone(),
+            password: password.trim().to_owned(),
+            email: seed.admin_user.clone(),
+            given_name: String::new(),
+            family_name: String::new(),
+            admin: true,
+        })
+        .await
+        .map_err(broken)?;
+    let mut tx = ctl.store.begin().await?;
+    tx.ensure_user(&guid, Some(&seed.admin_user), true).await?;
+    tx.commit().await?;
+    if let Some(org) = &seed.org {
+        let org = ensure_org(ctl, org, &guid).await?;
+        if let Some(space) = &seed.space {
+            ensure_space(ctl, &org, space, &guid).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn ensure_org(ctl: &Ctl, name: &str, user: &str) -> Outcome<String> {
+    let known: Vec<OrgRow> = ctl.store.all(&ORGS, &Scope::all().and(&["t.name_key = ", ""], name.to_lowercase())).await?;
+    if let Some(org) = known.into_iter().next() {
+        return Ok(org.guid);
+    }
+    let quota = default_quota(ctl).await?.guid;
+    let mut tx = ctl.store.begin().await?;
+    let row = OrgRow {
+        guid: bus::ids::guid(),
+        name: name.to_owned(),
+        quota_definition_guid: quota,
+        status: "active".into(),
+        created_at: tx.now(),
+        updated_at: None,
+    };
+    tx.insert_org(&row).await?;
+    tx.grant(user, Role::OrgUser, &row.guid).await?;
+    tx.grant(user, Role::OrgManager, &row.guid).await?;
+    tx.commit().await?;
+    Ok(row.guid)
+}
+
+async fn ensure_space(ctl: &Ctl, org: &str, name: &str, user: &str) -> Outcome<()> {
+    let scope = Scope::all().and(&["t.organization_guid = ", ""], org).and(&["t.name_key = ", ""], name.to_lowercase());
+    let known: Vec<SpaceRow> = ctl.store.all(&SPACES, &scope).await?;
+    if !known.is_empty() {
+        return Ok(());
+    }
+    let mut tx = ctl.store.begin().await?;
+    let row = SpaceRow {
+        guid: bus::ids::guid(),
+        name: name.to_owned(),
+        organization_guid: org.to_owned(),
+        allow_ssh: true,
+        created_at: tx.now(),
+        updated_at: None,
+    };
+    tx.insert_space(&row).await?;
+    tx.grant(user, Role::SpaceManager, &row.guid).await?;
+    tx.grant(user, Role::SpaceDeveloper, &row.guid).await?;
+    Ok(tx.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operator_rules_are_read_or_refused() {
+        assert_eq!(egress_rule("10.0.0.0/8"), Some(json!({"protocol": "all", "destination": "10.0.0.0/8"})));
+        assert_eq!(
+            egress_rule("10.1.2.3:443,8080"),
+            Some(json!({"protocol": "tcp", "destination": "10.1.2.3/32", "ports": "443,8080"}))
+        );
+        for bad in ["", "example.com", "10.0.0.0/33", "10.0.0.0/8:", "10.0.0.0/8:http"] {
+            assert_eq!(egress_rule(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Starting and stopping the daemon.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::Bus;
+use component::prometheus_client::registry::Registry;
+use component::{Daemon, Identity, Status, Tasks};
+use tokio::net::TcpListener;
+
+use crate::blobs::{BlobError, Blobs};
+use crate::config::Config;
+use crate::controller::{Controller, Ctl, Parts};
+use crate::crypto::{Cipher, CipherError};
+use crate::secrets::{Secrets, SecretsError};
+use crate::store::{OpenError, Store, now_micros};
+use crate::{api, health, seed};
+
+/// How often overdue stagings, old jobs and old events are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Microseconds after which an unfinished job is given up.
+const JOB_LIMIT: i64 = 20 * 60 * 1_000_000;
+/// Microseconds after which a finished job is forgotten.
+const JOB_MEMORY: i64 = 24 * 3600 * 1_000_000;
+
+/// Why the controller could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The secrets file.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The encryption key.
+    #[error("shared secrets file: {0}")]
+    Key(#[from] CipherError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The blobstore.
+    #[error("blobstore: {0}")]
+    Blobs(#[from] BlobError),
+    /// The token server.
+    #[error(transparent)]
+    Uaa(#[from] uaa::OpenError),
+    /// The message bus's address.
+    #[error("message bus: {0}")]
+    Bus(#[from] bus::BusError),
+    /// An address could not be bound.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// Address.
+        listen: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// What a fresh platform starts with could not be made.
+    #[error("seeding: {0}")]
+    Seed(String),
+}
+
+/// A started controller.
+pub struct Running {
+    /// Where the API listens.
+    pub addr: SocketAddr,
+    /// Where `/healthz`, `/varz` and `/metrics` listen.
+    pub status_addr: SocketAddr,
+    tasks: Tasks,
+}
+
+impl Daemon for Running {
+    fn describe(&self) -> String {
+        format!("API on http://{}, status on http://{}", self.addr, self.status_addr)
+    }
+
+    async fn shutdown(self) {
+        self.tasks.shutdown(Duration::from_secs(15)).await;
+    }
+}
+
+/// Starts the controller. Sockets are bound when this returns; the bus may still be away.
+///
+/// # Errors
+/// [`StartError`] naming the step.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let secrets = Secrets::load_or_create(&config.secrets_file)?;
+    let store = Store::open(&config.database, Cipher::new(&secrets.key_bytes())?).await?;
+    let blobs = Blobs::local(&config.blobstore)?;
+    let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;
+    let bus = Bus::connect(&config.bus, "cloud-controller").await?;
+    let listener = bind(&config.listen).await?;
+    let addr = listener.local_addr().map_err(|source| StartError::Listen { listen: config.listen.clone(), source })?;
+    let tasks = Tasks::new();
+    let ctl = Arc::new(Controller::new(Parts { config, store, blobs, uaa, bus, tasks: tasks.clone(), addr }));
+    seed::run(&ctl).await.map_err(|failure| StartError::Seed(failure.0.description))?;
+    health::listen(&ctl).await?;
+    sweep(&ctl);
+    let status = status(&ctl).await?;
+    component::serve(listener, api::router(&ctl), &tasks);
+    Ok(Running { addr, status_addr: status.addr(), tasks })
+}
+
+async fn bind(listen: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(listen).await.map_err(|source| StartError::Listen { listen: listen.to_owned(), source })
+}
+
+async fn status(ctl: &Ctl) -> Result<Status, StartError> {
+    let identity = Identity {
+        kind: "CloudController",
+        index: ctl.config.index,
+        uuid: bus::ids::component_id(ctl.config.index),
+    };
+    let varz = {
+        let ctl = ctl.clone();
+        Arc::new(move || api::varz(&ctl))
+    };
+    let health = {
+        let ctl = ctl.clone();
+        Arc::new(move || if ctl.bus.is_connected() { Ok(()) } else { Err(ctl.bus.away().to_string()) })
+    };
+    let config = &ctl.config.status;
+    Status::start(identity, config, Some(&ctl.bus), Registry::default(), varz, health, &ctl.tasks)
+        .await
+        .map_err(|source| StartError::Listen { listen: config.listen.to_string(), source })
+}
+
+/// Ends what is overdue and forgets what is old.
+fn sweep(ctl: &Ctl) {
+    let shared = ctl.clone();
+    ctl.tasks.every("sweep", SWEEP_EVERY.min(ctl.times.heartbeat * 5), move || {
+        let ctl = shared.clone();
+        async move {
+            if let Err(error) = sweep_once(&ctl).await {
+                tracing::warn!(%error, "sweeping failed; it is repeated");
+            }
+        }
+    });
+}
+
+async fn sweep_once(ctl: &Ctl) -> Result<(), crate::store::StoreError> {
+    ctl.expire_stagings().await?;
+    let now = now_micros();
+    let mut tx = ctl.store.begin().await?;
+    tx.sweep_jobs(now - JOB_LIMIT, now - JOB_MEMORY).await?;
+    tx.prune_events(now - i64::from(ctl.config.events_days) * 24 * 3600 * 1_000_000).await?;
+    tx.commit().await
+}

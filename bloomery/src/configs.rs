@@ -8,7 +8,7 @@ use crate::settings::{Settings, write_private};
 
 /// Writes one file per component, mode 0600. JSON is YAML.
 pub fn write_all(layout: &Layout, settings: &Settings) -> Result<(), Error> {
-    for dir in ["config", "logs"] {
+    for dir in ["config", "logs", "cloud-controller/tmp", "cloud-controller/blobs"] {
         let path = layout.root.join(dir);
         std::fs::create_dir_all(&path).map_err(Error::file("make the directory", path))?;
     }

@@ -186,6 +186,9 @@ impl Keeper {
             .stderr(errors);
         // Two worker threads and few malloc arenas keep a small platform small.
         command.env("MALLOC_ARENA_MAX", "2").env("TOKIO_WORKER_THREADS", "2");
+        // Big buffers (password hashing) go back to the system when freed; glibc
+        // would raise its threshold after the first one and keep them.
+        command.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_TRIM_THRESHOLD_", "131072");
         command.env_remove("RUST_LOG");
         Command::from(command).kill_on_drop(false).spawn().map_err(|e| Error::Program {
             program: self.program.display().to_string(),

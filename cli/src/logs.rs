@@ -49,7 +49,9 @@ impl LogMessage {
         let source = format!("[{}/{}]", self.source_type, self.source_instance);
         let stream = if self.message_type == 2 { "ERR" } else { "OUT" };
         let text = String::from_utf8_lossy(&self.message);
-        format!("{} {source:<12} {stream} {}", at.format("%Y-%m-%dT%H:%M:%S%.2f%z"), text.trim_end_matches(['\n', '\r']))
+        let hundredths = self.timestamp.rem_euclid(1_000_000_000) / 10_000_000;
+        let (day, zone) = (at.format("%Y-%m-%dT%H:%M:%S"), at.format("%z"));
+        format!("{day}.{hundredths:02}{zone} {source:<12} {stream} {}", text.trim_end_matches(['\n', '\r']))
     }
 
     /// The same as an object.

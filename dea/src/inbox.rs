@@ -13,20 +13,41 @@ use crate::{announce, find, registrar};
 
 /// Subscribes to everything; called once, before the DEA says hello.
 pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
-    let own = StartInstance::subject(&host.id);
-    on::<StartInstance, _>(host, &own, |host, m, _| accept(host, m)).await?;
-    on::<Stop, _>(host, "dea.stop", |host, m, _| stop_matching(host, &m)).await?;
-    on::<Update, _>(host, "dea.update", |host, m, _| update_later(host, m)).await?;
+    orders(host).await?;
     on::<Find, _>(host, "dea.find.droplet", |host, m, reply| answer_find(host, m, reply)).await?;
     on::<Anything, _>(host, STATUS, |host, _, reply| answer_status(host, reply)).await?;
     on::<Anything, _>(host, LOCATE, |host, _, _| host.nudge.advertise.notify_one()).await?;
     on::<Anything, _>(host, health::HEARTBEAT_NOW, |host, _, _| host.nudge.heartbeat.notify_one()).await?;
     if host.config.staging.enabled {
-        let own = staging::Start::subject(&host.id);
-        on::<staging::Start, _>(host, &own, crate::staging::accept).await?;
-        on::<staging::Stop, _>(host, "staging.stop", |host, m, _| crate::staging::stop(host, &m.app_id)).await?;
         on::<Anything, _>(host, staging::LOCATE, |host, _, _| host.nudge.advertise.notify_one()).await?;
     }
+    Ok(())
+}
+
+/// Stops and starts. A controller that restarts an app sends a stop and a start
+/// right after each other, on two subjects. One task takes both, stops first: a
+/// stop that arrived before a start is then carried out before it, and cannot hit
+/// what the start begins.
+async fn orders(host: &Arc<Host>) -> Result<(), BusError> {
+    let mut stops = host.bus.subscribe::<Stop>().await?;
+    let mut staging_stops = host.bus.subscribe::<staging::Stop>().await?;
+    let mut starts = host.bus.subscribe_to::<StartInstance>(&StartInstance::subject(&host.id)).await?;
+    let mut stagings = host.bus.subscribe_to::<staging::Start>(&staging::Start::subject(&host.id)).await?;
+    let mut updates = host.bus.subscribe::<Update>().await?;
+    let host_ = Arc::clone(host);
+    host.tasks.spawn("orders", async move {
+        loop {
+            tokio::select! {
+                biased;
+                Some(m) = stops.next() => stop_matching(&host_, &m.body),
+                Some(m) = staging_stops.next() => crate::staging::stop(&host_, &m.body.app_id),
+                Some(m) = starts.next() => accept(&host_, m.body),
+                Some(m) = stagings.next() => crate::staging::accept(&host_, m.body, m.reply),
+                Some(m) = updates.next() => update_later(&host_, m.body),
+                else => return,
+            }
+        }
+    });
     Ok(())
 }
 

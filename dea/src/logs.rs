@@ -2,8 +2,8 @@
 //! full queue holds the readers back, so lines wait in the keepers' rings on disk
 //! rather than being lost here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bus::log::{INTAKE_PATH, LogBatch, LogLine, LogStream};
@@ -42,7 +42,15 @@ struct Item {
 #[derive(Clone)]
 pub struct Logs {
     queue: mpsc::Sender<Item>,
-    own_seq: Arc<AtomicU64>,
+    /// Numbers the DEA's own lines; the lock covers number and queue, so that
+    /// lines leave in the order of their numbers.
+    own: Arc<Mutex<Numbering>>,
+}
+
+struct Numbering {
+    /// What the numbers belong to: this run of the DEA.
+    id: String,
+    next: u64,
 }
 
 impl Logs {
@@ -52,15 +60,16 @@ impl Logs {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
         let target = (!config.url.is_empty()).then(|| format!("{}{INTAKE_PATH}", config.url.trim_end_matches('/')));
         tasks.spawn_graceful(ship(items, Shipper { http, target, auth: config.auth.clone() }, tasks.token()));
-        Ok(Self { queue, own_seq: Arc::default() })
+        Ok(Self { queue, own: Arc::new(Mutex::new(Numbering { id: bus::ids::hex32(), next: 1 })) })
     }
 
     /// One line of the DEA itself. Never waits: with a full queue it is dropped
     /// and counted in the DEA's own log.
     pub fn line(&self, source: &Source, stream: LogStream, text: &str) {
-        // Numbered across restarts too: the start value is the clock.
-        let seq = self.own_seq.fetch_add(1, Ordering::Relaxed);
-        let line = line(source, now_ns() as u64 / 1000 + seq, now_ns(), stream, text.to_owned());
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = Source { instance_id: own.id.clone(), ..source.clone() };
+        let line = line(&source, own.next, now_ns(), stream, text.to_owned());
+        own.next += 1;
         if self.queue.try_send(Item { line, cursor: None }).is_err() {
             tracing::warn!(app = %source.app_id, "log queue is full; a line of the DEA was dropped");
         }
@@ -98,7 +107,8 @@ fn to_line(source: &Source, item: Output) -> LogLine {
         Output::Gap { from, to } => {
             let text = format!("{} log lines were lost (number {from} to {to}): written faster than they could be read", to - from + 1);
             let source = Source { kind: "DEA", ..source.clone() };
-            line(&source, to, now_ns(), LogStream::Err, text)
+            // Unnumbered: the lost numbers are in the text.
+            line(&source, 0, now_ns(), LogStream::Err, text)
         }
     }
 }
@@ -197,7 +207,7 @@ mod tests {
     #[test]
     fn a_gap_becomes_a_line_that_counts_the_loss() {
         let line = to_line(&source(), Output::Gap { from: 3, to: 12 });
-        assert_eq!((line.source_type.as_str(), line.seq), ("DEA", 12));
+        assert_eq!(line.source_type, "DEA");
         assert!(line.message.starts_with("10 log lines were lost"), "{}", line.message);
     }
 

@@ -73,6 +73,10 @@ pub fn accept(host: &Arc<Host>, request: Start, reply: Option<String>) {
         return;
     };
     let needed = needs(host, &request);
+    if !host.config.staging.enabled {
+        tracing::warn!(app = %request.app_id, "staging request ignored: staging is disabled on this DEA");
+        return;
+    }
     let short = host.config.resources.shortage(host.reserved(), needed.memory_mb, needed.disk_mb);
     if let Some(short) = short {
         let refusal = StagingError::NoRoom(short.resource).reply(&request.task_id);

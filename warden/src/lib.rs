@@ -11,6 +11,8 @@ mod backend;
 #[cfg(feature = "host")]
 pub use backend::{Backend, Container, Pipes};
 #[cfg(feature = "host")]
+pub mod ctl;
+#[cfg(feature = "host")]
 mod depot;
 #[cfg(feature = "host")]
 mod dns;
@@ -22,6 +24,10 @@ mod process;
 pub use linux::{DnsConfig, LinuxBackend, LinuxConfig, Report, teardown};
 #[cfg(feature = "host")]
 pub use process::{ProcessBackend, ProcessConfig};
+#[cfg(feature = "host")]
+mod scripted;
+#[cfg(feature = "host")]
+pub use scripted::{Misbehave, Script, ScriptedBackend, ScriptedJob, ScriptedVerb};
 
 mod error;
 mod spec;

@@ -188,7 +188,7 @@ fn attr(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
     out.extend((4 + data.len() as u16).to_ne_bytes());
     out.extend(kind.to_ne_bytes());
     out.extend(data);
-    while out.len() % 4 != 0 {
+    while !out.len().is_multiple_of(4) {
         out.push(0);
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod names {
     pub(crate) const SPEC: &str = "spec.json";
     pub(crate) const STATE: &str = "state.json";
     pub(crate) const SOCKET: &str = "ctl.sock";
+    #[cfg(feature = "host")]
     pub(crate) const LOG: &str = "keeper.log";
     pub(crate) const JOBS: &str = "jobs";
     pub(crate) const IMAGE: &str = "disk.img";

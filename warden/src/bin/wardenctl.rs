@@ -1,3 +1,5 @@
 //! Containers by hand; see `wardenctl --help`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    warden::ctl::main()
+}

@@ -142,6 +142,7 @@ impl Cgroups {
     }
 
     /// Ends every process in the groups and removes them, from outside.
+    #[cfg(feature = "host")]
     pub(crate) fn purge(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         let parents: Vec<PathBuf> = self
@@ -250,6 +251,7 @@ fn remove(dir: &Path, deadline: Instant) -> Result<()> {
     }
 }
 
+#[cfg(feature = "host")]
 fn kill_all(dir: &Path, deadline: Instant) {
     let _ = fs::write(dir.join("cgroup.kill"), "1");
     while Instant::now() < deadline {

@@ -93,6 +93,12 @@ impl Cidr {
         (u64::from(base) % cidr.size() == 0).then_some(cidr)
     }
 
+    /// Whether both have an address in common.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let (a, b) = (u64::from(self.base), u64::from(other.base));
+        a < b + other.size() && b < a + self.size()
+    }
+
     /// Number of addresses.
     pub(crate) fn size(&self) -> u64 {
         1 << (32 - self.prefix)

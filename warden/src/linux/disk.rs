@@ -12,7 +12,7 @@ use crate::wire::names;
 use crate::{Error, Result};
 
 /// The file system's own needs: a fixed part and one part in so many.
-const OVERHEAD: u64 = 2 << 20;
+const OVERHEAD: u64 = 1 << 20;
 const OVERHEAD_PART: u64 = 50;
 const BYTES_PER_INODE: u64 = 16 << 10;
 

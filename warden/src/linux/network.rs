@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::LinuxConfig;
 use super::pools::{Now, Pools};
-use super::{nft, register, rules};
+use super::{links, nft, register, rules};
 use crate::depot::container::Outside;
 use crate::depot::record::{Record, Slot, read_json, write_json};
 use crate::wire::names;
@@ -79,7 +79,7 @@ impl Network {
     fn grow(&self, pools: &mut Pools) -> Result<()> {
         let wanted = register::Pools::of(&self.config)?;
         let block = register::with(&self.config.register, |register| {
-            register.claim(&self.tag, &self.root, &wanted)
+            register.claim(&self.tag, &self.root, &wanted, &links::routes())
         })?;
         pools.add(block);
         Ok(())

@@ -70,7 +70,12 @@ fn claim(config: &LinuxConfig, depot: &Depot) -> Result<Vec<register::Block>> {
                 ),
             }),
             Some(owner) if !owner.blocks.is_empty() => Ok(owner.blocks.clone()),
-            _ => Ok(vec![register.claim(depot.tag(), depot.root(), &pools)?]),
+            _ => Ok(vec![register.claim(
+                depot.tag(),
+                depot.root(),
+                &pools,
+                &links::routes(),
+            )?]),
         }
     })
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Cidr, LinuxConfig};
+use super::links;
 use crate::depot::record::write_json;
 use crate::sys::{At, files};
 use crate::{Error, Result};
@@ -69,13 +70,20 @@ impl Register {
     /// Gives `tag` one more block of things nobody holds. Depots of other
     /// configurations may cut their pools differently, so each resource is
     /// compared by its range.
-    pub(crate) fn claim(&mut self, tag: &str, depot: &Path, pools: &Pools) -> Result<Block> {
+    /// Subnets in `busy` (routes of the host) are left alone.
+    pub(crate) fn claim(
+        &mut self,
+        tag: &str,
+        depot: &Path,
+        pools: &Pools,
+        busy: &[Cidr],
+    ) -> Result<Block> {
         let held: Vec<Block> = self
             .owners
             .values()
             .flat_map(|o| o.blocks.clone())
             .collect();
-        let subnet = free_subnet(pools, &held)?;
+        let subnet = free_subnet(pools, &held, busy)?;
         let uid = free_uid(pools, &held)?;
         let ports = free_ports(pools, &held)?;
         let block = Block { subnet, uid, ports };
@@ -86,11 +94,18 @@ impl Register {
     }
 }
 
-fn free_subnet(pools: &Pools, held: &[Block]) -> Result<u32> {
+fn free_subnet(pools: &Pools, held: &[Block], busy: &[Cidr]) -> Result<u32> {
     let blocks = (pools.subnets.size() / 256) as u32;
     (0..blocks)
         .map(|i| pools.subnets.base + i * 256)
-        .find(|base| held.iter().all(|b| b.subnet & !0xff != base & !0xff))
+        .find(|base| {
+            let block = Cidr {
+                base: *base,
+                prefix: 24,
+            };
+            held.iter().all(|b| b.subnet & !0xff != base & !0xff)
+                && !busy.iter().any(|route| route.overlaps(&block))
+        })
         .ok_or_else(|| Error::Exhausted {
             what: "subnet",
             pool: format!(
@@ -139,7 +154,10 @@ pub(crate) fn with<T>(dir: &Path, change: impl FnOnce(&mut Register) -> Result<T
     let _lock = lock(dir)?;
     let path = dir.join("register.json");
     let mut register = read(&path)?;
-    register.owners.retain(|_, owner| owner.depot.is_dir());
+    // Links without a depot: somebody removed the directory of live containers.
+    register
+        .owners
+        .retain(|tag, owner| owner.depot.is_dir() || !links::of_tag(tag).is_empty());
     let value = change(&mut register)?;
     write_json(&path, &register)?;
     if register == Register::default() {
@@ -214,14 +232,16 @@ mod tests {
         let blocks: Vec<Block> = (0..16)
             .map(|n| {
                 register
-                    .claim(&format!("t{}", n % 3), Path::new("/d"), &pools())
+                    .claim(&format!("t{}", n % 3), Path::new("/d"), &pools(), &[])
                     .unwrap()
             })
             .collect();
         for (i, a) in blocks.iter().enumerate() {
             assert!(blocks[i + 1..].iter().all(|b| !overlap(a, b)));
         }
-        let full = register.claim("x", Path::new("/d"), &pools()).unwrap_err();
+        let full = register
+            .claim("x", Path::new("/d"), &pools(), &[])
+            .unwrap_err();
         assert!(
             matches!(full, Error::Exhausted { what: "subnet", .. }),
             "{full}"
@@ -229,22 +249,38 @@ mod tests {
     }
 
     #[test]
+    fn routes_of_the_host_are_left_alone() {
+        let busy = [
+            Cidr::parse("10.254.0.0/23").unwrap(),
+            Cidr::parse("10.254.2.4/30").unwrap(),
+        ];
+        let block = Register::default()
+            .claim("a", Path::new("/d"), &pools(), &busy)
+            .unwrap();
+        assert_eq!(
+            std::net::Ipv4Addr::from(block.subnet).to_string(),
+            "10.254.3.0"
+        );
+    }
+
+    #[test]
     fn a_differently_cut_port_pool_does_not_collide() {
         let mut register = Register::default();
-        let first = register.claim("a", Path::new("/d"), &pools()).unwrap();
+        let first = register.claim("a", Path::new("/d"), &pools(), &[]).unwrap();
         let other = Pools {
             ports: (61_100, 62_000),
             ..pools()
         };
-        let second = register.claim("b", Path::new("/d"), &other).unwrap();
+        let second = register.claim("b", Path::new("/d"), &other, &[]).unwrap();
         assert!(!overlap(&first, &second), "{first:?} {second:?}");
     }
 
     #[test]
     fn owners_without_a_depot_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let claim =
-            |tag: &str, depot: &Path| with(dir.path(), |r| r.claim(tag, depot, &pools())).unwrap();
+        let claim = |tag: &str, depot: &Path| {
+            with(dir.path(), |r| r.claim(tag, depot, &pools(), &[])).unwrap()
+        };
         let gone = claim("a", Path::new("/no/such/depot"));
         assert_eq!(claim("b", dir.path()), gone);
         assert_ne!(claim("c", dir.path()), gone);

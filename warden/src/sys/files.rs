@@ -84,6 +84,7 @@ pub(crate) fn mkdir_at(dir: BorrowedFd<'_>, name: &Path, mode: u32) -> io::Resul
 /// Size, free space and files of the file system that holds `path`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FsUse {
+    #[cfg(feature = "host")]
     pub(crate) total_bytes: u64,
     pub(crate) used_bytes: u64,
     pub(crate) used_inodes: u64,
@@ -97,6 +98,7 @@ pub(crate) fn fs_use(path: &Path) -> io::Result<FsUse> {
         let mut st: libc::statvfs = std::mem::zeroed();
         cvt(libc::statvfs(path.as_ptr(), &mut st).into())?;
         Ok(FsUse {
+            #[cfg(feature = "host")]
             total_bytes: st.f_blocks * st.f_frsize,
             used_bytes: (st.f_blocks - st.f_bfree) * st.f_frsize,
             used_inodes: st.f_files - st.f_ffree,

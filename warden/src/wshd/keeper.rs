@@ -145,10 +145,10 @@ impl Keeper {
 
     fn timeout_ms(&self) -> i32 {
         let grace = self.grace_ends();
-        let next = [self.ending.as_ref().map(|e| e.kill_at), grace]
-            .into_iter()
-            .flatten()
-            .min();
+        let now = Instant::now();
+        let look = self.oom.as_ref().and_then(|oom| oom.next_look(now));
+        let kill = self.ending.as_ref().map(|e| e.kill_at);
+        let next = [kill, grace, look].into_iter().flatten().min();
         next.map_or(-1, |at| {
             at.saturating_duration_since(Instant::now()).as_millis() as i32 + 1
         })
@@ -166,7 +166,10 @@ impl Keeper {
         let done = match source {
             Source::Listener => self.accept(),
             Source::Init => self.hear_init(),
-            Source::Oom => self.hear_oom(),
+            Source::Oom => {
+                self.hear_oom();
+                Ok(())
+            }
             Source::Pipe(id, stream) => self.read_pipe(&id, stream),
             Source::Client(index) => {
                 self.hear_client(index);
@@ -203,19 +206,26 @@ impl Keeper {
         self.last_client = Instant::now();
     }
 
-    fn hear_oom(&mut self) -> Result<()> {
+    fn hear_oom(&mut self) {
+        if let Some(oom) = &mut self.oom {
+            oom.woken(Instant::now());
+        }
+    }
+
+    /// The kernel ended one process; half an app is of no use, so the rest goes too.
+    fn look_for_victims(&mut self, now: Instant) -> Result<()> {
         let (Some(oom), Some(cgroups)) = (&mut self.oom, &self.cgroups) else {
             return Ok(());
         };
-        if oom.confirm(cgroups) {
-            self.event("out of memory");
-            // The kernel ended one process; half an app is of no use.
-            self.signal_jobs(libc::SIGKILL)?;
-            self.ending.get_or_insert(Ending {
-                kill_at: Instant::now() + KILL_AGAIN,
-                stop: false,
-            });
+        if !oom.confirm(cgroups, now) {
+            return Ok(());
         }
+        self.event("out of memory");
+        self.signal_jobs(libc::SIGKILL)?;
+        self.ending.get_or_insert(Ending {
+            kill_at: now + KILL_AGAIN,
+            stop: false,
+        });
         Ok(())
     }
 
@@ -273,6 +283,9 @@ impl Keeper {
     }
 
     fn tick(&mut self, now: Instant) {
+        if let Err(error) = self.look_for_victims(now) {
+            log(&error.to_string());
+        }
         if let Some(ending) = &mut self.ending
             && now >= ending.kill_at
         {

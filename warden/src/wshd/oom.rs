@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::cgroup::Cgroups;
@@ -13,7 +14,15 @@ use crate::sys::{At, files, socket::PollFd};
 pub(super) struct OomWatch {
     source: Source,
     seen: u64,
+    /// After a wake-up: until when the counter is looked at again. Version 1
+    /// wakes before the victim is counted.
+    until: Option<Instant>,
 }
+
+/// How long the kernel may take from waking us to counting the victim.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks in that time.
+const PERIOD: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 enum Source {
@@ -42,6 +51,7 @@ impl OomWatch {
         Ok(Some(Self {
             source,
             seen: cgroups.oom_kills(),
+            until: None,
         }))
     }
 
@@ -61,13 +71,29 @@ impl OomWatch {
         }
     }
 
-    /// After a wake-up: whether a process was killed since the last call. The
-    /// wake-up alone proves nothing, it also comes when the group is removed.
-    pub(super) fn confirm(&mut self, cgroups: &Cgroups) -> bool {
+    /// The descriptor woke the keeper. This alone proves nothing: it also
+    /// happens when the group is removed.
+    pub(super) fn woken(&mut self, now: Instant) {
         self.acknowledge();
-        let now = cgroups.oom_kills();
-        let killed = now > self.seen;
-        self.seen = now;
+        self.until = Some(now + PATIENCE);
+    }
+
+    /// When to look again, if at all.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        self.until.map(|_| now + PERIOD)
+    }
+
+    /// Whether a process was killed since the last look.
+    pub(super) fn confirm(&mut self, cgroups: &Cgroups, now: Instant) -> bool {
+        let Some(until) = self.until else {
+            return false;
+        };
+        let kills = cgroups.oom_kills();
+        let killed = kills > self.seen;
+        self.seen = kills;
+        if killed || now >= until {
+            self.until = None;
+        }
         killed
     }
 

@@ -102,7 +102,7 @@ fn mount_all(spec: &KeeperSpec, private: &Path) -> Result<()> {
     let binds = spec
         .bind_mounts
         .iter()
-        .map(|bind| clone_source(bind))
+        .map(clone_source)
         .collect::<Result<Vec<_>>>()?;
     home_vcap()?;
     mount::move_to(sources[0].as_fd(), Path::new("/home/vcap")).at("bind /home/vcap")?;

@@ -4,10 +4,13 @@ use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
-use warden::{Backend, Container, DnsConfig, LinuxBackend, NetOutRule, Pipes, PortMapping, ProcessSpec, Protocol};
+use warden::{
+    Backend, Container, DnsConfig, LinuxBackend, NetOutRule, Pipes, PortMapping, ProcessSpec,
+    Protocol,
+};
 
 use crate::contract::{fetch, plain_spec, script};
-use crate::{config, end_depot, linux, may_run};
+use crate::{Scratch, config, end_depot, linux, may_run};
 
 const SERVER: &str = "exec python3 -c 'import os,socket
 s=socket.socket(); s.bind((\"\", int(os.environ[\"PORT\"]))); s.listen(5); print(\"up\", flush=True)
@@ -19,7 +22,13 @@ async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> P
     let mut job = ProcessSpec::script(SERVER);
     job.env = vec![("PORT".into(), port.container_port.to_string())];
     let job = container.run(job, Pipes::default()).await.unwrap();
-    container.attach(&job, 1).await.unwrap().recv().await.expect("it says up");
+    container
+        .attach(&job, 1)
+        .await
+        .unwrap()
+        .recv()
+        .await
+        .expect("it says up");
     port
 }
 
@@ -55,7 +64,10 @@ async fn a_port_is_reached_by_loopback_and_by_the_hosts_address() {
         assert_eq!(fetch(&address, port.host_port).await, "hello");
     }
     let info = container.info().await.unwrap();
-    assert_eq!(fetch(&info.host_ip.to_string(), port.host_port).await, "hello");
+    assert_eq!(
+        fetch(&info.host_ip.to_string(), port.host_port).await,
+        "hello"
+    );
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }
@@ -68,8 +80,14 @@ async fn containers_reach_each_other_only_through_an_allowed_host_address() {
     let port = serve(&server, None).await;
     let direct = server.info().await.unwrap().container_ip.to_string();
     let Some(host) = host_address() else { return };
-    assert_eq!(try_from_inside(&client, &direct, port.container_port).await, "ECONNREFUSED");
-    assert_eq!(try_from_inside(&client, &host, port.host_port).await, "ECONNREFUSED");
+    assert_eq!(
+        try_from_inside(&client, &direct, port.container_port).await,
+        "ECONNREFUSED"
+    );
+    assert_eq!(
+        try_from_inside(&client, &host, port.host_port).await,
+        "ECONNREFUSED"
+    );
     let everything = NetOutRule {
         protocol: Protocol::All,
         destination: "10.0.0.0/8".into(),
@@ -85,8 +103,14 @@ async fn containers_reach_each_other_only_through_an_allowed_host_address() {
         ..everything.clone()
     };
     client.net_out(&[everything, door]).await.unwrap();
-    assert_eq!(try_from_inside(&client, &host, port.host_port).await, "hello");
-    assert_eq!(try_from_inside(&client, &direct, port.container_port).await, "ECONNREFUSED");
+    assert_eq!(
+        try_from_inside(&client, &host, port.host_port).await,
+        "hello"
+    );
+    assert_eq!(
+        try_from_inside(&client, &direct, port.container_port).await,
+        "ECONNREFUSED"
+    );
     for container in [server, client] {
         fixture.backend.destroy(container.handle()).await.unwrap();
     }
@@ -101,22 +125,38 @@ async fn listeners_of_the_host_are_out_of_reach_unless_allowed() {
     let listen = || {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || listener.incoming().flatten().for_each(|mut s| drop(s.write_all(b"hello"))));
+        std::thread::spawn(move || {
+            listener
+                .incoming()
+                .flatten()
+                .for_each(|mut s| drop(s.write_all(b"hello")))
+        });
         port
     };
     let (open, closed) = (listen(), listen());
-    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    let depot = dir.path().join("depot");
-    let config = warden::LinuxConfig { allow_host_ports: vec![open], ..config(depot.clone()) };
+    let dir = Scratch::new();
+    let depot = dir.depot();
+    let config = warden::LinuxConfig {
+        allow_host_ports: vec![open],
+        ..config(depot.clone())
+    };
     let backend = LinuxBackend::open(config).await.unwrap();
     let container = backend.create(plain_spec()).await.unwrap();
     let gateway = container.info().await.unwrap().host_ip.to_string();
-    assert_eq!(fetch("127.0.0.1", closed).await, "hello", "the listener works");
+    assert_eq!(
+        fetch("127.0.0.1", closed).await,
+        "hello",
+        "the listener works"
+    );
     assert_eq!(try_from_inside(&container, &gateway, open).await, "hello");
     let mut addresses = vec![gateway];
     addresses.extend(host_address());
     for address in addresses {
-        assert_eq!(try_from_inside(&container, &address, closed).await, "ECONNREFUSED", "{address}");
+        assert_eq!(
+            try_from_inside(&container, &address, closed).await,
+            "ECONNREFUSED",
+            "{address}"
+        );
     }
     backend.destroy(container.handle()).await.unwrap();
     drop(backend);
@@ -128,10 +168,16 @@ async fn names_of_the_platform_resolve_to_the_gateway() {
     if !may_run() {
         return;
     }
-    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    let depot = dir.path().join("depot");
-    let dns = DnsConfig { domains: vec!["bloomery.test".into()], upstreams: vec!["127.0.0.1:9".parse().unwrap()] };
-    let config = warden::LinuxConfig { dns: Some(dns), ..config(depot.clone()) };
+    let dir = Scratch::new();
+    let depot = dir.depot();
+    let dns = DnsConfig {
+        domains: vec!["bloomery.test".into()],
+        upstreams: vec!["127.0.0.1:9".parse().unwrap()],
+    };
+    let config = warden::LinuxConfig {
+        dns: Some(dns),
+        ..config(depot.clone())
+    };
     let backend = LinuxBackend::open(config).await.unwrap();
     let container = backend.create(plain_spec()).await.unwrap();
     let gateway = container.info().await.unwrap().host_ip.to_string();

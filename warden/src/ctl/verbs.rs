@@ -1,0 +1,208 @@
+//! One function per verb.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::args::{Args, Verb};
+use super::copy;
+use crate::{
+    Backend, Container, ContainerSpec, Error, JobId, Limits, Output, Pipes, ProcessSpec, Result,
+    Rootfs, Stream, User,
+};
+
+/// Prints a result as JSON or as text.
+pub(super) fn show<T: Serialize>(json: bool, value: &T, text: &str) {
+    let json = json.then(|| serde_json::to_string_pretty(value).expect("results serialize"));
+    let text = json.as_deref().unwrap_or(text);
+    if !text.is_empty() {
+        // A reader such as `head` may be gone; that is no failure of the verb.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+}
+
+/// Runs the verb; the code to exit with.
+pub(super) async fn run(backend: &dyn Backend, args: Args) -> Result<u8> {
+    let json = args.json;
+    match args.verb {
+        Verb::Ping => {
+            backend.ping().await?;
+            show(json, &"pong", "pong");
+        }
+        Verb::Capacity => {
+            let c = backend.capacity().await?;
+            let text = format!(
+                "memory {} disk {} containers {}",
+                c.memory_bytes, c.disk_bytes, c.max_containers
+            );
+            show(json, &c, &text);
+        }
+        Verb::List { property } => {
+            let handles = backend.list(&property.into_iter().collect()).await?;
+            show(json, &handles, &handles.join("\n"));
+        }
+        Verb::Destroy { handle } => backend.destroy(&handle).await?,
+        Verb::Create { .. } => {
+            let container = backend.create(container_spec(args.verb)).await?;
+            show(json, &container.handle(), container.handle());
+        }
+        Verb::Teardown => {}
+        other => return on_container(backend, other, json).await,
+    }
+    Ok(0)
+}
+
+async fn on_container(backend: &dyn Backend, verb: Verb, json: bool) -> Result<u8> {
+    match verb {
+        Verb::Run {
+            handle,
+            root,
+            env,
+            detach,
+            argv,
+        } => {
+            let container = backend.lookup(&handle).await?;
+            let user = if root { User::Root } else { User::Vcap };
+            let spec = ProcessSpec {
+                argv,
+                env,
+                dir: None,
+                user,
+                nofile: None,
+            };
+            let job = container.run(spec, Pipes::default()).await?;
+            if !detach {
+                return follow(&container, &job, 1).await;
+            }
+            show(json, &job, &job.0);
+        }
+        Verb::Attach { handle, job, from } => {
+            return follow(&backend.lookup(&handle).await?, &JobId(job), from).await;
+        }
+        Verb::Info { handle } => {
+            let info = backend.lookup(&handle).await?.info().await?;
+            let text = serde_json::to_string_pretty(&info).expect("info serializes");
+            show(json, &info, &text);
+        }
+        Verb::Limit {
+            handle,
+            memory,
+            cpu_shares,
+            pids,
+        } => {
+            let memory_bytes = memory.map(|mib| mib << 20);
+            let limits = Limits {
+                memory_bytes,
+                cpu_shares,
+                pids,
+                ..Limits::default()
+            };
+            backend.lookup(&handle).await?.limit(&limits).await?;
+        }
+        Verb::NetIn {
+            handle,
+            container_port,
+        } => {
+            let port = backend
+                .lookup(&handle)
+                .await?
+                .net_in(container_port)
+                .await?;
+            show(
+                json,
+                &port,
+                &format!("{} -> {}", port.host_port, port.container_port),
+            );
+        }
+        Verb::NetOut {
+            handle,
+            protocol,
+            destination,
+            ports,
+        } => {
+            let rule = Verb::rule(protocol, destination, ports);
+            backend.lookup(&handle).await?.net_out(&[rule]).await?;
+        }
+        Verb::CopyIn { handle, src, dst } => {
+            copy::into(&backend.lookup(&handle).await?, &src, &dst).await?;
+        }
+        Verb::CopyOut { handle, src, dst } => {
+            copy::out_of(&backend.lookup(&handle).await?, &src, &dst).await?;
+        }
+        Verb::Stop { handle, kill } => backend.lookup(&handle).await?.stop(kill).await?,
+        Verb::Create { .. }
+        | Verb::List { .. }
+        | Verb::Destroy { .. }
+        | Verb::Ping
+        | Verb::Capacity
+        | Verb::Teardown => {}
+    }
+    Ok(0)
+}
+
+fn container_spec(verb: Verb) -> ContainerSpec {
+    let Verb::Create {
+        handle,
+        rootfs,
+        memory,
+        disk,
+        pids,
+        bind,
+        property,
+    } = verb
+    else {
+        unreachable!("called for create only")
+    };
+    let mib = |n: Option<u64>| n.map(|n| n << 20);
+    ContainerSpec {
+        handle,
+        rootfs: if rootfs == "host" {
+            Rootfs::Host
+        } else {
+            Rootfs::Dir(rootfs.into())
+        },
+        bind_mounts: bind,
+        limits: Limits {
+            memory_bytes: mib(memory),
+            disk_bytes: mib(disk),
+            pids,
+            ..Limits::default()
+        },
+        net_out: Vec::new(),
+        properties: property.into_iter().collect(),
+        grace_time: None,
+    }
+}
+
+/// Shows output as it comes; the job's exit code.
+async fn follow(container: &Arc<dyn Container>, job: &JobId, from: u64) -> Result<u8> {
+    let mut output = container.attach(job, from).await?;
+    while let Some(item) = output.recv().await {
+        print(item).map_err(|e| Error::step("write output", e))?;
+    }
+    let exit = container.wait(job).await?;
+    Ok(u8::try_from(exit.code).unwrap_or(255))
+}
+
+fn print(item: Output) -> std::io::Result<()> {
+    match item {
+        Output::Line {
+            stream: Stream::Stdout,
+            data,
+            ..
+        } => {
+            let mut out = std::io::stdout().lock();
+            out.write_all(&data)?;
+            out.write_all(b"\n")
+        }
+        Output::Line { data, .. } => {
+            let mut out = std::io::stderr().lock();
+            out.write_all(&data)?;
+            out.write_all(b"\n")
+        }
+        Output::Gap { from, to } => {
+            writeln!(std::io::stderr(), "[lines {from} to {to} were dropped]")
+        }
+    }
+}

@@ -18,8 +18,6 @@ const UPLOAD_GRACE: u64 = 20 * 60;
 pub(crate) struct Caller {
     /// User guid, or client id for a client's own token.
     pub(crate) guid: String,
-    /// User name.
-    pub(crate) name: String,
     /// E-mail, or the name; the actor of events.
     pub(crate) email: String,
     /// Holds `cloud_controller.admin`.
@@ -147,7 +145,7 @@ pub(crate) async fn authenticate(ctl: &Ctl, headers: &HeaderMap, grace: u64, wri
         tx.commit().await?;
     }
     let roles = if admin { Vec::new() } else { ctl.store.roles_of(&guid).await? };
-    Ok(Caller { email: claims.email.clone().unwrap_or_else(|| name.clone()), guid, name, admin, roles })
+    Ok(Caller { email: claims.email.clone().unwrap_or(name), guid, admin, roles })
 }
 
 #[cfg(test)]
@@ -157,7 +155,6 @@ mod tests {
     fn caller(kind: Role, target: &str) -> Caller {
         Caller {
             guid: "u".into(),
-            name: "u".into(),
             email: "u".into(),
             admin: false,
             roles: vec![(kind.word().to_owned(), target.to_owned())],

@@ -8,7 +8,7 @@ use v2_api::{ApiError, Code};
 use crate::controller::{Controller, Ctl};
 use crate::failure::{Failure, Outcome};
 use crate::messages::{Surroundings, start_instance};
-use crate::placement::{Need, Offer, Shortage, choose_dea};
+use crate::placement::{Need, Shortage, choose_dea};
 use crate::runner::Effect;
 use crate::store::AppRow;
 
@@ -77,21 +77,30 @@ impl Controller {
     /// A DEA for one instance; asks all to advertise and waits a moment when nothing is known.
     async fn place(&self, app: &AppRow, stack: &str) -> Outcome<String> {
         let need = Need { process: &app.guid, stack, memory: app.memory, disk: app.disk_quota };
-        let choose = |offers: &[Offer]| choose_dea(offers, need, rand::random()).map(|offer| offer.id.clone());
-        if let Ok(dea) = choose(&self.dea_offers()) {
-            return Ok(dea);
+        let choose = || choose_dea(&self.dea_offers(), need, rand::random()).map(|offer| offer.id.clone());
+        match choose() {
+            Ok(dea) => Ok(dea),
+            Err(_) => self.locate(dea::LOCATE, choose).await.map_err(no_room),
         }
-        self.locate(dea::LOCATE).await;
-        choose(&self.dea_offers()).map_err(no_room)
     }
 
-    /// Asks for advertisements and waits until one comes or the wait is over.
-    pub(crate) async fn locate(&self, subject: &str) {
-        let heard = self.advertised.notified();
-        if self.bus.publish_empty(subject, None).await.is_ok() {
-            let limit = Duration::from_millis(self.config.staging.locate_wait_ms);
-            let _ = tokio::time::timeout(limit, heard).await;
+    /// Asks for advertisements and chooses again after each, as long as nobody at all is known and the wait is not over.
+    pub(crate) async fn locate<T>(&self, subject: &str, choose: impl Fn() -> Result<T, Shortage>) -> Result<T, Shortage> {
+        let limit = Duration::from_millis(self.config.staging.locate_wait_ms);
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut heard = Box::pin(self.advertised.notified());
+        if self.bus.publish_empty(subject, None).await.is_err() {
+            return choose();
         }
+        while tokio::time::timeout_at(deadline, heard).await.is_ok() {
+            // Made before choosing: an advertisement in between is not missed.
+            heard = Box::pin(self.advertised.notified());
+            match choose() {
+                Err(Shortage::Nobody) => {}
+                decided => return decided,
+            }
+        }
+        choose()
     }
 
     /// Stops everything of a process.

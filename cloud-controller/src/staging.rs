@@ -14,7 +14,7 @@ use crate::controller::{Controller, Ctl};
 use crate::failure::Outcome;
 use crate::messages::{BuildpackChoice, staging_request};
 use crate::placement::{Need, choose_stager};
-use crate::store::{AppRow, StagingEnd, StagingTask, StoreError, Tx, now_micros};
+use crate::store::{AppRow, StagingFailure, StagingTask, StoreError, Tx, now_micros};
 
 /// Droplets kept per app.
 const KEPT_DROPLETS: i64 = 2;
@@ -35,11 +35,11 @@ impl Controller {
             let offers = self.stagers().live(std::time::Instant::now());
             choose_stager(&offers, need, rand::random()).map(|offer| offer.id.clone())
         };
-        if let Ok(stager) = choose() {
-            return Ok(stager);
-        }
-        self.locate(staging::LOCATE).await;
-        choose().map_err(|shortage| ApiError::with(Code::StagingError, format!("no available stagers: {shortage}")).into())
+        let found = match choose() {
+            Ok(stager) => Ok(stager),
+            Err(_) => self.locate(staging::LOCATE, choose).await,
+        };
+        found.map_err(|shortage| ApiError::with(Code::StagingError, format!("no available stagers: {shortage}")).into())
     }
 
     /// Opens a staging task within the write that asks for it: the app is PENDING before the answer leaves.
@@ -61,28 +61,21 @@ impl Controller {
         Ok(task)
     }
 
-    /// Ends a task if it is still the app's current one; returns the app as written then.
-    pub(crate) async fn end_staging(&self, task_id: &str, app_guid: &str, end: &StagingEnd) -> Result<Option<AppRow>, StoreError> {
+    /// Fails a task if it is still the app's current one and no droplet came.
+    pub(crate) async fn fail_staging(&self, task_id: &str, app_guid: &str, failure: &StagingFailure) -> Result<(), StoreError> {
         let mut tx = self.store.begin().await?;
-        let Some(mut app) = tx.app(app_guid).await? else { return Ok(None) };
+        let Some(mut app) = tx.app(app_guid).await? else { return Ok(()) };
         if app.staging_task_id.as_deref() != Some(task_id) || app.package_state != "PENDING" {
-            return Ok(None);
+            return Ok(());
         }
-        match end {
-            StagingEnd::Staged => app.package_state = "STAGED".into(),
-            StagingEnd::Failed(reason, text) => {
-                app.package_state = "FAILED".into();
-                app.staging_failed_reason = Some(reason.clone());
-                app.staging_failed_description = Some(text.clone());
-            }
-        }
+        app.package_state = "FAILED".into();
+        app.staging_failed_reason = Some(failure.reason.clone());
+        app.staging_failed_description = Some(failure.text.clone());
         tx.close_staging(task_id).await?;
         tx.save_app(&app).await?;
         tx.commit().await?;
-        if let StagingEnd::Failed(reason, text) = end {
-            self.say(app_guid, "STG", format!("Staging failed ({reason}): {text}"));
-        }
-        Ok(Some(app))
+        self.say(app_guid, "STG", format!("Staging failed ({}): {}", failure.reason, failure.text));
+        Ok(())
     }
 
     /// A droplet arrived: keeps it, and completes the staging it belongs to. False when that staging is no longer wanted.
@@ -115,7 +108,7 @@ impl Controller {
                 "the stager {} did not finish within {} s; see its log, or push again",
                 task.stager_id, self.config.staging.timeout_seconds
             );
-            self.end_staging(&task.task_id, &task.app_guid, &StagingEnd::Failed("StagingTimeExpired".into(), text)).await?;
+            self.fail_staging(&task.task_id, &task.app_guid, &failed("StagingTimeExpired", text)).await?;
             let mut tx = self.store.begin().await?;
             tx.close_staging(&task.task_id).await?;
             tx.commit().await?;
@@ -131,7 +124,7 @@ pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
         let outcome = converse(&shared, &app, &task).await;
         let ended = match outcome {
             Ok(reply) => complete(&shared, &task, reply).await,
-            Err(end) => shared.end_staging(&task.task_id, &task.app_guid, &end).await.map(|_| ()).map_err(Into::into),
+            Err(failure) => shared.fail_staging(&task.task_id, &task.app_guid, &failure).await.map_err(Into::into),
         };
         if let Err(error) = ended {
             tracing::warn!(?error, app = %task.app_guid, task = %task.task_id, "staging could not be concluded; its deadline will");
@@ -139,12 +132,16 @@ pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
     });
 }
 
-fn staging_error(text: impl Into<String>) -> StagingEnd {
-    StagingEnd::Failed("StagingError".into(), text.into())
+fn failed(reason: &str, text: impl Into<String>) -> StagingFailure {
+    StagingFailure { reason: reason.to_owned(), text: text.into() }
+}
+
+fn staging_error(text: impl Into<String>) -> StagingFailure {
+    failed("StagingError", text)
 }
 
 /// Request and two replies. An error is the way the staging ends.
-async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingEnd> {
+async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingFailure> {
     let request = request(ctl, app, task).await.map_err(|failure| staging_error(failure.0.description))?;
     let away = |error: bus::BusError| staging_error(format!("the stager {} cannot be reached: {error}", task.stager_id));
     let inbox = ctl.bus.new_inbox();
@@ -162,11 +159,11 @@ async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, 
             Ok(None) => return Err(staging_error(format!("the stager {} is gone (nobody listens); push again", task.stager_id))),
             Err(_) => {
                 let text = format!("the stager {} did not finish within {limit:?}; see its log, or push again", task.stager_id);
-                return Err(StagingEnd::Failed("StagingTimeExpired".into(), text));
+                return Err(failed("StagingTimeExpired", text));
             }
         };
-        if let Some(end) = failure_of(&reply) {
-            return Err(end);
+        if let Some(failure) = failure_of(&reply) {
+            return Err(failure);
         }
         if setup_done || reply.droplet_sha1.is_some() {
             return Ok(reply);
@@ -176,15 +173,15 @@ async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, 
 }
 
 /// How a reply ends the staging, if it reports an error. Unknown error types count as `StagingError`.
-fn failure_of(reply: &Reply) -> Option<StagingEnd> {
+fn failure_of(reply: &Reply) -> Option<StagingFailure> {
     if let Some(info) = &reply.error_info {
         let reason = Code::by_name(&info.kind).map_or("StagingError", |code| code.row().name);
-        return Some(StagingEnd::Failed(reason.to_owned(), info.message.clone()));
+        return Some(failed(reason, info.message.clone()));
     }
     let text = reply.error.clone()?;
     // A stager without room says so in words only.
     let reason = if text.contains("resources available") { "InsufficientResources" } else { "StagingError" };
-    Some(StagingEnd::Failed(reason.into(), text))
+    Some(failed(reason, text))
 }
 
 /// After a good second reply: details are stored and the other instances started (the DEA starts index 0 itself).
@@ -196,8 +193,8 @@ async fn complete(ctl: &Ctl, task: &StagingTask, reply: Reply) -> Outcome<()> {
     }
     if !app.is_staged() || reply.droplet_sha1.is_some() && app.droplet_hash != reply.droplet_sha1 {
         drop(tx);
-        let end = staging_error("the stager reported success, but its droplet was not uploaded");
-        ctl.end_staging(&task.task_id, &task.app_guid, &end).await?;
+        let failure = staging_error("the stager reported success, but its droplet was not uploaded");
+        ctl.fail_staging(&task.task_id, &task.app_guid, &failure).await?;
         return Ok(());
     }
     app.detected_buildpack = reply.detected_buildpack.or(app.detected_buildpack);

@@ -42,7 +42,7 @@ pub(crate) use security::{SECURITY_GROUPS, SecurityGroupRow};
 pub(crate) use settings::LeaseRow;
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
-pub(crate) use staging::{StagingEnd, StagingTask};
+pub(crate) use staging::{StagingFailure, StagingTask};
 pub(crate) use users::{Role, USERS, UserRow};
 
 /// Why the store failed.
@@ -115,11 +115,6 @@ impl Store {
     /// The pools, for `uaa`, whose tables live in the same database.
     pub(crate) fn uaa(&self) -> uaa::store::Store {
         uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
-    }
-
-    /// Whether the database answers.
-    pub(crate) async fn ping(&self) -> bool {
-        sqlx::query("SELECT 1").fetch_one(&self.reader).await.is_ok()
     }
 }
 

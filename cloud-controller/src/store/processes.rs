@@ -23,10 +23,4 @@ impl Store {
         let sql = "SELECT app_guid FROM processes WHERE guid = $1";
         Ok(sqlx::query_scalar(sql).bind(process).fetch_optional(&self.reader).await?)
     }
-
-    /// Apps that should run: guids of all STARTED, staged ones.
-    pub(crate) async fn started_apps(&self) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT guid FROM apps WHERE state = 'STARTED' AND package_state = 'STAGED'";
-        Ok(sqlx::query_scalar(sql).fetch_all(&self.reader).await?)
-    }
 }

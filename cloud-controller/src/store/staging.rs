@@ -1,6 +1,6 @@
 //! Stagings. A task is current while the app names it; whatever arrives for another task is ignored.
 
-use super::record::{many, optional, record};
+use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
 record! {
@@ -8,21 +8,16 @@ record! {
     StagingTask { task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64 }
 }
 
-/// How a staging ended.
+/// Why a staging failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StagingEnd {
-    /// A droplet arrived.
-    Staged,
-    /// It failed: reason code name and text.
-    Failed(String, String),
+pub(crate) struct StagingFailure {
+    /// Name of a row of the error table; clients print it.
+    pub(crate) reason: String,
+    /// What happened, for people.
+    pub(crate) text: String,
 }
 
 impl Store {
-    pub(crate) async fn staging_task(&self, task_id: &str) -> Result<Option<StagingTask>, StoreError> {
-        let sql = "SELECT * FROM staging_tasks WHERE task_id = $1";
-        optional(sqlx::query(sql).bind(task_id).fetch_optional(&self.reader).await?)
-    }
-
     /// Open stagings past their deadline.
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
         let sql = "SELECT * FROM staging_tasks WHERE state = 'OPEN' AND deadline < $1";

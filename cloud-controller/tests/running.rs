@@ -65,6 +65,8 @@ async fn a_start_no_dea_has_room_for_is_undone() {
     let text = answer.expect_error(503, 150003, "CF-InsufficientRunningResourcesAvailable");
     assert!(text.contains("need 9000 MB memory"), "{text}");
     assert_eq!(platform.get(&format!("/v2/apps/{app}")).await.expect(200)["entity"]["instances"], 1);
+    let beyond = platform.put(&format!("/v2/apps/{app}"), json!({"memory": 50_001})).await;
+    beyond.expect_error(400, 100005, "CF-AppMemoryQuotaExceeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use v2_api::{ApiError, Code};
 use super::body::{self, Body};
 use super::jobs::{self, Deleted};
 use super::lists::{Present, View, envelope, page};
-use super::{orgs, taken};
+use super::{orgs, settings, taken};
 use crate::authorize::{Action, Caller, SEEN_DOMAINS};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
@@ -147,6 +147,9 @@ async fn create_private(State(ctl): State<Ctl>, caller: Caller, Body(sent): Body
     let owner = sent.owning_organization_guid.ok_or_else(|| fail_with(Code::DomainInvalid, "owning_organization_guid is missing"))?;
     orgs::load(&ctl, &caller, &owner).await?;
     caller.need(Action::ManageOrg(&owner))?;
+    if !caller.admin && !settings::is_enabled(&ctl, "private_domain_creation").await? {
+        return Err(fail_with(Code::FeatureDisabled, "private_domain_creation"));
+    }
     let name = check_name(sent.name.as_deref())?;
     check_neighbours(&ctl, &name, &owner).await?;
     create(ctl, caller, name, Some(owner)).await

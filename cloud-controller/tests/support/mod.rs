@@ -1,5 +1,6 @@
 //! A real controller on a real message bus; the test plays stager and DEA by hand.
-#![allow(clippy::unwrap_used, dead_code)]
+// Each test file compiles this module for itself and uses a part of it.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusConfig};
-use cloud_controller::config::{Auth, BuildpackConfig, SeedConfig};
+use cloud_controller::config::{Auth, BuildpackConfig, QuotaConfig, SeedConfig};
 use cloud_controller::{Config, Running};
 use component::Daemon as _;
 use reqwest::{Method, StatusCode};
@@ -291,6 +292,7 @@ fn config(dir: &Path, nats: &NatsServer) -> Config {
         bulk_auth: auth("bulk_api"),
         internal_auth: auth("internal"),
         domains: vec!["apps.example.com".into()],
+        default_quota: QuotaConfig { memory_limit_mb: 50_000, ..QuotaConfig::default() },
         install_buildpacks: vec![BuildpackConfig { name: "test".into(), path: buildpack }],
         seed: Some(SeedConfig {
             admin_user: "admin".into(),

@@ -24,18 +24,29 @@ pub struct BusConfig {
 
 impl Default for BusConfig {
     fn default() -> Self {
-        Self { servers: vec!["nats://127.0.0.1:4222".into()], user: String::new(), password: String::new() }
+        Self {
+            servers: vec!["nats://127.0.0.1:4222".into()],
+            user: String::new(),
+            password: String::new(),
+        }
     }
 }
 
 impl BusConfig {
     /// A single server without credentials.
     pub fn url(url: impl Into<String>) -> Self {
-        Self { servers: vec![url.into()], ..Self::default() }
+        Self {
+            servers: vec![url.into()],
+            ..Self::default()
+        }
     }
 
     fn display(&self) -> String {
-        self.servers.iter().map(|s| without_credentials(s)).collect::<Vec<_>>().join(", ")
+        self.servers
+            .iter()
+            .map(|s| without_credentials(s))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -95,8 +106,15 @@ impl Bus {
         let client = options(config, name, tx, shown.clone())
             .connect(servers)
             .await
-            .map_err(|e| BusError::BadAddress { url: shown.clone(), reason: e.to_string() })?;
-        Ok(Self { client, connected, servers: shown })
+            .map_err(|e| BusError::BadAddress {
+                url: shown.clone(),
+                reason: e.to_string(),
+            })?;
+        Ok(Self {
+            client,
+            connected,
+            servers: shown,
+        })
     }
 
     /// Whether a server is connected now.
@@ -121,7 +139,9 @@ impl Bus {
 
     /// The error that says the bus is away.
     pub fn away(&self) -> BusError {
-        BusError::Away { servers: self.servers.clone() }
+        BusError::Away {
+            servers: self.servers.clone(),
+        }
     }
 
     /// Publishes on the message's own subject.
@@ -131,12 +151,19 @@ impl Bus {
 
     /// Publishes any body on a given subject. Refused at once while the bus is
     /// away: nothing that must survive travels only on the bus.
-    pub async fn publish_to<T: Serialize + ?Sized>(&self, subject: &str, body: &T) -> Result<(), BusError> {
+    pub async fn publish_to<T: Serialize + ?Sized>(
+        &self,
+        subject: &str,
+        body: &T,
+    ) -> Result<(), BusError> {
         if !self.is_connected() {
             return Err(self.away());
         }
         let payload = encode(subject, body)?;
-        self.client.publish(subject.to_owned(), payload.into()).await.map_err(|e| publish_error(subject, e))
+        self.client
+            .publish(subject.to_owned(), payload.into())
+            .await
+            .map_err(|e| publish_error(subject, e))
     }
 
     /// Publishes an empty payload with an optional reply inbox.
@@ -145,19 +172,31 @@ impl Bus {
             return Err(self.away());
         }
         let sent = match reply {
-            Some(inbox) => self.client.publish_with_reply(subject.to_owned(), inbox.to_owned(), "".into()).await,
+            Some(inbox) => {
+                self.client
+                    .publish_with_reply(subject.to_owned(), inbox.to_owned(), "".into())
+                    .await
+            }
             None => self.client.publish(subject.to_owned(), "".into()).await,
         };
         sent.map_err(|e| publish_error(subject, e))
     }
 
     /// Publishes a body and names an inbox for answers.
-    pub async fn publish_with_reply<T: Serialize>(&self, subject: &str, inbox: &str, body: &T) -> Result<(), BusError> {
+    pub async fn publish_with_reply<T: Serialize>(
+        &self,
+        subject: &str,
+        inbox: &str,
+        body: &T,
+    ) -> Result<(), BusError> {
         if !self.is_connected() {
             return Err(self.away());
         }
         let payload = encode(subject, body)?;
-        let sent = self.client.publish_with_reply(subject.to_owned(), inbox.to_owned(), payload.into()).await;
+        let sent = self
+            .client
+            .publish_with_reply(subject.to_owned(), inbox.to_owned(), payload.into())
+            .await;
         sent.map_err(|e| publish_error(subject, e))
     }
 
@@ -167,15 +206,34 @@ impl Bus {
     }
 
     /// Subscribes to a given subject (wildcards allowed) with any body type.
-    pub async fn subscribe_to<M: DeserializeOwned>(&self, subject: &str) -> Result<Subscription<M>, BusError> {
-        let inner = self.client.subscribe(subject.to_owned()).await.map_err(|e| subscribe_error(subject, e))?;
-        Ok(Subscription { inner, _body: PhantomData })
+    pub async fn subscribe_to<M: DeserializeOwned>(
+        &self,
+        subject: &str,
+    ) -> Result<Subscription<M>, BusError> {
+        let inner = self
+            .client
+            .subscribe(subject.to_owned())
+            .await
+            .map_err(|e| subscribe_error(subject, e))?;
+        Ok(Subscription {
+            inner,
+            _body: PhantomData,
+        })
     }
 
     /// Subscribes as a member of a queue group.
-    pub async fn queue_subscribe<M: Message>(&self, queue: &str) -> Result<Subscription<M>, BusError> {
-        let inner = self.client.queue_subscribe(M::SUBJECT, queue.to_owned()).await;
-        Ok(Subscription { inner: inner.map_err(|e| subscribe_error(M::SUBJECT, e))?, _body: PhantomData })
+    pub async fn queue_subscribe<M: Message>(
+        &self,
+        queue: &str,
+    ) -> Result<Subscription<M>, BusError> {
+        let inner = self
+            .client
+            .queue_subscribe(M::SUBJECT, queue.to_owned())
+            .await;
+        Ok(Subscription {
+            inner: inner.map_err(|e| subscribe_error(M::SUBJECT, e))?,
+            _body: PhantomData,
+        })
     }
 
     /// A fresh inbox subject.
@@ -226,46 +284,83 @@ impl<M: DeserializeOwned> Subscription<M> {
                 return None;
             }
             // Ruby clients send zero bytes where others send `{}`.
-            let payload: &[u8] = if raw.payload.is_empty() { b"null" } else { &raw.payload };
+            let payload: &[u8] = if raw.payload.is_empty() {
+                b"null"
+            } else {
+                &raw.payload
+            };
             match serde_json::from_slice(payload).or_else(|e| empty_object(payload, e)) {
                 Ok(body) => {
                     let reply = raw.reply.map(|r| r.to_string());
-                    return Some(Delivery { subject: raw.subject.to_string(), reply, body });
+                    return Some(Delivery {
+                        subject: raw.subject.to_string(),
+                        reply,
+                        body,
+                    });
                 }
-                Err(error) => tracing::warn!(subject = %raw.subject, %error, "unreadable bus message dropped"),
+                Err(error) => {
+                    tracing::warn!(subject = %raw.subject, %error, "unreadable bus message dropped")
+                }
             }
         }
     }
 }
 
-fn empty_object<M: DeserializeOwned>(payload: &[u8], error: serde_json::Error) -> serde_json::Result<M> {
-    if payload == b"null" { serde_json::from_slice(b"{}") } else { Err(error) }
+fn empty_object<M: DeserializeOwned>(
+    payload: &[u8],
+    error: serde_json::Error,
+) -> serde_json::Result<M> {
+    if payload == b"null" {
+        serde_json::from_slice(b"{}")
+    } else {
+        Err(error)
+    }
 }
 
 fn encode<T: Serialize + ?Sized>(subject: &str, body: &T) -> Result<Vec<u8>, BusError> {
-    serde_json::to_vec(body).map_err(|e| BusError::Publish { subject: subject.into(), reason: e.to_string() })
+    serde_json::to_vec(body).map_err(|e| BusError::Publish {
+        subject: subject.into(),
+        reason: e.to_string(),
+    })
 }
 
 fn publish_error(subject: &str, e: async_nats::PublishError) -> BusError {
-    BusError::Publish { subject: subject.into(), reason: e.to_string() }
+    BusError::Publish {
+        subject: subject.into(),
+        reason: e.to_string(),
+    }
 }
 
 fn subscribe_error(subject: &str, e: async_nats::SubscribeError) -> BusError {
-    BusError::Subscribe { subject: subject.into(), reason: e.to_string() }
+    BusError::Subscribe {
+        subject: subject.into(),
+        reason: e.to_string(),
+    }
 }
 
 fn parse_servers(config: &BusConfig) -> Result<Vec<async_nats::ServerAddr>, BusError> {
     let parse = |s: &String| {
-        s.parse().map_err(|e: std::io::Error| BusError::BadAddress { url: without_credentials(s), reason: e.to_string() })
+        s.parse().map_err(|e: std::io::Error| BusError::BadAddress {
+            url: without_credentials(s),
+            reason: e.to_string(),
+        })
     };
     let servers: Vec<_> = config.servers.iter().map(parse).collect::<Result<_, _>>()?;
     if servers.is_empty() {
-        return Err(BusError::BadAddress { url: "(none)".into(), reason: "the list of servers is empty".into() });
+        return Err(BusError::BadAddress {
+            url: "(none)".into(),
+            reason: "the list of servers is empty".into(),
+        });
     }
     Ok(servers)
 }
 
-fn options(config: &BusConfig, name: &str, tx: watch::Sender<u64>, shown: String) -> async_nats::ConnectOptions {
+fn options(
+    config: &BusConfig,
+    name: &str,
+    tx: watch::Sender<u64>,
+    shown: String,
+) -> async_nats::ConnectOptions {
     let mut options = async_nats::ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
@@ -298,8 +393,12 @@ fn report(event: &async_nats::Event, tx: &watch::Sender<u64>, shown: &str) {
             tracing::warn!(servers = shown, "lost the message bus; reconnecting");
             tx.send_modify(|n| *n = (*n | 1) + 1);
         }
-        async_nats::Event::SlowConsumer(sid) => tracing::warn!(sid, "bus messages dropped: subscriber too slow"),
-        async_nats::Event::ServerError(e) => tracing::warn!(error = %e, "the message bus refused something"),
+        async_nats::Event::SlowConsumer(sid) => {
+            tracing::warn!(sid, "bus messages dropped: subscriber too slow")
+        }
+        async_nats::Event::ServerError(e) => {
+            tracing::warn!(error = %e, "the message bus refused something")
+        }
         async_nats::Event::ClientError(e) => tracing::debug!(error = %e, "bus client error"),
         _ => {}
     }

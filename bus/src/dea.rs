@@ -80,7 +80,9 @@ fn default_zone() -> String {
 
 impl Default for PlacementProperties {
     fn default() -> Self {
-        Self { zone: default_zone() }
+        Self {
+            zone: default_zone(),
+        }
     }
 }
 
@@ -264,7 +266,11 @@ pub struct Find {
     #[serde(flatten)]
     pub filter: Stop,
     /// Include `stats` of RUNNING instances.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not", deserialize_with = "null_default")]
+    #[serde(
+        default,
+        skip_serializing_if = "std::ops::Not::not",
+        deserialize_with = "null_default"
+    )]
     pub include_stats: bool,
     /// Path for `file_uri_v2`; the key's presence asks for the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]

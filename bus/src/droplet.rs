@@ -48,6 +48,7 @@ impl Exited {
 
     /// Whether the instance must be replaced elsewhere at once.
     pub fn is_evacuation(&self) -> bool {
-        self.reason.eq_ignore_ascii_case("dea_evacuation") || self.reason.eq_ignore_ascii_case("dea_shutdown")
+        self.reason.eq_ignore_ascii_case("dea_evacuation")
+            || self.reason.eq_ignore_ascii_case("dea_shutdown")
     }
 }

@@ -20,10 +20,18 @@ pub struct Start {
     #[serde(default, deserialize_with = "null_default")]
     pub hosts: Vec<String>,
     /// Seconds between registrations.
-    #[serde(rename = "minimumRegisterIntervalInSeconds", default, deserialize_with = "null_default")]
+    #[serde(
+        rename = "minimumRegisterIntervalInSeconds",
+        default,
+        deserialize_with = "null_default"
+    )]
     pub minimum_register_interval: u64,
     /// Seconds until an unrefreshed endpoint is pruned.
-    #[serde(rename = "pruneThresholdInSeconds", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "pruneThresholdInSeconds",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub prune_threshold: Option<u64>,
 }
 
@@ -48,7 +56,11 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dea: Option<String>,
     /// Tags; `component` names the metrics group.
-    #[serde(default, deserialize_with = "null_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub tags: BTreeMap<String, String>,
     /// Sticky-session key and identity of the instance behind the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,13 +13,19 @@ fn check<T: Serialize + DeserializeOwned>(name: &str) {
     let path = format!("{}/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap();
     let golden: Value = serde_json::from_str(&text).unwrap();
-    let parsed: T = serde_json::from_value(golden.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
-    assert_eq!(serde_json::to_value(&parsed).unwrap(), golden, "{name} does not survive a round trip");
+    let parsed: T =
+        serde_json::from_value(golden.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(
+        serde_json::to_value(&parsed).unwrap(),
+        golden,
+        "{name} does not survive a round trip"
+    );
 
     if let Value::Object(mut map) = golden {
         map.insert("a_key_of_the_future".into(), json!({"x": [1]}));
         let extended = Value::Object(map);
-        serde_json::from_value::<T>(extended).unwrap_or_else(|e| panic!("{name} with an unknown key: {e}"));
+        serde_json::from_value::<T>(extended)
+            .unwrap_or_else(|e| panic!("{name} with an unknown key: {e}"));
     }
 }
 
@@ -67,7 +73,10 @@ fn no_golden_file_is_left_unread() {
     for entry in std::fs::read_dir(dir).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let stem = name.trim_end_matches(".json");
-        assert!(source.contains(&format!("\"{stem}\"")), "{name} is not checked by any test");
+        assert!(
+            source.contains(&format!("\"{stem}\"")),
+            "{name} is not checked by any test"
+        );
     }
 }
 
@@ -82,12 +91,22 @@ fn null_means_absent_in_every_optional_key() {
     assert!(start.uris.is_empty() && start.env.is_empty() && start.sha1.is_none());
     let beat: bus::dea::Heartbeat = accepts("dea.heartbeat", json!({"dea":"d","droplets":null}));
     assert!(beat.droplets.is_empty());
-    let register: bus::router::Register =
-        accepts("router.register", json!({"host":"h","port":1,"uris":null,"tags":null,"private_instance_id":null}));
+    let register: bus::router::Register = accepts(
+        "router.register",
+        json!({"host":"h","port":1,"uris":null,"tags":null,"private_instance_id":null}),
+    );
     assert!(register.0.uris.is_empty());
-    let advert: bus::dea::Advertise =
-        accepts("dea.advertise", json!({"id":"d","stacks":null,"available_memory":-5,"placement_properties":null}));
-    assert_eq!((advert.available_memory, advert.placement_properties.zone.as_str()), (-5, "default"));
+    let advert: bus::dea::Advertise = accepts(
+        "dea.advertise",
+        json!({"id":"d","stacks":null,"available_memory":-5,"placement_properties":null}),
+    );
+    assert_eq!(
+        (
+            advert.available_memory,
+            advert.placement_properties.zone.as_str()
+        ),
+        (-5, "default")
+    );
 }
 
 #[test]

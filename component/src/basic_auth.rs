@@ -24,8 +24,13 @@ impl std::fmt::Debug for BasicAuth {
 /// Whether the request carries exactly these credentials; compares in constant
 /// time. Credentials with an empty password never match.
 pub fn authorized(headers: &HeaderMap, expected: &BasicAuth) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let Some(encoded) = given.and_then(|v| v.strip_prefix("Basic ").or_else(|| v.strip_prefix("basic "))) else {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok());
+    let Some(encoded) = given.and_then(|v| {
+        v.strip_prefix("Basic ")
+            .or_else(|| v.strip_prefix("basic "))
+    }) else {
         return false;
     };
     let Ok(decoded) = base64::engine::general_purpose::STANDARD.decode(encoded.trim()) else {
@@ -47,7 +52,10 @@ mod tests {
 
     #[test]
     fn only_the_exact_pair_is_authorized() {
-        let auth = BasicAuth { user: "u".into(), password: "p:w".into() };
+        let auth = BasicAuth {
+            user: "u".into(),
+            password: "p:w".into(),
+        };
         assert!(authorized(&headers("Basic dTpwOnc="), &auth));
         assert!(!authorized(&headers("Basic dTpw"), &auth));
         assert!(!authorized(&headers("Bearer dTpwOnc="), &auth));
@@ -56,7 +64,10 @@ mod tests {
 
     #[test]
     fn an_unset_password_lets_nobody_in() {
-        let auth = BasicAuth { user: "u".into(), password: String::new() };
+        let auth = BasicAuth {
+            user: "u".into(),
+            password: String::new(),
+        };
         assert!(!authorized(&headers("Basic dTo="), &auth));
     }
 }

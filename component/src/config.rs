@@ -49,7 +49,9 @@ impl std::error::Error for ConfigError {}
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, e) => write!(f, "{}: cannot read the configuration: {e}", path.display()),
+            Self::Unreadable(path, e) => {
+                write!(f, "{}: cannot read the configuration: {e}", path.display())
+            }
             Self::NotYaml(path, e) => write!(f, "{}: not a YAML map: {e}", path.display()),
             Self::Problems(source, problems) => {
                 for (n, p) in problems.iter().enumerate() {
@@ -94,14 +96,25 @@ pub fn redacted<C: Serialize>(config: &C) -> String {
     serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string())
 }
 
+/// YAML 1.2 booleans only: `y`, `no` and `on` are ordinary words here.
+fn yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+}
+
 fn problem((key, message): (String, String)) -> Problem {
-    Problem { key, line: None, message }
+    Problem {
+        key,
+        line: None,
+        message,
+    }
 }
 
 fn read(file: Option<&Path>) -> Result<String, ConfigError> {
     match file {
         None => Ok(String::new()),
-        Some(path) => std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.into(), e)),
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|e| ConfigError::Unreadable(path.into(), e))
+        }
     }
 }
 
@@ -115,7 +128,7 @@ fn layered(
     let bad = |e: String| ConfigError::NotYaml(file.unwrap_or(Path::new("")).into(), e);
     let mut tree = defaults.clone();
     if !text.trim().is_empty() {
-        let given: Value = serde_saphyr::from_str(text).map_err(|e| bad(e.to_string()))?;
+        let given: Value = yaml(text).map_err(|e| bad(e.to_string()))?;
         match given {
             Value::Object(_) => merge(&mut tree, given),
             Value::Null => {}
@@ -148,11 +161,17 @@ fn overrides(
 ) -> Result<Vec<(Vec<String>, String)>, config::ConfigError> {
     let prefix = name.replace('-', "_").to_uppercase();
     let vars = environment.into_iter().collect();
-    let source = config::Environment::with_prefix(&prefix).prefix_separator("__").separator("__").source(Some(vars));
+    let source = config::Environment::with_prefix(&prefix)
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(vars));
     let found = config::Source::collect(&source)?;
     let mut list = Vec::new();
     for (key, value) in found {
-        list.push((key.split('.').map(str::to_owned).collect(), value.into_string()?));
+        list.push((
+            key.split('.').map(str::to_owned).collect(),
+            value.into_string()?,
+        ));
     }
     list.sort();
     Ok(list)
@@ -164,7 +183,7 @@ fn set(tree: &mut Value, defaults: &Value, path: &[String], text: &str) {
     let default = path.iter().try_fold(defaults, |v, key| v.get(key));
     let value = match default {
         Some(Value::String(_)) => Value::String(text.into()),
-        _ => serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
+        _ => yaml(text).unwrap_or_else(|_| Value::String(text.into())),
     };
     let mut node = tree;
     for key in &path[..path.len() - 1] {
@@ -196,7 +215,11 @@ fn parse_all<C: DaemonConfig>(mut tree: Value, defaults: &Value) -> (Option<C>, 
             None => restore(&mut tree, defaults, &key),
         };
         let key = unknown_field(&message).map_or(key.clone(), |field| full_key(&key, field));
-        problems.push(Problem { key, line: None, message });
+        problems.push(Problem {
+            key,
+            line: None,
+            message,
+        });
         if !repaired {
             break;
         }
@@ -221,22 +244,35 @@ fn drop_key(tree: &mut Value, path: &str, field: &str) -> bool {
     let mut keys = locate::segments(&full);
     keys.pop();
     let parent = keys.iter().try_fold(tree, |node, key| child(node, key));
-    parent.and_then(Value::as_object_mut).is_some_and(|map| map.remove(field).is_some())
+    parent
+        .and_then(Value::as_object_mut)
+        .is_some_and(|map| map.remove(field).is_some())
 }
 
+/// Puts the default back; where there is none (inside a list) the key is removed,
+/// so that the field's own default applies.
 fn restore(tree: &mut Value, defaults: &Value, path: &str) -> bool {
-    let mut keys = locate::segments(path);
-    while !keys.is_empty() {
-        let default = keys.iter().try_fold(defaults, |v, key| v.get(key));
-        if let Some(default) = default {
-            let Some(node) = keys.iter().try_fold(&mut *tree, |node, key| child(node, key)) else { return false };
-            let changed = node != default;
-            *node = default.clone();
-            return changed;
-        }
-        keys.pop();
+    let keys = locate::segments(path);
+    if let Some(default) = keys.iter().try_fold(defaults, |v, key| v.get(key)) {
+        let Some(node) = keys.iter().try_fold(tree, |node, key| child(node, key)) else {
+            return false;
+        };
+        let changed = node != default;
+        *node = default.clone();
+        return changed;
     }
-    false
+    let Some((last, parents)) = keys.split_last() else {
+        return false;
+    };
+    match parents.iter().try_fold(tree, |node, key| child(node, key)) {
+        Some(Value::Object(map)) => map.remove(last).is_some(),
+        Some(Value::Array(list)) => last.parse::<usize>().is_ok_and(|n| {
+            let inside = n < list.len();
+            inside.then(|| list.remove(n));
+            inside
+        }),
+        _ => false,
+    }
 }
 
 fn child<'a>(node: &'a mut Value, key: &str) -> Option<&'a mut Value> {

@@ -79,7 +79,10 @@ fn runtime(threads: Threads) -> tokio::runtime::Runtime {
         Threads::One => tokio::runtime::Builder::new_current_thread(),
         Threads::PerCore => tokio::runtime::Builder::new_multi_thread(),
     };
-    builder.enable_all().build().expect("a runtime needs only threads and descriptors")
+    builder
+        .enable_all()
+        .build()
+        .expect("a runtime needs only threads and descriptors")
 }
 
 async fn run<C, D, E, F, Fut>(name: &'static str, config: C, start: F) -> ExitCode
@@ -105,8 +108,10 @@ where
 }
 
 async fn stop_signal() -> &'static str {
-    let mut term = signal(SignalKind::terminate()).expect("signal handlers can be installed in a runtime");
-    let mut int = signal(SignalKind::interrupt()).expect("signal handlers can be installed in a runtime");
+    let mut term =
+        signal(SignalKind::terminate()).expect("signal handlers can be installed in a runtime");
+    let mut int =
+        signal(SignalKind::interrupt()).expect("signal handlers can be installed in a runtime");
     tokio::select! {
         _ = term.recv() => "TERM",
         _ = int.recv() => "INT",

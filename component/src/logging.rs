@@ -6,11 +6,17 @@ use tracing_subscriber::EnvFilter;
 
 /// Installs the subscriber. `RUST_LOG` overrides the level; quiet libraries stay quiet.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=off,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("info,async_nats=off,sqlx=warn,hyper=warn,reqwest=warn,rustls=warn")
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     if std::io::stderr().is_terminal() {
-        builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).init();
+        builder
+            .with_ansi(std::env::var_os("NO_COLOR").is_none())
+            .init();
     } else {
         builder.json().flatten_event(true).init();
     }

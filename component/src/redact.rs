@@ -2,7 +2,14 @@
 
 use serde_json::Value;
 
-const SECRET_WORDS: [&str; 6] = ["password", "secret", "token", "credential", "private_key", "encryption_key"];
+const SECRET_WORDS: [&str; 6] = [
+    "password",
+    "secret",
+    "token",
+    "credential",
+    "private_key",
+    "encryption_key",
+];
 const SHOWN: &str = "[redacted]";
 
 /// Replaces every secret by `[redacted]`: values of keys that sound like one,
@@ -42,7 +49,9 @@ fn hide(value: &mut Value) {
 }
 
 fn redact_url(text: &mut String) {
-    let Ok(mut url) = url::Url::parse(text) else { return };
+    let Ok(mut url) = url::Url::parse(text) else {
+        return;
+    };
     if url.password().is_some() && url.set_password(Some("redacted")).is_ok() {
         *text = url.to_string();
     }

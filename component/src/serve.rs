@@ -45,8 +45,13 @@ fn serve_one(stream: TcpStream, peer: SocketAddr, app: Router, graceful: &Gracef
     let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(axum::Extension(ConnectInfo(peer)).layer(app));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .into_owned();
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = watched.await {

@@ -33,7 +33,11 @@ pub struct StatusConfig {
 
 impl Default for StatusConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), user: String::new(), password: String::new() }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            user: String::new(),
+            password: String::new(),
+        }
     }
 }
 
@@ -88,7 +92,9 @@ impl Status {
             addr,
             auth: credentials(config),
             started: Instant::now(),
-            started_text: chrono::Local::now().format("%Y-%m-%d %H:%M:%S %z").to_string(),
+            started_text: chrono::Local::now()
+                .format("%Y-%m-%d %H:%M:%S %z")
+                .to_string(),
             varz,
             health,
             metrics: Mutex::new(registry),
@@ -134,7 +140,9 @@ impl Status {
             bus.wait_connected().await;
             let subscription = bus.subscribe_to::<Anything>(DISCOVER).await;
             let _ = bus.publish(&status.announcement()).await;
-            let Ok(mut requests) = subscription else { return };
+            let Ok(mut requests) = subscription else {
+                return;
+            };
             while let Some(request) = requests.next().await {
                 if let Some(inbox) = request.reply {
                     let _ = bus.publish_to(&inbox, &status.announcement()).await;
@@ -150,7 +158,12 @@ impl Status {
         };
         // The collector has the credentials; showing them again helps nobody.
         all.remove("credentials");
-        all.insert("num_cores".into(), std::thread::available_parallelism().map_or(1, usize::from).into());
+        all.insert(
+            "num_cores".into(),
+            std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .into(),
+        );
         all.insert("mem_bytes".into(), resident_bytes().into());
         all.extend((self.0.varz)());
         all
@@ -158,25 +171,47 @@ impl Status {
 }
 
 fn credentials(config: &StatusConfig) -> BasicAuth {
-    let or_random = |text: &str| if text.is_empty() { bus::ids::hex32() } else { text.to_owned() };
-    BasicAuth { user: or_random(&config.user), password: or_random(&config.password) }
+    let or_random = |text: &str| {
+        if text.is_empty() {
+            bus::ids::hex32()
+        } else {
+            text.to_owned()
+        }
+    };
+    BasicAuth {
+        user: or_random(&config.user),
+        password: or_random(&config.password),
+    }
 }
 
 /// `Dd:Hh:Mm:Ss` without padding, as all originals print it.
 pub fn uptime_text(seconds: u64) -> String {
-    format!("{}d:{}h:{}m:{}s", seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
+    format!(
+        "{}d:{}h:{}m:{}s",
+        seconds / 86_400,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
 }
 
 /// Resident memory of this process in bytes; 0 where /proc is missing.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|p| p.parse::<u64>().ok()).unwrap_or(0) * 4096
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|p| p.parse::<u64>().ok())
+        .unwrap_or(0)
+        * 4096
 }
 
 async fn healthz(State(status): State<Status>) -> Response {
     match (status.0.health)() {
         Ok(()) => (StatusCode::OK, "ok\n").into_response(),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("bad: {reason}\n")).into_response(),
+        Err(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("bad: {reason}\n")).into_response()
+        }
     }
 }
 
@@ -201,7 +236,11 @@ async fn metrics(State(status): State<Status>, headers: HeaderMap) -> Response {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be encoded\n").into_response(),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics could not be encoded\n",
+        )
+            .into_response(),
     }
 }
 

@@ -69,8 +69,15 @@ impl Tasks {
     pub async fn shutdown(&self, limit: Duration) {
         self.token.cancel();
         self.tracker.close();
-        if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
-            tracing::warn!(left = self.tracker.len(), ?limit, "background tasks did not stop in time");
+        if tokio::time::timeout(limit, self.tracker.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                left = self.tracker.len(),
+                ?limit,
+                "background tasks did not stop in time"
+            );
         }
     }
 }

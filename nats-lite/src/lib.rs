@@ -1,1 +1,32 @@
 //! A small server that speaks the NATS protocol.
+//!
+//! Core protocol only: publish, subscribe, wildcards, queue groups, headers,
+//! no-responders, user/password authentication with subject permissions. It
+//! exists so that the platform runs from one command; beyond one machine a
+//! real `nats-server` takes its place and nothing else changes.
+//!
+//! Reading order: [`protocol`] (bytes to operations), [`subjects`] (who hears
+//! what), [`auth`] (who may), then the private modules `session` (one
+//! client's conversation), `hub` (delivery), `connection` (sockets) and
+//! [`server`]. Everything runs on **one thread** with one task per
+//! connection, so there is not a single lock: a message is appended straight
+//! to its destination's buffer and flushed once per batch of input.
+
+pub mod auth;
+pub mod config;
+mod connection;
+mod hub;
+mod info;
+pub mod limits;
+mod liveness;
+mod monitor;
+mod outbox;
+mod peer;
+mod ports_file;
+pub mod protocol;
+pub mod server;
+mod session;
+pub mod subjects;
+
+pub use config::Config;
+pub use server::{Running, Server, StartError, start};

@@ -62,7 +62,10 @@ pub enum Error {
 impl Error {
     /// A failed step with the operating system's reason.
     pub fn step(step: impl Into<String>, source: std::io::Error) -> Self {
-        Self::Step { step: step.into(), source }
+        Self::Step {
+            step: step.into(),
+            source,
+        }
     }
 
     /// A failed step with the calling thread's errno.

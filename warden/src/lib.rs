@@ -10,8 +10,30 @@
 mod backend;
 #[cfg(feature = "host")]
 pub use backend::{Backend, Container, Pipes};
+#[cfg(feature = "host")]
+mod depot;
+#[cfg(feature = "host")]
+mod dns;
+#[cfg(feature = "host")]
+mod linux;
+#[cfg(feature = "host")]
+mod process;
+#[cfg(feature = "host")]
+pub use linux::{DnsConfig, LinuxBackend, LinuxConfig, Report, teardown};
+#[cfg(feature = "host")]
+pub use process::{ProcessBackend, ProcessConfig};
 
 mod error;
 mod spec;
+mod step;
 pub use error::{Error, Result};
 pub use spec::*;
+pub use step::Step;
+
+// The program that keeps one container, and what both sides share.
+mod cgroup;
+mod netlink;
+mod procfs;
+mod sys;
+mod wire;
+pub mod wshd;

@@ -2,7 +2,10 @@
 
 /// Splits `a.b[2].c` into its keys and indices.
 pub(super) fn segments(path: &str) -> Vec<String> {
-    path.split(['.', '[', ']']).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+    path.split(['.', '[', ']'])
+        .filter(|s| !s.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The 1-based line where the deepest part of `path` that exists in `text` stands.
@@ -11,7 +14,9 @@ pub(super) fn line_of(text: &str, path: &str) -> Option<usize> {
     let mut found = None;
     let (mut from, mut to) = (0, lines.len());
     for key in segments(path) {
-        let Some(at) = find_child(&lines, from, to, &key) else { break };
+        let Some(at) = find_child(&lines, from, to, &key) else {
+            break;
+        };
         found = Some(at + 1);
         (from, to) = body_of(&lines, at, to, key.parse::<usize>().is_ok());
     }
@@ -43,13 +48,18 @@ fn find_child(lines: &[&str], from: usize, to: usize, key: &str) -> Option<usize
 fn content_indent(line: &str) -> usize {
     let text = line.trim_start();
     let start = indent(line);
-    text.strip_prefix("- ").map_or(start, |rest| start + 2 + indent(rest))
+    text.strip_prefix("- ")
+        .map_or(start, |rest| start + 2 + indent(rest))
 }
 
 fn has_key(line: &str, key: &str) -> bool {
     let text = line.trim_start().trim_start_matches("- ").trim_start();
     let text = text.trim_start_matches(['"', '\'']);
-    text.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+    text.strip_prefix(key).is_some_and(|rest| {
+        rest.trim_start_matches(['"', '\''])
+            .trim_start()
+            .starts_with(':')
+    })
 }
 
 /// The lines that belong to the key at `at`; for a list item its own line too.
@@ -57,7 +67,12 @@ fn body_of(lines: &[&str], at: usize, to: usize, item: bool) -> (usize, usize) {
     let level = content_indent(lines[at]);
     let start = if item { at } else { at + 1 };
     let deeper = |n: usize| {
-        is_blank(lines[n]) || (if item { indent(lines[n]) >= level } else { indent(lines[n]) > level })
+        is_blank(lines[n])
+            || (if item {
+                indent(lines[n]) >= level
+            } else {
+                indent(lines[n]) > level
+            })
             || (!item && lines[n].trim_start().starts_with("- ") && indent(lines[n]) == level)
     };
     let end = (at + 1..to).find(|&n| !deeper(n)).unwrap_or(to);

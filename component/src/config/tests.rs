@@ -20,7 +20,10 @@ struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { servers: vec!["a".into()], password: String::new() }
+        Self {
+            servers: vec!["a".into()],
+            password: String::new(),
+        }
     }
 }
 
@@ -44,7 +47,11 @@ fn load_text(text: &str, env: &[(&str, &str)]) -> Result<Sample, ConfigError> {
     let dir = tempfile::tempdir().expect("tempdir");
     let path = dir.path().join("c.yml");
     std::fs::write(&path, text).expect("write");
-    load("my-daemon", Some(&path), env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
+    load(
+        "my-daemon",
+        Some(&path),
+        env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+    )
 }
 
 fn problems(text: &str) -> Vec<(String, Option<usize>)> {
@@ -63,11 +70,18 @@ fn an_empty_file_gives_the_defaults() {
 fn the_file_overrides_defaults_and_the_environment_overrides_the_file() {
     let config = load_text(
         "port: 1\nbus:\n  password: fromfile\n",
-        &[("MY_DAEMON__PORT", "7"), ("MY_DAEMON__BUS__PASSWORD", "0123"), ("MY_DAEMON__BUS__SERVERS", "[x, y]")],
+        &[
+            ("MY_DAEMON__PORT", "7"),
+            ("MY_DAEMON__BUS__PASSWORD", "0123"),
+            ("MY_DAEMON__BUS__SERVERS", "[x, y]"),
+        ],
     )
     .expect("loads");
     assert_eq!(config.port, 7);
-    assert_eq!(config.bus.password, "0123", "a password of digits stays text");
+    assert_eq!(
+        config.bus.password, "0123",
+        "a password of digits stays text"
+    );
     assert_eq!(config.bus.servers, ["x", "y"]);
 }
 
@@ -82,15 +96,29 @@ fn every_problem_is_reported_at_once_with_key_and_line() {
         ("stacks[1].size".to_owned(), Some(9)),
         ("extra".to_owned(), Some(10)),
     ] {
-        assert!(found.contains(&expected), "{expected:?} missing in {found:?}");
+        assert!(
+            found.contains(&expected),
+            "{expected:?} missing in {found:?}"
+        );
     }
-    assert!(found.iter().any(|(key, line)| key == "stacks[0].mb" && *line == Some(7)), "{found:?}");
+    assert!(
+        found
+            .iter()
+            .any(|(key, line)| key == "stacks[0].mb" && *line == Some(7)),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_file_that_is_no_map_is_refused() {
-    assert!(matches!(load_text("- 1\n- 2\n", &[]), Err(ConfigError::NotYaml(..))));
-    assert!(matches!(load_text("a: [1\n", &[]), Err(ConfigError::NotYaml(..))));
+    assert!(matches!(
+        load_text("- 1\n- 2\n", &[]),
+        Err(ConfigError::NotYaml(..))
+    ));
+    assert!(matches!(
+        load_text("a: [1\n", &[]),
+        Err(ConfigError::NotYaml(..))
+    ));
 }
 
 #[test]
@@ -98,5 +126,8 @@ fn printing_hides_secrets() {
     let mut config = Sample::default();
     config.bus.password = "hunter2".into();
     let shown = redacted(&config);
-    assert!(!shown.contains("hunter2") && shown.contains("[redacted]"), "{shown}");
+    assert!(
+        !shown.contains("hunter2") && shown.contains("[redacted]"),
+        "{shown}"
+    );
 }

@@ -1,2 +1,3 @@
-//! wardenctl
+//! Containers by hand; see `wardenctl --help`.
+
 fn main() {}

@@ -1,0 +1,126 @@
+//! The buildpack contract: `bin/detect APP`, `bin/compile APP CACHE`, `bin/release APP`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::error::StageError;
+use crate::plan::Plan;
+use crate::procfile::ProcessTypes;
+
+/// A buildpack and what its detect printed.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// First line of detect; none when it was chosen by name or URL.
+    pub detected: Option<String>,
+}
+
+/// Chooses by git URL, by name, or by the first detect that succeeds.
+pub fn choose(plan: &Plan, app: &Path) -> Result<Chosen, StageError> {
+    if let Some(url) = &plan.git_url {
+        return Ok(Chosen { dir: clone(url)?, detected: None });
+    }
+    if let Some(dir) = &plan.chosen_dir {
+        return Ok(Chosen { dir: dir.into(), detected: None });
+    }
+    for dir in &plan.buildpack_dirs {
+        if let Some(name) = detect(Path::new(dir), app)? {
+            return Ok(Chosen { dir: dir.into(), detected: Some(name) });
+        }
+    }
+    let names: Vec<String> = plan.buildpack_dirs.iter().map(|d| name_of(Path::new(d))).collect();
+    Err(StageError::NoAppDetected { tried: if names.is_empty() { "none installed".into() } else { names.join(", ") } })
+}
+
+/// A buildpack says its name in the file `NAME`; else its directory does.
+fn name_of(dir: &Path) -> String {
+    let file = std::fs::read_to_string(dir.join("NAME")).ok().map(|n| n.trim().to_owned());
+    file.filter(|n| !n.is_empty())
+        .or_else(|| dir.file_name().map(|n| n.to_string_lossy().into_owned()))
+        .unwrap_or_default()
+}
+
+fn detect(dir: &Path, app: &Path) -> Result<Option<String>, StageError> {
+    let script = dir.join("bin/detect");
+    let output = Command::new(&script).arg(app).stderr(Stdio::null()).output().map_err(program(&script))?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+}
+
+/// Runs compile under the plan's limit; its output is the user's.
+pub fn compile(plan: &Plan, chosen: &Chosen, app: &Path) -> Result<(), StageError> {
+    let script = chosen.dir.join("bin/compile");
+    let _ = std::io::stdout().flush();
+    // `timeout` ends the whole process group, which a plain kill of the child would not.
+    let status = Command::new("timeout")
+        .args(["--kill-after=5", &plan.timeout_secs.to_string()])
+        .arg(&script)
+        .arg(app)
+        .arg(&plan.cache_dir)
+        .env("BLOOMERY_TOOLS", tools_dir())
+        .stdin(Stdio::null())
+        .status()
+        .map_err(program(&script))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        Some(124) => Err(StageError::CompileTimedOut { seconds: plan.timeout_secs }),
+        code => Err(StageError::CompileFailed { status: code.unwrap_or(255) }),
+    }
+}
+
+/// Where this program and its companions stand.
+fn tools_dir() -> PathBuf {
+    std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Release {
+    default_process_types: ProcessTypes,
+}
+
+/// Runs release; only `default_process_types` is used.
+pub fn release(chosen: &Chosen, app: &Path) -> Result<ProcessTypes, StageError> {
+    let script = chosen.dir.join("bin/release");
+    let output = Command::new(&script).arg(app).output().map_err(program(&script))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(StageError::ReleaseFailed(format!("{} {}", text.trim(), said.trim()).trim().to_owned()));
+    }
+    if text.trim().is_empty() {
+        return Ok(ProcessTypes::new());
+    }
+    let parsed: Option<Release> =
+        serde_saphyr::from_str(&text).map_err(|e| StageError::ReleaseFailed(format!("its output is not a YAML map: {e}")))?;
+    Ok(parsed.unwrap_or_default().default_process_types)
+}
+
+/// Clones a buildpack; the fragment of the URL is a branch or tag.
+fn clone(url: &str) -> Result<PathBuf, StageError> {
+    let (repository, reference) = url.split_once('#').map_or((url, None), |(u, r)| (u, Some(r)));
+    let name = repository.trim_end_matches('/').rsplit('/').next().unwrap_or("buildpack").trim_end_matches(".git");
+    let dir = Path::new("/tmp/buildpacks").join(name);
+    println!("-----> Cloning buildpack {name}");
+    let mut command = Command::new("git");
+    command.args(["clone", "--quiet", "--depth", "1", "--recursive"]);
+    if let Some(reference) = reference {
+        command.args(["-b", reference]);
+    }
+    let output = command.arg("--").arg(repository).arg(&dir).output().map_err(program(Path::new("git")))?;
+    match output.status.success() {
+        true => Ok(dir),
+        false => Err(StageError::Clone {
+            url: repository.rsplit('@').next().unwrap_or_default().into(),
+            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
+    }
+}
+
+fn program(path: &Path) -> impl FnOnce(std::io::Error) -> StageError {
+    let program = path.display().to_string();
+    move |source| StageError::Program { program, source }
+}

@@ -1,0 +1,5 @@
+//! The `dea` program: chooses a container backend and runs one DEA.
+
+fn main() -> std::process::ExitCode {
+    component::main("dea", component::Threads::PerCore, dea::program::start)
+}

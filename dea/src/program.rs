@@ -1,0 +1,39 @@
+//! What the `dea` program does beside the library: the choice of a container
+//! backend and the signals USR1 (stop advertising) and USR2 (evacuate).
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::{Deps, Handle, Running, StartError};
+
+/// Opens the configured backend and starts the DEA.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let backend = crate::backend::open(&config).await?;
+    let running = crate::start(config, Deps { backend }).await?;
+    listen_for_signals(&running);
+    Ok(running)
+}
+
+fn listen_for_signals(running: &Running) {
+    let handle = running.handle();
+    tokio::spawn(async move {
+        let (Ok(mut usr1), Ok(mut usr2)) = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()))
+        else {
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = usr1.recv() => handle.stop_advertising().await,
+                _ = usr2.recv() => { tokio::spawn(evacuate(handle.clone())); }
+            }
+        }
+    });
+}
+
+/// The DEA ends by itself once its instances run elsewhere, by the signal that
+/// an operator would send.
+async fn evacuate(handle: Handle) {
+    handle.evacuate().await;
+    let pid = std::process::id().to_string();
+    let _ = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await;
+}

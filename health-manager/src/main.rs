@@ -1,0 +1,11 @@
+//! The `health-manager` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    component::main(
+        "health-manager",
+        component::Threads::One,
+        health_manager::start,
+    )
+}

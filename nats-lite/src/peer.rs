@@ -1,0 +1,214 @@
+//! One connected client as the others see it: an out-buffer, its socket, its subscriptions.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::limits::{NO_PROGRESS, THROTTLE_MARK};
+use crate::outbox::Outbox;
+use crate::protocol::{ProtocolError, append_err};
+
+/// Why a connection ends. The text is what `-ERR` carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum Close {
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error("Authorization Violation")]
+    Authorization,
+    #[error("Authentication Timeout")]
+    AuthTimeout,
+    #[error("Stale Connection")]
+    Stale,
+    #[error("Slow Consumer")]
+    SlowConsumer,
+    #[error("Message Headers Not Supported")]
+    HeadersNotSupported,
+    #[error("No Responders Requires Headers Support")]
+    NoRespondersWithoutHeaders,
+    #[error("maximum connections exceeded")]
+    TooManyConnections,
+    #[error("Server Shutdown")]
+    Shutdown,
+    #[error("client closed the connection")]
+    Gone,
+}
+
+/// One subscription. Shared by the index, cached results and its owner; only flags change.
+pub(crate) struct Subscription {
+    pub(crate) peer: Rc<Peer>,
+    pub(crate) subject: Box<[u8]>,
+    pub(crate) sid: Box<[u8]>,
+    pub(crate) delivered: Cell<u64>,
+    pub(crate) max: Cell<Option<u64>>,
+    pub(crate) closed: Cell<bool>,
+}
+
+impl Subscription {
+    /// True once as many messages as asked for have been delivered.
+    pub(crate) fn exhausted(&self) -> bool {
+        self.max
+            .get()
+            .is_some_and(|max| self.delivered.get() >= max)
+    }
+}
+
+/// Message and byte counters in the client's direction names.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) in_msgs: Cell<u64>,
+    pub(crate) in_bytes: Cell<u64>,
+    pub(crate) out_msgs: Cell<u64>,
+    pub(crate) out_bytes: Cell<u64>,
+}
+
+/// Adds one message of `bytes` to a pair of counters.
+pub(crate) fn count(messages: &Cell<u64>, total: &Cell<u64>, bytes: usize) {
+    messages.set(messages.get() + 1);
+    total.set(total.get() + bytes as u64);
+}
+
+pub(crate) struct Peer {
+    pub(crate) id: u64,
+    pub(crate) addr: SocketAddr,
+    pub(crate) stream: TcpStream,
+    pub(crate) subscriptions: RefCell<HashMap<Box<[u8]>, Rc<Subscription>>>,
+    pub(crate) counters: Counters,
+    pub(crate) name: RefCell<String>,
+    /// The client understands `HMSG`.
+    pub(crate) headers: Cell<bool>,
+    /// The client wants its own messages.
+    pub(crate) echo: Cell<bool>,
+    /// Already on the hub's list of peers to flush.
+    pub(crate) dirty: Cell<bool>,
+    /// Wakes the connection's task: it is blocked now, or closing.
+    pub(crate) wake: Notify,
+    /// Wakes publishers that wait for this peer to drain.
+    pub(crate) drained: Notify,
+    out: RefCell<Outbox>,
+    blocked: Cell<Option<Blocked>>,
+    closing: Cell<Option<Close>>,
+}
+
+/// Since when the socket takes nothing more, and when it last took something.
+#[derive(Clone, Copy)]
+struct Blocked {
+    last_progress: Instant,
+}
+
+impl Peer {
+    pub(crate) fn new(id: u64, addr: SocketAddr, stream: TcpStream) -> Self {
+        Self {
+            id,
+            addr,
+            stream,
+            subscriptions: RefCell::default(),
+            counters: Counters::default(),
+            name: RefCell::default(),
+            headers: Cell::new(false),
+            echo: Cell::new(true),
+            dirty: Cell::new(false),
+            wake: Notify::new(),
+            drained: Notify::new(),
+            out: RefCell::default(),
+            blocked: Cell::new(None),
+            closing: Cell::new(None),
+        }
+    }
+
+    /// Appends whole frames; returns the bytes now pending.
+    pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let mut out = self.out.borrow_mut();
+        if self.closing.get().is_none() {
+            write(out.tail());
+        }
+        out.pending()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.out.borrow().pending()
+    }
+
+    pub(crate) fn closing(&self) -> Option<Close> {
+        self.closing.get()
+    }
+
+    /// Marks the connection for closing, with an `-ERR` line where the client can still read one.
+    pub(crate) fn close(&self, reason: Close) {
+        if self.closing.get().is_some() {
+            return;
+        }
+        let mut out = self.out.borrow_mut();
+        let whole = reason != Close::SlowConsumer || out.discard();
+        if whole && reason != Close::Gone {
+            append_err(out.tail(), &reason.to_string());
+        }
+        self.closing.set(Some(reason));
+        self.wake.notify_one();
+    }
+
+    /// Sends what the socket takes without waiting.
+    pub(crate) fn flush(&self) {
+        let mut out = self.out.borrow_mut();
+        while out.pending() > 0 {
+            match self.stream.try_write(out.unsent()) {
+                Ok(0) => return drop_pending(&mut out, self),
+                Ok(taken) => {
+                    out.advance(taken);
+                    self.blocked.set(None);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    return self.note_blocked();
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return drop_pending(&mut out, self),
+            }
+            if out.pending() < THROTTLE_MARK / 2 {
+                self.drained.notify_waiters();
+            }
+        }
+    }
+
+    fn note_blocked(&self) {
+        if self.blocked.get().is_none() {
+            self.blocked.set(Some(Blocked {
+                last_progress: Instant::now(),
+            }));
+            self.wake.notify_one();
+        }
+    }
+
+    /// True while the socket takes nothing more.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.get().is_some()
+    }
+
+    /// When the write deadline strikes, while the socket refuses bytes.
+    pub(crate) fn write_deadline(&self, allowed: Duration) -> Option<Instant> {
+        self.blocked
+            .get()
+            .map(|blocked| blocked.last_progress + allowed)
+    }
+
+    /// True when publishers should pause for this peer: far behind, yet still making progress.
+    pub(crate) fn worth_waiting_for(&self) -> bool {
+        let recent = |blocked: Blocked| blocked.last_progress.elapsed() < NO_PROGRESS;
+        self.closing.get().is_none()
+            && self.pending() > THROTTLE_MARK
+            && self.blocked.get().is_some_and(recent)
+    }
+}
+
+fn drop_pending(out: &mut Outbox, peer: &Peer) {
+    out.discard();
+    if peer.closing.get().is_none() {
+        peer.closing.set(Some(Close::Gone));
+    }
+    peer.wake.notify_one();
+    peer.drained.notify_waiters();
+}

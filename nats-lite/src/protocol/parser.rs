@@ -1,0 +1,357 @@
+//! The incremental parser: a function from a byte slice to one step.
+//!
+//! It keeps no state. An operation that is not complete is asked for again
+//! with more bytes, which costs one rescan of a line of at most
+//! `max_control_line` bytes and makes it indifferent to how input is split.
+
+use memchr::memchr;
+
+use super::{Op, ProtocolError, Publish};
+
+/// Result of looking at the bytes received so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// An operation and the number of bytes it took.
+    Op(Op<'a>, usize),
+    /// More bytes are needed: at least this many in total before asking again is useful.
+    Incomplete(usize),
+}
+
+/// Parser with its two limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Parser {
+    /// Longest line, without its end.
+    pub max_control_line: usize,
+    /// Largest payload including headers.
+    pub max_payload: usize,
+}
+
+impl Parser {
+    /// Reads one operation from the front of `input`.
+    ///
+    /// # Errors
+    /// Any [`ProtocolError`] is final: there is no way to find the next operation.
+    pub fn next<'a>(&self, input: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
+        check_first_bytes(input)?;
+        let Some(line_end) = memchr(b'\n', input) else {
+            return self.line_unfinished(input.len());
+        };
+        if line_end > self.max_control_line + 1 {
+            return Err(ProtocolError::ControlLine);
+        }
+        let line = input[..line_end]
+            .strip_suffix(b"\r")
+            .unwrap_or(&input[..line_end]);
+        let consumed = line_end + 1;
+        let (verb, rest) = split_verb(line);
+        match Verb::of(verb)? {
+            Verb::Ping => Ok(Step::Op(Op::Ping, consumed)),
+            Verb::Pong => Ok(Step::Op(Op::Pong, consumed)),
+            Verb::Ignored => Ok(Step::Op(Op::Ignored, consumed)),
+            Verb::Connect => Ok(Step::Op(Op::Connect(rest), consumed)),
+            Verb::Sub => Ok(Step::Op(subscribe(rest)?, consumed)),
+            Verb::Unsub => Ok(Step::Op(unsubscribe(rest)?, consumed)),
+            Verb::Pub => self.publish(Header::parse_pub(rest)?, input, consumed),
+            Verb::Hpub => self.publish(Header::parse_hpub(rest)?, input, consumed),
+        }
+    }
+
+    fn line_unfinished<'a>(&self, len: usize) -> Result<Step<'a>, ProtocolError> {
+        // One byte more than the limit may be the carriage return.
+        if len > self.max_control_line + 1 {
+            return Err(ProtocolError::ControlLine);
+        }
+        Ok(Step::Incomplete(len + 1))
+    }
+
+    fn publish<'a>(
+        &self,
+        header: Header<'a>,
+        input: &'a [u8],
+        start: usize,
+    ) -> Result<Step<'a>, ProtocolError> {
+        if header.size > self.max_payload {
+            return Err(ProtocolError::MaxPayload);
+        }
+        let end = start + header.size;
+        if let Some(tail) = input.get(end..) {
+            let expected = &b"\r\n"[..tail.len().min(2)];
+            if &tail[..expected.len()] != expected {
+                return Err(ProtocolError::UnknownOperation);
+            }
+            if expected.len() == 2 {
+                let body = &input[start..end];
+                let Header {
+                    subject,
+                    reply,
+                    header_len,
+                    ..
+                } = header;
+                return Ok(Step::Op(
+                    Op::Publish(Publish {
+                        subject,
+                        reply,
+                        header_len,
+                        body,
+                    }),
+                    end + 2,
+                ));
+            }
+        }
+        Ok(Step::Incomplete(end + 2))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Verb {
+    Connect,
+    Ping,
+    Pong,
+    Pub,
+    Hpub,
+    Sub,
+    Unsub,
+    Ignored,
+}
+
+const VERBS: [(&[u8], Verb); 10] = [
+    (b"PUB", Verb::Pub),
+    (b"HPUB", Verb::Hpub),
+    (b"SUB", Verb::Sub),
+    (b"UNSUB", Verb::Unsub),
+    (b"PING", Verb::Ping),
+    (b"PONG", Verb::Pong),
+    (b"CONNECT", Verb::Connect),
+    (b"+OK", Verb::Ignored),
+    (b"-ERR", Verb::Ignored),
+    (b"INFO", Verb::Ignored),
+];
+
+impl Verb {
+    fn of(word: &[u8]) -> Result<Self, ProtocolError> {
+        VERBS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .map(|(_, verb)| *verb)
+            .ok_or(ProtocolError::UnknownOperation)
+    }
+}
+
+/// Refuses garbage at once, so that a stranger who never sends a line end is not waited for.
+fn check_first_bytes(input: &[u8]) -> Result<(), ProtocolError> {
+    let word_len = input
+        .iter()
+        .position(|b| b.is_ascii_whitespace())
+        .unwrap_or(input.len());
+    let word = &input[..word_len];
+    let complete = word_len < input.len();
+    let fits = |name: &[u8]| match complete {
+        true => name.eq_ignore_ascii_case(word),
+        false => name.len() >= word.len() && name[..word.len()].eq_ignore_ascii_case(word),
+    };
+    match VERBS.iter().any(|(name, _)| fits(name)) {
+        true => Ok(()),
+        false => Err(ProtocolError::UnknownOperation),
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+fn split_verb(line: &[u8]) -> (&[u8], &[u8]) {
+    let end = line.iter().position(|&b| is_blank(b)).unwrap_or(line.len());
+    (&line[..end], line[end..].trim_ascii())
+}
+
+/// Splits into at most four words; a fifth is an error of every operation.
+fn words(rest: &[u8]) -> Result<([&[u8]; 4], usize), ProtocolError> {
+    let mut found: [&[u8]; 4] = [&[]; 4];
+    let mut count = 0;
+    for word in rest.split(|&b| is_blank(b)).filter(|word| !word.is_empty()) {
+        *found
+            .get_mut(count)
+            .ok_or(ProtocolError::UnknownOperation)? = word;
+        count += 1;
+    }
+    Ok((found, count))
+}
+
+fn number(word: &[u8]) -> Result<u64, ProtocolError> {
+    // Nine digits: enough for any payload, and no overflow to think about.
+    if word.is_empty() || word.len() > 9 || !word.iter().all(u8::is_ascii_digit) {
+        return Err(ProtocolError::UnknownOperation);
+    }
+    Ok(word
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+fn size(word: &[u8]) -> Result<usize, ProtocolError> {
+    number(word).map(|n| n as usize)
+}
+
+struct Header<'a> {
+    subject: &'a [u8],
+    reply: Option<&'a [u8]>,
+    header_len: Option<usize>,
+    size: usize,
+}
+
+impl<'a> Header<'a> {
+    fn parse_pub(rest: &'a [u8]) -> Result<Self, ProtocolError> {
+        let (subject, reply, size) = match words(rest)? {
+            ([subject, bytes, ..], 2) => (subject, None, size(bytes)?),
+            ([subject, reply, bytes, _], 3) => (subject, Some(reply), size(bytes)?),
+            _ => return Err(ProtocolError::UnknownOperation),
+        };
+        Ok(Self {
+            subject,
+            reply,
+            header_len: None,
+            size,
+        })
+    }
+
+    fn parse_hpub(rest: &'a [u8]) -> Result<Self, ProtocolError> {
+        let (subject, reply, header_len, size) = match words(rest)? {
+            ([subject, header, bytes, _], 3) => (subject, None, size(header)?, size(bytes)?),
+            ([subject, reply, header, bytes], 4) => {
+                (subject, Some(reply), size(header)?, size(bytes)?)
+            }
+            _ => return Err(ProtocolError::UnknownOperation),
+        };
+        if header_len > size {
+            return Err(ProtocolError::UnknownOperation);
+        }
+        Ok(Self {
+            subject,
+            reply,
+            header_len: Some(header_len),
+            size,
+        })
+    }
+}
+
+fn subscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
+    match words(rest)? {
+        ([subject, sid, ..], 2) => Ok(Op::Subscribe {
+            subject,
+            queue: None,
+            sid,
+        }),
+        ([subject, queue, sid, _], 3) => Ok(Op::Subscribe {
+            subject,
+            queue: Some(queue),
+            sid,
+        }),
+        _ => Err(ProtocolError::UnknownOperation),
+    }
+}
+
+fn unsubscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
+    match words(rest)? {
+        ([sid, ..], 1) => Ok(Op::Unsubscribe { sid, max: None }),
+        ([sid, max, ..], 2) => Ok(Op::Unsubscribe {
+            sid,
+            max: Some(number(max)?),
+        }),
+        _ => Err(ProtocolError::UnknownOperation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARSER: Parser = Parser {
+        max_control_line: 64,
+        max_payload: 16,
+    };
+
+    #[track_caller]
+    fn op(input: &str) -> Op<'_> {
+        match PARSER.next(input.as_bytes()) {
+            Ok(Step::Op(op, used)) if used == input.len() => op,
+            other => panic!("{input:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn accepts_any_case_and_any_blanks() {
+        assert_eq!(op("ping\r\n"), Op::Ping);
+        assert_eq!(op("PoNg\n"), Op::Pong);
+        assert_eq!(
+            op("sub \t a.b   7 \r\n"),
+            Op::Subscribe {
+                subject: b"a.b",
+                queue: None,
+                sid: b"7"
+            }
+        );
+        assert_eq!(
+            op("UNSUB 7 3\r\n"),
+            Op::Unsubscribe {
+                sid: b"7",
+                max: Some(3)
+            }
+        );
+    }
+
+    #[test]
+    fn splits_headers_from_the_payload_by_length() {
+        let Op::Publish(message) = op("HPUB a r 2 4\r\nhhpp\r\n") else {
+            panic!("not a publish")
+        };
+        assert_eq!(
+            (message.header_len, message.body, message.reply),
+            (Some(2), &b"hhpp"[..], Some(&b"r"[..]))
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_operation() {
+        let bad = [
+            "XYZ\r\n",
+            "PINGS\r\n",
+            "PUB a\r\n",
+            "PUB a -1\r\n",
+            "PUB a b c 1\r\n",
+            "PUB a 1\r\nabc",
+            "SUB a\r\n",
+            "SUB a b c d\r\n",
+            "UNSUB\r\n",
+            "UNSUB 1 x\r\n",
+            "HPUB a 5 4\r\n",
+            "Q",
+            "\r\n",
+            "PUB a 9999999999\r\n",
+        ];
+        for input in bad {
+            assert_eq!(
+                PARSER.next(input.as_bytes()),
+                Err(ProtocolError::UnknownOperation),
+                "{input:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_long_lines_before_their_end_arrives() {
+        let endless = format!("SUB {}", "a".repeat(62));
+        assert_eq!(
+            PARSER.next(endless.as_bytes()),
+            Err(ProtocolError::ControlLine)
+        );
+    }
+
+    #[test]
+    fn refuses_large_payloads_at_the_header() {
+        assert_eq!(PARSER.next(b"PUB a 17\r\n"), Err(ProtocolError::MaxPayload));
+    }
+
+    #[test]
+    fn says_how_many_bytes_the_frame_needs() {
+        assert_eq!(PARSER.next(b"PUB a 10\r\n123"), Ok(Step::Incomplete(22)));
+    }
+}

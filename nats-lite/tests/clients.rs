@@ -1,0 +1,196 @@
+//! Real client libraries against nats-lite: async-nats, and nats-py in a virtual environment.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, HeaderMap};
+use futures_util::StreamExt;
+use nats_lite::config::{Config, User};
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(common::PATIENCE, future)
+        .await
+        .expect("no answer in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn async_nats_publishes_subscribes_and_requests() {
+    let server = nats_lite::start(Config::on_free_port()).await.unwrap();
+    let client = within(async_nats::connect(server.url())).await.unwrap();
+    let mut echo = client.subscribe("echo.*").await.unwrap();
+    client.flush().await.unwrap();
+    let answers = client.clone();
+    tokio::spawn(async move {
+        while let Some(request) = echo.next().await {
+            let mut headers = HeaderMap::new();
+            headers.insert("Seen", request.subject.as_str());
+            answers
+                .publish_with_headers(request.reply.unwrap(), headers, request.payload)
+                .await
+                .unwrap();
+        }
+    });
+    let requester = within(async_nats::connect(server.url())).await.unwrap();
+    let answer = within(requester.request("echo.one", "hello".into()))
+        .await
+        .unwrap();
+    assert_eq!(&answer.payload[..], b"hello");
+    assert_eq!(
+        answer.headers.unwrap().get("Seen").unwrap().as_str(),
+        "echo.one"
+    );
+    let nobody = within(requester.request("nobody", "hello".into()))
+        .await
+        .unwrap_err();
+    assert_eq!(nobody.kind(), async_nats::RequestErrorKind::NoResponders);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn async_nats_queue_group_receives_each_message_once() {
+    let server = nats_lite::start(Config::on_free_port()).await.unwrap();
+    let client = within(async_nats::connect(server.url())).await.unwrap();
+    let first = client.queue_subscribe("work", "crew".into()).await.unwrap();
+    let second = client.queue_subscribe("work", "crew".into()).await.unwrap();
+    for number in 0..200_u32 {
+        client
+            .publish("work", number.to_string().into())
+            .await
+            .unwrap();
+    }
+    client.flush().await.unwrap();
+    let merged = futures_util::stream::select(first, second).take(200);
+    let mut seen: Vec<u32> = within(
+        merged
+            .map(|message| {
+                std::str::from_utf8(&message.payload)
+                    .unwrap()
+                    .parse::<u32>()
+                    .unwrap()
+            })
+            .collect(),
+    )
+    .await;
+    seen.sort_unstable();
+    assert_eq!(seen, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn async_nats_is_refused_with_a_wrong_password() {
+    let user = User {
+        user: "dea".into(),
+        password: "secret".into(),
+        ..User::default()
+    };
+    let server = nats_lite::start(Config {
+        users: vec![user],
+        ..Config::on_free_port()
+    })
+    .await
+    .unwrap();
+    let connect = |password: &str| {
+        ConnectOptions::with_user_and_password("dea".into(), password.into()).connect(server.url())
+    };
+    let refused = within(connect("wrong")).await.unwrap_err();
+    assert_eq!(
+        refused.kind(),
+        async_nats::ConnectErrorKind::AuthorizationViolation
+    );
+    within(connect("secret"))
+        .await
+        .unwrap()
+        .flush()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn async_nats_reconnects_after_a_restart_on_the_same_port() {
+    let server = nats_lite::start(Config::on_free_port()).await.unwrap();
+    let listen = server.addr();
+    let client = within(async_nats::connect(server.url())).await.unwrap();
+    let mut inbox = client.subscribe("news").await.unwrap();
+    client.flush().await.unwrap();
+    server.shutdown().await;
+    let _second = nats_lite::start(Config {
+        listen,
+        ..Config::default()
+    })
+    .await
+    .unwrap();
+    let publisher = within(async_nats::connect(format!("nats://{listen}")))
+        .await
+        .unwrap();
+    let delivered = async {
+        loop {
+            publisher.publish("news", "again".into()).await.unwrap();
+            publisher.flush().await.unwrap();
+            if let Ok(message) = tokio::time::timeout(Duration::from_millis(50), inbox.next()).await
+            {
+                return message.unwrap();
+            }
+        }
+    };
+    assert_eq!(&within(delivered).await.payload[..], b"again");
+}
+
+#[test]
+fn nats_py_publishes_subscribes_and_requests() {
+    let Some(python) = python_with_nats() else {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "CI needs a Python with nats-py: set BLOOMERY_NATS_PY_PYTHON"
+        );
+        eprintln!("SKIPPED: no Python with nats-py, and none could be made");
+        return;
+    };
+    let server = common::Server::lite(Config::on_free_port());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nats_py_client.py");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(format!("nats://{}", server.addr()))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout).trim(),
+        "all conversations held"
+    );
+}
+
+/// The Python the task runner prepared, or one made here.
+fn python_with_nats() -> Option<PathBuf> {
+    if let Some(python) = std::env::var_os("BLOOMERY_NATS_PY_PYTHON") {
+        return Some(python.into());
+    }
+    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-py-venv");
+    let python = venv.join("bin/python");
+    let usable = || {
+        Command::new(&python)
+            .args(["-c", "import nats"])
+            .output()
+            .is_ok_and(|output| output.status.success())
+    };
+    if usable() {
+        return Some(python);
+    }
+    let made = Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&venv)
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let install = || {
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "nats-py"])
+            .output()
+    };
+    (made && install().is_ok() && usable()).then_some(python)
+}

@@ -1,0 +1,164 @@
+//! The program as an operator starts it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nats-lite"));
+    command
+        .env_remove("NATS_LITE_USER")
+        .env_remove("NATS_LITE_PASSWORD")
+        .env_remove("NATS_LITE_CONFIG");
+    command
+}
+
+fn terminate(child: &Child) {
+    let sent = Command::new("kill")
+        .arg("-TERM")
+        .arg(child.id().to_string())
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// Lines from the program's stderr until one contains `text`.
+fn read_until(lines: &mut impl BufRead, text: &str) -> String {
+    let mut all = String::new();
+    while !all.contains(text) {
+        assert!(
+            lines.read_line(&mut all).unwrap() > 0,
+            "ended without {text:?}: {all}"
+        );
+    }
+    all
+}
+
+#[test]
+fn says_where_it_listens_and_stops_on_sigterm() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid_file = dir.path().join("pid");
+    let mut child = program()
+        .args(["-p", "-1", "-m", "-1", "--ports_file_dir"])
+        .arg(dir.path())
+        .arg("--pid")
+        .arg(&pid_file)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let said = read_until(&mut log, "Server is ready");
+    let addr =
+        common::read_port(&dir.path().join(format!("nats-lite_{}.ports", child.id()))).unwrap();
+    assert!(
+        said.contains(&format!("Listening for client connections on {addr}")),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&pid_file).unwrap(),
+        child.id().to_string()
+    );
+    let mut client = TcpStream::connect(addr).unwrap();
+    client.write_all(b"CONNECT {}\r\nPING\r\n").unwrap();
+    terminate(&child);
+    assert!(child.wait().unwrap().success());
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).unwrap();
+    assert!(rest.starts_with("INFO "), "{rest}");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "files left behind"
+    );
+}
+
+#[test]
+fn monitoring_counts_connections_and_messages() {
+    let config = nats_lite::Config {
+        http: Some("127.0.0.1:0".parse().unwrap()),
+        ..nats_lite::Config::on_free_port()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let running = runtime.block_on(nats_lite::start(config)).unwrap();
+    let mut client = TcpStream::connect(running.addr()).unwrap();
+    client
+        .write_all(b"CONNECT {\"name\":\"me\"}\r\nSUB a 1\r\nPUB a 2\r\nhi\r\n")
+        .unwrap();
+    let get = |path: &str| -> serde_json::Value {
+        let mut stream = TcpStream::connect(running.monitor_addr().unwrap()).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let text = std::io::read_to_string(stream).unwrap();
+        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let varz = common::wait_for("the message to be counted", || {
+        Some(get("/varz")).filter(|varz| varz["out_msgs"] == 1)
+    });
+    assert_eq!(
+        (
+            &varz["connections"],
+            &varz["subscriptions"],
+            &varz["in_bytes"]
+        ),
+        (&1.into(), &1.into(), &2.into())
+    );
+    assert_eq!(get("/connz")["connections"][0]["name"], "me");
+    assert_eq!(get("/healthz")["status"], "ok");
+    assert!(get("/other")["error"].is_string());
+    runtime.block_on(running.shutdown());
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_all_its_problems() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listn: 127.0.0.1:1\nlimits:\n  max_pending: many\n")
+        .unwrap();
+    let output = program()
+        .arg("--check-config")
+        .arg("--config")
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("line 1: listn: unknown key") && said.contains("line 3: limits.max_pending"),
+        "{said}"
+    );
+}
+
+#[test]
+fn printed_configuration_has_no_secrets() {
+    let output = program()
+        .env("NATS_LITE_USER", "dea")
+        .env("NATS_LITE_PASSWORD", "hunter2")
+        .arg("--print-config")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && printed.contains("dea") && !printed.contains("hunter2"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_explained() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = program()
+        .args([
+            "-a",
+            "127.0.0.1",
+            "-p",
+            &taken.local_addr().unwrap().port().to_string(),
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("cannot listen for clients"),
+        "{said}"
+    );
+}

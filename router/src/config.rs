@@ -1,0 +1,233 @@
+//! Configuration of the router.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bus::BusConfig;
+use bus::times::Profile;
+use component::{DaemonConfig, StatusConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::access_log::Target;
+use crate::rewrite::{Cidr, Trust};
+use crate::table::Settings;
+
+/// Everything the router can be told. Times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The message bus.
+    pub bus: BusConfig,
+    /// `/healthz`, `/varz`, `/metrics`, `/routes` and `/health`.
+    pub status: StatusConfig,
+    /// Job index, first part of the router's id.
+    pub index: u32,
+    /// Column of the table of times that fills in absent times below.
+    pub profile: Profile,
+    /// Address told to registrars in `router.start`; the listener's when empty.
+    pub advertised_host: String,
+    /// How often registrars shall register; also how long a freshly started router answers 503
+    /// instead of 404 for unknown hosts. Absent: from the profile.
+    pub register_interval: Option<f64>,
+    /// An endpoint not refreshed for this long is dropped. Absent: from the profile.
+    pub stale_threshold: Option<f64>,
+    /// How often stale endpoints are looked for. Absent: from the profile.
+    pub prune_interval: Option<f64>,
+    /// Time for connecting to an instance; 5 as the original.
+    pub dial_timeout: f64,
+    /// Time from request to response head; 60 as the original.
+    pub endpoint_timeout: f64,
+    /// Idle connections to instances are closed after this: sooner than common app servers do it.
+    pub keep_alive: f64,
+    /// Idle connections kept per instance.
+    pub max_idle_per_endpoint: usize,
+    /// Time a client has to finish its request head.
+    pub header_timeout: f64,
+    /// Largest request head in bytes.
+    pub max_header_bytes: usize,
+    /// Networks of load balancers whose forwarded headers are believed, such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    /// The original's pass-through of forwarded headers.
+    pub compat_forwarded_headers: bool,
+    /// `__VCAP_ID__` cookies are always marked Secure.
+    pub secure_cookies: bool,
+    /// File for the access log, `-` for standard output, empty for none.
+    pub access_log: String,
+    /// After the stop signal: how long health checks see 503 while requests are still accepted.
+    pub drain_wait: f64,
+    /// After that: how long open requests may take.
+    pub drain_timeout: f64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            bus: BusConfig::default(),
+            status: StatusConfig::default(),
+            index: 0,
+            profile: Profile::default(),
+            advertised_host: String::new(),
+            register_interval: None,
+            stale_threshold: None,
+            prune_interval: None,
+            dial_timeout: 5.0,
+            endpoint_timeout: 60.0,
+            keep_alive: 4.0,
+            max_idle_per_endpoint: 100,
+            header_timeout: 15.0,
+            max_header_bytes: 64 * 1024,
+            trusted_proxies: Vec::new(),
+            compat_forwarded_headers: false,
+            secure_cookies: false,
+            access_log: String::new(),
+            drain_wait: 0.0,
+            drain_timeout: 60.0,
+        }
+    }
+}
+
+impl Config {
+    /// How often registrars shall register.
+    pub fn register_interval(&self) -> Duration {
+        self.register_interval.map_or(
+            self.profile.times().router_min_register,
+            Duration::from_secs_f64,
+        )
+    }
+
+    /// How often stale endpoints are looked for.
+    pub fn prune_interval(&self) -> Duration {
+        self.prune_interval
+            .map_or(self.profile.times().router_prune, Duration::from_secs_f64)
+    }
+
+    /// Time constants of the table. Registrars that keep their own interval (the DEA does) are waited for as well.
+    pub fn table(&self) -> Settings {
+        let times = self.profile.times();
+        let learning = match self.register_interval {
+            Some(_) => self.register_interval(),
+            None => times.router_register.max(times.router_min_register),
+        };
+        Settings {
+            stale: self
+                .stale_threshold
+                .map_or(times.router_stale, Duration::from_secs_f64),
+            learning,
+        }
+    }
+
+    /// Whose forwarded headers are believed; bad networks were refused by [`DaemonConfig::validate`].
+    pub fn trust(&self) -> Trust {
+        let networks = self
+            .trusted_proxies
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect();
+        Trust {
+            networks,
+            compat: self.compat_forwarded_headers,
+        }
+    }
+
+    /// Where the access log goes.
+    pub fn access_log_target(&self) -> Target {
+        match self.access_log.as_str() {
+            "" => Target::Off,
+            "-" => Target::Stdout,
+            path => Target::File(path.into()),
+        }
+    }
+
+    fn times(&self) -> [(&'static str, Option<f64>); 9] {
+        [
+            ("register_interval", self.register_interval),
+            ("stale_threshold", self.stale_threshold),
+            ("prune_interval", self.prune_interval),
+            ("dial_timeout", Some(self.dial_timeout)),
+            ("endpoint_timeout", Some(self.endpoint_timeout)),
+            ("keep_alive", Some(self.keep_alive)),
+            ("header_timeout", Some(self.header_timeout)),
+            ("drain_wait", Some(self.drain_wait + 0.001)),
+            ("drain_timeout", Some(self.drain_timeout + 0.001)),
+        ]
+    }
+}
+
+impl DaemonConfig for Config {
+    fn validate(&self) -> Vec<(String, String)> {
+        let usable = |seconds: f64| (0.001..=86_400.0).contains(&seconds);
+        let times = self
+            .times()
+            .into_iter()
+            .filter(|(_, value)| value.is_some_and(|seconds| !usable(seconds)));
+        let mut found: Vec<(String, String)> = times
+            .map(|(key, _)| (key.into(), "must be between 0.001 and 86400 seconds".into()))
+            .collect();
+        for (at, network) in self.trusted_proxies.iter().enumerate() {
+            if let Err(problem) = network.parse::<Cidr>() {
+                found.push((format!("trusted_proxies[{at}]"), problem));
+            }
+        }
+        if self.max_header_bytes < 8192 {
+            found.push((
+                "max_header_bytes".into(),
+                "must be at least 8192: ordinary cookies need that".into(),
+            ));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), []);
+    }
+
+    #[test]
+    fn bad_values_are_all_named() {
+        let config = Config {
+            dial_timeout: 0.0,
+            stale_threshold: Some(-1.0),
+            trusted_proxies: vec!["10.0.0.0/8".into(), "ten".into()],
+            max_header_bytes: 1,
+            ..Config::default()
+        };
+        let keys: Vec<String> = config.validate().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(
+            keys,
+            [
+                "stale_threshold",
+                "dial_timeout",
+                "trusted_proxies[1]",
+                "max_header_bytes"
+            ]
+        );
+    }
+
+    #[test]
+    fn compat_has_the_originals_times() {
+        let config = Config {
+            profile: Profile::Compat,
+            ..Config::default()
+        };
+        assert_eq!(
+            (
+                config.table().stale,
+                config.prune_interval(),
+                config.register_interval()
+            ),
+            (
+                Duration::from_secs(120),
+                Duration::from_secs(30),
+                Duration::from_secs(5)
+            )
+        );
+    }
+}

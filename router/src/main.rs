@@ -1,0 +1,7 @@
+//! The `router` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    component::main("router", component::Threads::PerCore, router::start)
+}

@@ -1,0 +1,231 @@
+//! One request from head to last byte.
+
+mod attempt;
+mod exchange;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use exchange::Exchange;
+
+use crate::access_log::AccessLog;
+use crate::body::{ResponseBody, Source};
+use crate::rewrite::{self, Peer, Trust};
+use crate::stats::Stats;
+use crate::table::{Table, Wanted};
+use crate::upstream::Upstream;
+use crate::verdict::Verdict;
+
+/// What all requests share.
+pub(crate) struct Proxy {
+    pub(crate) table: Mutex<Table>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) stats: Mutex<Stats>,
+    pub(crate) log: AccessLog,
+    pub(crate) trust: Trust,
+    pub(crate) endpoint_timeout: Duration,
+    /// What clients are told to wait when a route has no instance.
+    pub(crate) retry_after: Duration,
+    pub(crate) secure_cookies: bool,
+    pub(crate) draining: AtomicBool,
+    pub(crate) tunnels: TaskTracker,
+}
+
+/// A request split into what may be sent again and what may not.
+pub(crate) struct Inbound {
+    pub(crate) head: http::request::Parts,
+    /// Gone once it went out with an attempt.
+    pub(crate) body: Option<Incoming>,
+    pub(crate) has_body: bool,
+    pub(crate) host: String,
+    pub(crate) session: rewrite::Session,
+    /// Protocol of an upgrade and the client's half of it.
+    pub(crate) upgrade: Option<(HeaderValue, hyper::upgrade::OnUpgrade)>,
+}
+
+impl Proxy {
+    pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics while holding this lock, and a table is valid between any two statements.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers one request; errors of any kind become answers.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
+        if is_health_check(request.headers()) {
+            return self.health();
+        }
+        let host = host_of(&request);
+        let mut exchange = Exchange::begin(&self, &request, &host, peer);
+        if let Some(why) = rewrite::smuggling(request.version(), request.headers()) {
+            return self.refuse(
+                &Verdict::BadRequest(why),
+                &request.headers().clone(),
+                &host,
+                exchange,
+            );
+        }
+        let inbound = self.prepare(request, host, peer, &mut exchange);
+        let asked = inbound.head.headers.clone();
+        let host = inbound.host.clone();
+        let deadline = tokio::time::timeout(
+            self.endpoint_timeout,
+            attempt::deliver(&self, inbound, &mut exchange),
+        );
+        match deadline.await {
+            Ok(Ok(answer)) => answer.into_response(&self, exchange),
+            Ok(Err(verdict)) => self.refuse(&verdict, &asked, &host, exchange),
+            Err(_) => self.refuse(
+                &Verdict::Deadline(self.endpoint_timeout),
+                &asked,
+                &host,
+                exchange,
+            ),
+        }
+    }
+
+    /// Rewrites the head for the instance; the same head serves all attempts.
+    fn prepare(
+        &self,
+        request: Request<Incoming>,
+        host: String,
+        peer: Peer,
+        exchange: &mut Exchange,
+    ) -> Inbound {
+        let mut request = request;
+        let wanted = rewrite::is_upgrade(request.headers());
+        let upgrade = wanted.map(|protocol| (protocol, hyper::upgrade::on(&mut request)));
+        let (mut head, body) = request.into_parts();
+        head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        head.version = Version::HTTP_11;
+        head.uri = origin_form(&head.uri);
+        if let Ok(value) = HeaderValue::from_str(&host) {
+            head.headers.insert(HOST, value);
+        }
+        rewrite::remove_hop_by_hop(&mut head.headers);
+        // We answer `Expect: 100-continue` ourselves, as soon as the instance takes the body.
+        head.headers.remove(http::header::EXPECT);
+        let id = rewrite::forward(
+            &mut head.headers,
+            peer,
+            &self.trust,
+            &bus::ids::guid(),
+            exchange.started_ms(),
+        );
+        exchange.identify(&id, &head.headers);
+        let session = rewrite::session(&head.headers);
+        let has_body = !http_body::Body::is_end_stream(&body);
+        Inbound {
+            head,
+            body: has_body.then_some(body),
+            has_body,
+            host,
+            session,
+            upgrade,
+        }
+    }
+
+    pub(crate) fn choose(
+        &self,
+        inbound: &Inbound,
+        tried: &[u64],
+    ) -> Result<crate::table::Choice, Verdict> {
+        let now = Instant::now();
+        let mut table = self.table();
+        let wanted = Wanted {
+            host: &inbound.host,
+            path: inbound.head.uri.path(),
+            sticky: inbound.session.instance.as_deref(),
+        };
+        let learning = table.learning_left(now);
+        table
+            .choose(&wanted, tried, now)
+            .map_err(|miss| Verdict::of(miss, learning.unwrap_or(self.retry_after)))
+    }
+
+    fn refuse(
+        &self,
+        verdict: &Verdict,
+        asked: &HeaderMap,
+        host: &str,
+        mut exchange: Exchange,
+    ) -> Response<ResponseBody> {
+        match verdict {
+            Verdict::UnknownRoute => self.stats().bad_request(),
+            Verdict::EndpointFailure => self.stats().bad_gateway(),
+            _ => {}
+        }
+        tracing::debug!(host, code = verdict.code(), "request refused");
+        let response = verdict.response(asked, host, &exchange.request_id());
+        exchange.answered(response.status());
+        response.map(|text| {
+            ResponseBody::new(Source::Own(Some(Bytes::from(text))), Some(exchange), None)
+        })
+    }
+
+    /// What load balancers see: healthy until the drain begins.
+    fn health(&self) -> Response<ResponseBody> {
+        let draining = self.draining.load(Ordering::Relaxed);
+        let (status, text) = if draining {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        } else {
+            (StatusCode::OK, "ok\n")
+        };
+        let mut response = Response::new(ResponseBody::new(
+            Source::Own(Some(Bytes::from_static(text.as_bytes()))),
+            None,
+            None,
+        ));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            http::header::CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=0"),
+        );
+        headers.insert(http::header::EXPIRES, HeaderValue::from_static("0"));
+        headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+fn is_health_check(headers: &HeaderMap) -> bool {
+    headers
+        .get(USER_AGENT)
+        .is_some_and(|agent| agent == "HTTP-Monitor/1.1")
+}
+
+/// The host asked for: that of an absolute request target, else the Host header.
+fn host_of(request: &Request<Incoming>) -> String {
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    authority.unwrap_or_else(|| {
+        let header = request
+            .headers()
+            .get(HOST)
+            .and_then(|value| value.to_str().ok());
+        header.unwrap_or_default().to_owned()
+    })
+}
+
+fn origin_form(uri: &http::Uri) -> http::Uri {
+    let Some(path) = uri.path_and_query() else {
+        return http::Uri::from_static("/");
+    };
+    http::Uri::from(path.clone())
+}

@@ -1,0 +1,124 @@
+//! The listener: one task per client connection, stopped gracefully.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::proxy::Proxy;
+use crate::rewrite::{Listener, Peer};
+
+/// What every client connection is served with.
+struct Server {
+    builder: http1::Builder,
+    proxy: Arc<Proxy>,
+    connections: TaskTracker,
+    /// Finish what is open, take nothing new.
+    stop: CancellationToken,
+    /// The drain timeout has passed.
+    abort: CancellationToken,
+}
+
+/// Accepts until the token is cancelled, then lets open requests and tunnels finish within the drain timeout.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    config: Config,
+    proxy: Arc<Proxy>,
+    stop: CancellationToken,
+) {
+    let port = listener.local_addr().map_or(0, |addr| addr.port());
+    let abort = CancellationToken::new();
+    let server = Server {
+        builder: builder(&config),
+        proxy,
+        connections: TaskTracker::new(),
+        stop,
+        abort,
+    };
+    loop {
+        tokio::select! {
+            () = server.stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, addr)) => server.serve_one(stream, Peer { addr, listener: Listener { port, scheme: "http" } }),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    server
+        .drain(Duration::from_secs_f64(config.drain_timeout))
+        .await;
+}
+
+fn builder(config: &Config) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .preserve_header_case(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs_f64(config.header_timeout))
+        .max_header_size(config.max_header_bytes);
+    builder
+}
+
+impl Server {
+    fn serve_one(&self, stream: TcpStream, peer: Peer) {
+        if stream.set_nodelay(true).is_err() {
+            // The client is gone already.
+            return;
+        }
+        let proxy = self.proxy.clone();
+        let service = service_fn(move |request| {
+            let proxy = proxy.clone();
+            async move { Ok::<_, Infallible>(proxy.handle(request, peer).await) }
+        });
+        let connection = self
+            .builder
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let (stop, abort) = (self.stop.clone(), self.abort.clone());
+        self.connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection => ended,
+                        () = abort.cancelled() => Ok(()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(addr = %peer.addr, %error, "client connection ended early");
+            }
+        });
+    }
+
+    async fn drain(self, limit: Duration) {
+        let open = async {
+            self.connections.close();
+            self.connections.wait().await;
+            self.proxy.tunnels.close();
+            self.proxy.tunnels.wait().await;
+        };
+        if tokio::time::timeout(limit, open).await.is_err() {
+            let (requests, tunnels) = (self.connections.len(), self.proxy.tunnels.len());
+            tracing::warn!(
+                requests,
+                tunnels,
+                "open connections did not end in time and are dropped"
+            );
+            self.abort.cancel();
+        }
+    }
+}

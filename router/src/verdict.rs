@@ -1,0 +1,254 @@
+//! What the edge says when it cannot deliver: status, header, and a body that says what to do next.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::json;
+
+use crate::table::Miss;
+
+/// Everything the edge can answer on its own account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody registered this host.
+    UnknownRoute,
+    /// The router has just started and cannot know all routes yet.
+    Learning(Duration),
+    /// The route's instances stopped registering, or all of them keep refusing connections.
+    NoEndpoints(Duration),
+    /// The instances tried could not be reached, or broke off before answering.
+    EndpointFailure,
+    /// No answer in time.
+    Deadline(Duration),
+    /// The request cannot be forwarded safely.
+    BadRequest(&'static str),
+}
+
+impl Verdict {
+    /// The verdict over a lookup that found nothing; `wait` is what a client should wait before it asks again.
+    pub fn of(miss: Miss, wait: Duration) -> Self {
+        match miss {
+            Miss::Unknown => Self::UnknownRoute,
+            Miss::Learning => Self::Learning(wait),
+            Miss::Pruned => Self::NoEndpoints(wait),
+            Miss::Exhausted => Self::EndpointFailure,
+        }
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownRoute => StatusCode::NOT_FOUND,
+            Self::Learning(_) | Self::NoEndpoints(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::EndpointFailure => StatusCode::BAD_GATEWAY,
+            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Value of `X-Cf-RouterError`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownRoute => "unknown_route",
+            Self::Learning(_) => "router_starting",
+            Self::NoEndpoints(_) => "no_endpoints",
+            Self::EndpointFailure => "endpoint_failure",
+            Self::Deadline(_) => "endpoint_timeout",
+            Self::BadRequest(_) => "bad_request",
+        }
+    }
+
+    fn message(&self, host: &str) -> String {
+        match self {
+            Self::UnknownRoute => {
+                format!("404 Not Found: Requested route ('{host}') does not exist.")
+            }
+            Self::Learning(_) => format!(
+                "503 Service Unavailable: The router has just started and does not know '{host}' yet."
+            ),
+            Self::NoEndpoints(_) => format!(
+                "503 Service Unavailable: No instance of '{host}' is reachable at the moment."
+            ),
+            Self::EndpointFailure => {
+                "502 Bad Gateway: Registered endpoint failed to handle the request.".into()
+            }
+            Self::Deadline(limit) => {
+                format!(
+                    "504 Gateway Timeout: The app behind '{host}' did not answer within {} s.",
+                    limit.as_secs_f64()
+                )
+            }
+            Self::BadRequest(why) => format!("400 Bad Request: {why}."),
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::UnknownRoute => {
+                "Check the spelling, list your routes with `cf routes`, or map one with `cf map-route`; a stopped app has no route either (`cf apps`)."
+            }
+            Self::Learning(_) => "Try again in a few seconds: running apps are registering.",
+            Self::NoEndpoints(_) => {
+                "Its instances may be restarting; see `cf app APP` and `cf logs APP --recent`, then try again."
+            }
+            Self::EndpointFailure => {
+                "The instance refused the connection or broke it off; see `cf logs APP --recent` and `cf events APP`."
+            }
+            Self::Deadline(_) => {
+                "See `cf logs APP --recent`; long work belongs behind an early answer."
+            }
+            Self::BadRequest(_) => "Send the request with one Host and one way to give its length.",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Learning(wait) | Self::NoEndpoints(wait) => Some(*wait),
+            _ => None,
+        }
+    }
+
+    /// The whole answer: JSON when the client prefers it, else text whose first line is the original's.
+    pub fn response(
+        &self,
+        request: &HeaderMap,
+        host: &str,
+        request_id: &HeaderValue,
+    ) -> Response<String> {
+        let host: String = host.chars().filter(|c| !c.is_control()).take(255).collect();
+        let message = self.message(&host);
+        let (kind, body) = match wants_json(request) {
+            true => {
+                let id = String::from_utf8_lossy(request_id.as_bytes());
+                let body = json!({"error": self.code(), "description": message, "hint": self.hint(), "request_id": id});
+                ("application/json", format!("{body}\n"))
+            }
+            false => (
+                "text/plain; charset=utf-8",
+                format!("{message}\n{}\n", self.hint()),
+            ),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert("x-cf-routererror", HeaderValue::from_static(self.code()));
+        headers.insert(
+            "x-content-type-options",
+            HeaderValue::from_static("nosniff"),
+        );
+        headers.insert("x-vcap-request-id", request_id.clone());
+        if let Some(wait) = self.retry_after() {
+            headers.insert(
+                RETRY_AFTER,
+                HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64),
+            );
+        }
+        response
+    }
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let kinds = accept
+        .split(',')
+        .map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    // Whichever is named first is preferred; browsers name text/html.
+    kinds.into_iter().find_map(|kind| match kind {
+        "application/json" => Some(true),
+        "text/plain" | "text/html" => Some(false),
+        _ => None,
+    }) == Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn answer(verdict: &Verdict, accept: &str) -> Response<String> {
+        let headers = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
+        verdict.response(
+            &headers,
+            "Dora.example.com",
+            &HeaderValue::from_static("id-1"),
+        )
+    }
+
+    #[test]
+    fn statuses_and_codes_follow_the_table() {
+        let wait = Duration::from_millis(2500);
+        for (verdict, status, code, retry) in [
+            (Verdict::of(Miss::Unknown, wait), 404, "unknown_route", None),
+            (
+                Verdict::of(Miss::Learning, wait),
+                503,
+                "router_starting",
+                Some("3"),
+            ),
+            (
+                Verdict::of(Miss::Pruned, wait),
+                503,
+                "no_endpoints",
+                Some("3"),
+            ),
+            (
+                Verdict::of(Miss::Exhausted, wait),
+                502,
+                "endpoint_failure",
+                None,
+            ),
+            (Verdict::Deadline(wait), 504, "endpoint_timeout", None),
+            (Verdict::BadRequest("no"), 400, "bad_request", None),
+        ] {
+            let response = answer(&verdict, "*/*");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    response.headers()["x-cf-routererror"].to_str().unwrap()
+                ),
+                (status, code)
+            );
+            assert_eq!(
+                response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .map(|value| value.to_str().unwrap()),
+                retry,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_starts_with_the_originals_line_and_says_what_to_do() {
+        let response = answer(&Verdict::UnknownRoute, "*/*");
+        let mut lines = response.body().lines();
+        assert_eq!(
+            lines.next(),
+            Some("404 Not Found: Requested route ('Dora.example.com') does not exist.")
+        );
+        assert!(lines.next().unwrap().contains("cf routes"));
+    }
+
+    #[test]
+    fn json_is_given_to_those_who_ask_for_it() {
+        for (accept, expected) in [
+            ("application/json", true),
+            ("text/html, application/json", false),
+            ("application/json;q=0.9, */*", true),
+            ("*/*", false),
+        ] {
+            let response = answer(&Verdict::EndpointFailure, accept);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(response.body()).is_ok(),
+                expected,
+                "{accept}"
+            );
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which value goes into which file. Pure.
+
+use crate::Limits;
+
+/// One write below a controller's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) file: &'static str,
+    pub(crate) value: String,
+    /// The file is missing on some kernels; then the write is skipped.
+    pub(crate) optional: bool,
+}
+
+/// The limits in force, needed for the order of writes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MemoryNow {
+    /// `memory.memsw.limit_in_bytes`, when the kernel has it.
+    pub(crate) memsw: Option<u64>,
+}
+
+/// The writes that put `limits` in force for one controller.
+pub(crate) fn writes(controller: &str, v2: bool, limits: &Limits, now: MemoryNow) -> Vec<Write> {
+    match (controller, v2) {
+        ("memory", false) => limits
+            .memory_bytes
+            .map_or(vec![], |bytes| memory_v1(bytes, now)),
+        ("memory", true) => limits.memory_bytes.map_or(vec![], memory_v2),
+        ("cpu", false) => limits
+            .cpu_shares
+            .map_or(vec![], |s| vec![must("cpu.shares", s)]),
+        ("cpu", true) => limits
+            .cpu_shares
+            .map_or(vec![], |s| vec![must("cpu.weight", weight(s))]),
+        ("pids", _) => limits.pids.map_or(vec![], |n| vec![must("pids.max", n)]),
+        _ => vec![],
+    }
+}
+
+/// Memory may never exceed memory plus swap, so growing raises the sum first.
+fn memory_v1(bytes: u64, now: MemoryNow) -> Vec<Write> {
+    let memory = must("memory.limit_in_bytes", bytes);
+    let sum = Write {
+        optional: true,
+        ..must("memory.memsw.limit_in_bytes", bytes)
+    };
+    let grows = now.memsw.is_some_and(|memsw| bytes > memsw);
+    if grows {
+        vec![sum, memory]
+    } else {
+        vec![memory, sum]
+    }
+}
+
+fn memory_v2(bytes: u64) -> Vec<Write> {
+    vec![
+        must("memory.max", bytes),
+        Write {
+            optional: true,
+            ..must("memory.swap.max", 0)
+        },
+        Write {
+            optional: true,
+            ..must("memory.oom.group", 1)
+        },
+    ]
+}
+
+fn must(file: &'static str, value: u64) -> Write {
+    Write {
+        file,
+        value: value.to_string(),
+        optional: false,
+    }
+}
+
+/// `cpu.weight` for the original's `cpu.shares`: 10^((l² + 125·l)/612 − 7/34)
+/// with l = log2(shares), rounded up, within 1…10000.
+pub(crate) fn weight(shares: u64) -> u64 {
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let weight = 10f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0);
+    (weight.ceil() as u64).clamp(1, 10_000)
+}
+
+/// The text for `cgroup.subtree_control`; empty when nothing we use is offered.
+pub(crate) fn subtree_control(available: &[String]) -> String {
+    let wanted = ["memory", "cpu", "pids"];
+    let have = wanted
+        .iter()
+        .filter(|name| available.iter().any(|a| a == *name));
+    have.map(|name| format!("+{name}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The number after `name` in a `key value` text.
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| {
+        line.strip_prefix(name)?
+            .strip_prefix(' ')?
+            .trim()
+            .parse()
+            .ok()
+    })
+}
+
+/// Memory without inactive page cache, from `memory.stat`.
+pub(crate) fn memory_in_use(stat: &str, v2: bool) -> u64 {
+    let names = if v2 {
+        ["anon", "file", "inactive_file"]
+    } else {
+        ["total_rss", "total_cache", "total_inactive_file"]
+    };
+    let [anon, file, inactive] = names.map(|name| field(stat, name).unwrap_or(0));
+    (anon + file).saturating_sub(inactive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(writes: &[Write]) -> Vec<&str> {
+        writes.iter().map(|w| w.file).collect()
+    }
+
+    #[test]
+    fn growing_memory_raises_the_sum_first() {
+        let limits = Limits {
+            memory_bytes: Some(100),
+            ..Limits::default()
+        };
+        let order = |memsw| writes("memory", false, &limits, MemoryNow { memsw });
+        assert_eq!(
+            files(&order(Some(50))),
+            ["memory.memsw.limit_in_bytes", "memory.limit_in_bytes"]
+        );
+        assert_eq!(
+            files(&order(Some(200))),
+            ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+        );
+        assert_eq!(
+            files(&order(None)),
+            ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+        );
+    }
+
+    #[test]
+    fn v2_limits_swap_to_nothing_and_kills_the_group() {
+        let limits = Limits {
+            memory_bytes: Some(7),
+            pids: Some(9),
+            ..Limits::default()
+        };
+        let memory = writes("memory", true, &limits, MemoryNow::default());
+        assert_eq!(
+            files(&memory),
+            ["memory.max", "memory.swap.max", "memory.oom.group"]
+        );
+        assert_eq!(
+            writes("pids", true, &limits, MemoryNow::default())[0].value,
+            "9"
+        );
+        assert!(writes("cpu", true, &limits, MemoryNow::default()).is_empty());
+    }
+
+    #[test]
+    fn weights_follow_the_table() {
+        let table = [
+            (8, 3),
+            (16, 5),
+            (32, 8),
+            (64, 12),
+            (128, 21),
+            (256, 35),
+            (512, 59),
+            (1024, 100),
+        ];
+        for (shares, want) in table {
+            assert_eq!(weight(shares), want, "{shares}");
+        }
+        assert_eq!(weight(0), 1);
+        assert_eq!(weight(u64::MAX), 10_000);
+    }
+
+    #[test]
+    fn used_memory_leaves_out_inactive_cache() {
+        let v1 = "cache 1\nrss 2\ntotal_cache 30\ntotal_rss 12\ntotal_inactive_file 20\n";
+        assert_eq!(memory_in_use(v1, false), 22);
+        assert_eq!(
+            memory_in_use("anon 5\nfile 4\ninactive_file 100\n", true),
+            0
+        );
+    }
+}

@@ -1,0 +1,136 @@
+//! Starting a keeper, and ending one that does not answer.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::record::{read_json, write_json};
+use crate::sys::{At, process};
+use crate::wire::{self, KeeperSpec, KeeperState, Reply, names};
+use crate::{Error, Result, procfs};
+
+/// Creation that takes longer has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes `spec.json`, starts the keeper and waits until the container is
+/// ready. On failure the keeper is gone.
+pub(crate) fn start(wshd: &Path, dir: &Path, spec: &KeeperSpec) -> Result<Child> {
+    write_json(&dir.join(names::SPEC), spec)?;
+    let (ours, theirs) = UnixStream::pair().at("socketpair for the keeper")?;
+    let mut child = spawn(wshd, dir, theirs.into())?;
+    match hear(ours) {
+        Ok(()) => Ok(child),
+        Err(error) => {
+            // Dead already, or stuck: in both cases it must not live on.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(with_log(error, dir))
+        }
+    }
+}
+
+fn spawn(wshd: &Path, dir: &Path, stdin: OwnedFd) -> Result<Child> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(dir.join(names::LOG))
+        .at("open keeper.log")?;
+    let errors = log.try_clone().at("dup keeper.log")?;
+    Command::new(wshd)
+        .arg(dir)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(stdin))
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .at(format!("start {}", wshd.display()))
+}
+
+fn hear(mut socket: UnixStream) -> Result<()> {
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .at("set a timeout for the keeper")?;
+    let mut buf = Vec::new();
+    let mut piece = [0u8; 4096];
+    loop {
+        if let Some((_, body)) = wire::take_frame(&mut buf).map_err(odd)? {
+            return match serde_json::from_slice(&body).map_err(|e| odd(e.to_string()))? {
+                Reply::Ready { .. } => Ok(()),
+                Reply::Failed { step, message } => Err(Error::Keeper { step, message }),
+                other => Err(odd(format!("unexpected {other:?}"))),
+            };
+        }
+        match socket.read(&mut piece).at("wait for the keeper")? {
+            0 => return Err(odd("it ended without a word")),
+            n => buf.extend_from_slice(&piece[..n]),
+        }
+    }
+}
+
+fn odd(message: impl Into<String>) -> Error {
+    Error::Keeper {
+        step: "start the keeper".into(),
+        message: message.into(),
+    }
+}
+
+/// A keeper that died silently may have said why in its log.
+fn with_log(error: Error, dir: &Path) -> Error {
+    let Error::Keeper { step, message } = &error else {
+        return error;
+    };
+    let log = fs::read_to_string(dir.join(names::LOG)).unwrap_or_default();
+    match log.lines().last().filter(|_| step == "start the keeper") {
+        Some(last) => Error::Keeper {
+            step: step.clone(),
+            message: format!("{message}; its log ends: {last}"),
+        },
+        None => error,
+    }
+}
+
+/// Whether the keeper of `dir` lives.
+pub(crate) fn is_alive(dir: &Path) -> bool {
+    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else {
+        return false;
+    };
+    procfs::is_alive(state.keeper_pid, state.keeper_started)
+}
+
+/// Kills the keeper of `dir`, if it lives, and waits until it is gone.
+pub(crate) fn kill(dir: &Path) {
+    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else {
+        return;
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while procfs::is_alive(state.keeper_pid, state.keeper_started) && Instant::now() < deadline {
+        // It may end between the look and the signal.
+        let _ = process::kill(state.keeper_pid, libc::SIGKILL);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until the keeper has ended by itself.
+pub(crate) fn await_end(state: &KeeperState) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while procfs::is_alive(state.keeper_pid, state.keeper_started) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// `state.json`, when there is one.
+pub(crate) fn state(dir: &Path) -> Option<KeeperState> {
+    read_json(&dir.join(names::STATE)).ok()
+}
+
+/// Makes sure the program is there before the first container is wanted.
+pub(crate) fn check_program(wshd: &Path) -> Result<()> {
+    File::open(wshd)
+        .map(drop)
+        .at(format!("open {} (the wshd program)", wshd.display()))
+}

@@ -1,0 +1,137 @@
+//! Creation: the backend's steps around the keeper's. Any failure undoes all.
+
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Arc;
+
+use super::{Inner, destroy, disk, nft, rules, stack};
+use crate::depot::container::Kept;
+use crate::depot::record::Record;
+use crate::depot::{self, starter};
+use crate::step::Step;
+use crate::wire::{Isolation, KeeperSpec, Link};
+use crate::{ContainerSpec, Error, Result, Rootfs};
+
+/// Makes a container; on failure nothing of it is left.
+pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept>> {
+    let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
+    depot::check_handle(&handle)?;
+    let dir = inner.depot.make_container(&handle)?;
+    let mut record = Record {
+        handle: handle.clone(),
+        properties: spec.properties.clone(),
+        ports: Vec::new(),
+        net_out: spec.net_out.clone(),
+        slot: None,
+        disk_image: false,
+    };
+    match build(inner, &dir, &mut record, &spec) {
+        Ok(child) => {
+            inner.children().insert(handle.clone(), child);
+            let kept = Arc::new(Kept::new(dir, record, inner.network.clone()));
+            inner.containers().insert(handle, kept.clone());
+            Ok(kept)
+        }
+        Err(error) => {
+            if let Err(also) = destroy::remnants(inner, &record) {
+                tracing::error!(%handle, error = %also, "clean-up after a failed creation failed; the next start tries again");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn build(
+    inner: &Arc<Inner>,
+    dir: &Path,
+    record: &mut Record,
+    spec: &ContainerSpec,
+) -> Result<Child> {
+    let inject = |step: Step| step.inject(inner.config.fail_after);
+    record.slot = Some(inner.network.take_slot()?);
+    inject(Step::Allocate)?;
+    record.write(dir)?;
+    let lower = lower(inner, &spec.rootfs)?;
+    inject(Step::Directory)?;
+    record.disk_image = match spec.limits.disk_bytes {
+        Some(bytes) => disk::image(inner, dir, bytes, spec.limits.disk_inodes)?,
+        None => false,
+    };
+    record.write(dir)?;
+    inject(Step::DiskImage)?;
+    let keeper = keeper_spec(inner, record, spec, lower);
+    let add = rules::add(inner.depot.tag(), &inner.config, record)?;
+    // The packet filter's program and the keeper work at the same time.
+    let child = std::thread::scope(|scope| {
+        let filter = scope.spawn(|| nft::apply(&add));
+        let child = starter::start(&inner.config.wshd, dir, &keeper);
+        let filter = filter.join().unwrap_or_else(|_| Err(panicked()));
+        settle(child, filter.and_then(|()| inject(Step::Firewall)))
+    })?;
+    settle(Ok(child), inject(Step::Ready))
+}
+
+/// A keeper without its packet filter must not live.
+fn settle(child: Result<Child>, other: Result<()>) -> Result<Child> {
+    match (child, other) {
+        (Ok(child), Ok(())) => Ok(child),
+        (Ok(mut child), Err(error)) => {
+            // Killed, not asked: its container is half made.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn panicked() -> Error {
+    Error::Keeper {
+        step: "nft".into(),
+        message: "the thread that ran it panicked".into(),
+    }
+}
+
+/// The lowest layer of a root.
+fn lower(inner: &Inner, rootfs: &Rootfs) -> Result<PathBuf> {
+    match rootfs {
+        Rootfs::Host => stack::host(inner),
+        Rootfs::Dir(path) if path.join("bin").exists() => Ok(path.clone()),
+        Rootfs::Dir(path) => Err(Error::Keeper {
+            step: "find the stack".into(),
+            message: format!("{} holds no root file system (no bin)", path.display()),
+        }),
+    }
+}
+
+fn keeper_spec(inner: &Inner, record: &Record, spec: &ContainerSpec, lower: PathBuf) -> KeeperSpec {
+    let slot = record.slot.expect("a slot was taken");
+    let ca_bundle = inner
+        .ca_bundle
+        .clone()
+        .filter(|_| spec.rootfs != Rootfs::Host);
+    let isolation = Isolation {
+        uid_base: slot.uid_base,
+        lower,
+        host_usr: spec.rootfs == Rootfs::Host,
+        cgroup: inner.cgroup(&record.handle),
+        disk_image: record.disk_image,
+        link: Some(Link {
+            name: slot.link(inner.depot.tag()),
+            host_ip: slot.host_ip(),
+            container_ip: slot.container_ip(),
+            mtu: inner.config.mtu,
+        }),
+        resolv_conf: inner.network.resolv_conf(&slot),
+        ca_bundle,
+    };
+    KeeperSpec {
+        handle: record.handle.clone(),
+        isolation: Some(isolation),
+        bind_mounts: spec.bind_mounts.clone(),
+        limits: spec.limits.clone(),
+        grace_time: spec.grace_time,
+        ring_bytes: inner.config.ring_bytes,
+        fail_after: inner.config.fail_after,
+    }
+}

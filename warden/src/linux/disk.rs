@@ -1,0 +1,105 @@
+//! Disk images: sparse ext4 files, copied from a template per size.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::PoisonError;
+
+use super::Inner;
+use crate::sys::{At, files};
+use crate::wire::names;
+use crate::{Error, Result};
+
+/// The file system's own needs: a fixed part and one part in so many.
+const OVERHEAD: u64 = 2 << 20;
+const OVERHEAD_PART: u64 = 50;
+const BYTES_PER_INODE: u64 = 16 << 10;
+
+/// Puts an image of that size into the container's directory. False: this host
+/// cannot, and the disk stays unlimited (`Info.isolation` then lacks `disk`).
+pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) -> Result<bool> {
+    if !Path::new("/dev/loop-control").exists() {
+        tracing::warn!("no loop devices on this host: disk limits are not enforced");
+        return Ok(false);
+    }
+    let template = template(inner, bytes, inodes)?;
+    copy_sparse(&template, &dir.join(names::IMAGE))?;
+    Ok(true)
+}
+
+fn template(inner: &Inner, bytes: u64, inodes: Option<u64>) -> Result<PathBuf> {
+    let _one_at_a_time = inner.making.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = inner.depot.root().join("templates");
+    fs::create_dir_all(&dir).at("mkdir templates")?;
+    let inodes = inodes.unwrap_or(bytes / BYTES_PER_INODE).max(64);
+    let path = dir.join(format!("{bytes}-{inodes}.img"));
+    if !path.exists() {
+        let new = path.with_extension("new");
+        format(&new, bytes, inodes)?;
+        fs::rename(&new, &path).at("rename template")?;
+    }
+    Ok(path)
+}
+
+fn format(path: &Path, bytes: u64, inodes: u64) -> Result<()> {
+    let size = bytes + bytes / OVERHEAD_PART + OVERHEAD + inodes * 256;
+    let file = File::create(path).at(format!("create {}", path.display()))?;
+    file.set_len(size).at("size of the template")?;
+    let output = Command::new("mkfs.ext4")
+        .args([
+            "-q",
+            "-F",
+            "-m",
+            "0",
+            "-O",
+            "^has_journal",
+            "-E",
+            "nodiscard",
+            "-N",
+        ])
+        .arg(inodes.to_string())
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .at("start mkfs.ext4 (package e2fsprogs)")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr)
+        .trim()
+        .chars()
+        .take(500)
+        .collect();
+    Err(Error::Keeper {
+        step: "mkfs.ext4".into(),
+        message,
+    })
+}
+
+/// Copies only the parts that hold data.
+fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    let source = File::open(from).at("open template")?;
+    let target = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(to)
+        .at("create disk image")?;
+    target
+        .set_len(source.metadata().at("size of the template")?.len())
+        .at("size of the disk image")?;
+    let mut offset = 0;
+    let mut buf = vec![0u8; 64 << 10];
+    while let Some((start, end)) = files::data_region(&source, offset).at("map of the template")? {
+        let mut at = start as u64;
+        while at < end as u64 {
+            let want = buf.len().min((end as u64 - at) as usize);
+            let piece = &mut buf[..want];
+            source.read_exact_at(piece, at).at("read template")?;
+            target.write_all_at(piece, at).at("write disk image")?;
+            at += want as u64;
+        }
+        offset = end;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The `linux` backend: namespaces, cgroups, overlay and a network of its own
+//! per container. This file is the verbs; each step has a module.
+
+mod config;
+mod create;
+mod destroy;
+mod disk;
+mod links;
+mod network;
+mod nft;
+mod pools;
+mod reconcile;
+mod register;
+mod rules;
+mod stack;
+mod sysctl;
+mod teardown;
+
+pub(crate) use config::Cidr;
+pub use config::{DnsConfig, LinuxConfig};
+pub use teardown::{Report, teardown};
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::cgroup::Layout;
+use crate::depot::container::{Kept, host_sizes};
+use crate::depot::{Depot, client, starter};
+use crate::dns;
+use crate::process::blocking;
+use crate::wire::Request;
+use crate::{Backend, Capacity, Container, ContainerSpec, Error, Result};
+use network::Network;
+
+/// Isolated containers on this host. Needs root.
+#[derive(Debug)]
+pub struct LinuxBackend {
+    inner: Arc<Inner>,
+    _dns: Option<dns::Forwarder>,
+}
+
+/// What blocking work shares.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: LinuxConfig,
+    pub(crate) depot: Depot,
+    pub(crate) layout: Layout,
+    pub(crate) network: Arc<Network>,
+    pub(crate) ca_bundle: Option<PathBuf>,
+    containers: Mutex<BTreeMap<String, Arc<Kept>>>,
+    children: Mutex<HashMap<String, Child>>,
+    /// Serialises the making of disk templates and skeletons.
+    pub(crate) making: Mutex<()>,
+}
+
+impl LinuxBackend {
+    /// Opens the depot, takes over the containers that live in it, removes what
+    /// belongs to this depot and to no container, and writes the packet filter.
+    /// Must be called in a tokio runtime (the DNS forwarder runs there).
+    pub async fn open(config: LinuxConfig) -> Result<Self> {
+        let forwarder = match &config.dns {
+            Some(dns) => Some(dns::Forwarder::start(dns, config.pool()?).await?),
+            None => None,
+        };
+        let dns_port = forwarder.as_ref().map(dns::Forwarder::port);
+        let inner = blocking("open", move || reconcile::open(config, dns_port)).await?;
+        Ok(Self {
+            inner: Arc::new(inner),
+            _dns: forwarder,
+        })
+    }
+
+    /// The six hex digits in the names of this depot's kernel objects.
+    pub fn tag(&self) -> &str {
+        self.inner.depot.tag()
+    }
+}
+
+impl Inner {
+    /// Path of a container's cgroups below every hierarchy.
+    pub(crate) fn cgroup(&self, handle: &str) -> String {
+        format!("bloomery/{}/{handle}", self.depot.tag())
+    }
+
+    pub(crate) fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Kept>>> {
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn children(&self) -> MutexGuard<'_, HashMap<String, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, handle: &str) -> Result<Arc<Kept>> {
+        self.containers()
+            .get(handle)
+            .cloned()
+            .ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
+    }
+}
+
+#[async_trait]
+impl Backend for LinuxBackend {
+    fn name(&self) -> &'static str {
+        "linux"
+    }
+
+    async fn ping(&self) -> Result<()> {
+        starter::check_program(&self.inner.config.wshd)?;
+        nft::check()
+    }
+
+    async fn capacity(&self) -> Result<Capacity> {
+        let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
+        let blocks = self.inner.config.pool()?.size() / 256;
+        Ok(Capacity {
+            memory_bytes,
+            disk_bytes,
+            max_containers: blocks * u64::from(register::SLOTS),
+        })
+    }
+
+    async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
+        let inner = self.inner.clone();
+        blocking("create", move || {
+            Ok(create::create(&inner, spec)? as Arc<dyn Container>)
+        })
+        .await
+    }
+
+    async fn list(&self, properties: &BTreeMap<String, String>) -> Result<Vec<String>> {
+        let all = self.inner.containers();
+        Ok(all
+            .values()
+            .filter(|kept| kept.has(properties))
+            .map(|kept| kept.handle().to_owned())
+            .collect())
+    }
+
+    async fn lookup(&self, handle: &str) -> Result<Arc<dyn Container>> {
+        Ok(self.inner.find(handle)?)
+    }
+
+    async fn destroy(&self, handle: &str) -> Result<()> {
+        self.inner.find(handle)?;
+        let dir = self.inner.depot.container(handle);
+        let asked = client::ask(&dir, &Request::Destroy, Vec::new()).await;
+        if let Err(error) = &asked {
+            tracing::warn!(handle, %error, "the keeper did not destroy its container; removing it from outside");
+        }
+        let (inner, handle) = (self.inner.clone(), handle.to_owned());
+        blocking("destroy", move || {
+            destroy::after_keeper(&inner, &handle, asked.is_ok())
+        })
+        .await
+    }
+}

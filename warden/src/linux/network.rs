@@ -1,0 +1,187 @@
+//! Pools and packet filter of one depot: the outside of its containers.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::config::LinuxConfig;
+use super::pools::{Now, Pools};
+use super::{nft, register, rules};
+use crate::depot::container::Outside;
+use crate::depot::record::{Record, Slot, read_json, write_json};
+use crate::wire::names;
+use crate::{Error, NetOutRule, PortMapping, Result};
+
+/// The network side of a depot.
+#[derive(Debug)]
+pub(crate) struct Network {
+    config: LinuxConfig,
+    root: PathBuf,
+    tag: String,
+    forwarder: bool,
+    pools: Mutex<Pools>,
+}
+
+const RESTING: &str = "resting-ports.json";
+
+impl Network {
+    /// Takes over the blocks this depot holds already.
+    pub(crate) fn new(
+        config: LinuxConfig,
+        root: &Path,
+        tag: &str,
+        blocks: Vec<register::Block>,
+        forwarder: bool,
+    ) -> Self {
+        let mut pools = Pools::new(blocks, config.port_rest());
+        // Absent at the first start.
+        pools.set_resting(read_json(&root.join(RESTING)).unwrap_or_default());
+        Self {
+            config,
+            root: root.to_owned(),
+            tag: tag.to_owned(),
+            forwarder,
+            pools: Mutex::new(pools),
+        }
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A subnet and uid range; claims another block when all are used.
+    pub(crate) fn take_slot(&self) -> Result<Slot> {
+        let mut pools = self.pools();
+        if let Some(slot) = pools.take_slot(now()) {
+            return Ok(slot);
+        }
+        self.grow(&mut pools)?;
+        pools.take_slot(now()).ok_or_else(|| Error::Exhausted {
+            what: "subnet",
+            pool: self.config.subnet_pool.clone(),
+        })
+    }
+
+    fn take_port(&self) -> Result<u16> {
+        let mut pools = self.pools();
+        if let Some(port) = pools.take_port(now()) {
+            return Ok(port);
+        }
+        self.grow(&mut pools)?;
+        let (first, last) = self.config.port_range;
+        pools.take_port(now()).ok_or_else(|| Error::Exhausted {
+            what: "port",
+            pool: format!("{first}-{last}"),
+        })
+    }
+
+    fn grow(&self, pools: &mut Pools) -> Result<()> {
+        let wanted = register::Pools::of(&self.config)?;
+        let block = register::with(&self.config.register, |register| {
+            register.claim(&self.tag, &self.root, &wanted)
+        })?;
+        pools.add(block);
+        Ok(())
+    }
+
+    /// Marks what an adopted container holds. False: it is not ours to hold.
+    pub(crate) fn adopt(&self, record: &Record) -> bool {
+        let mut pools = self.pools();
+        let Some(slot) = &record.slot else {
+            return false;
+        };
+        if !pools.adopt_slot(slot) {
+            return false;
+        }
+        record
+            .ports
+            .iter()
+            .for_each(|port| pools.adopt_port(port.host_port));
+        true
+    }
+
+    /// Gives a container's slot and ports back to rest.
+    pub(crate) fn release(&self, record: &Record) {
+        let mut pools = self.pools();
+        if let Some(slot) = &record.slot {
+            pools.free_slot(slot.number, now());
+        }
+        record
+            .ports
+            .iter()
+            .for_each(|port| pools.free_port(port.host_port, now()));
+        if record.ports.is_empty() {
+            return;
+        }
+        if let Err(error) = write_json(&self.root.join(RESTING), pools.resting()) {
+            tracing::warn!(%error, "a restart now would forget which ports rest");
+        }
+    }
+
+    /// Text of a container's `/etc/resolv.conf`.
+    pub(crate) fn resolv_conf(&self, slot: &Slot) -> String {
+        if self.forwarder {
+            return format!("nameserver {}\n", slot.host_ip());
+        }
+        std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+    }
+}
+
+impl Outside for Network {
+    fn backend(&self) -> &'static str {
+        "linux"
+    }
+
+    fn net_in(&self, record: &mut Record, container_port: Option<u16>) -> Result<PortMapping> {
+        let slot = record.slot.ok_or_else(no_slot)?;
+        let host_port = self.take_port()?;
+        let mapping = PortMapping {
+            host_port,
+            container_port: container_port.unwrap_or(host_port),
+        };
+        if let Err(error) = nft::apply(&rules::add_port(&self.tag, &slot, mapping)) {
+            self.pools().free_port(host_port, now());
+            return Err(error);
+        }
+        record.ports.push(mapping);
+        Ok(mapping)
+    }
+
+    fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()> {
+        let mut changed = record.clone();
+        changed.net_out.extend_from_slice(rules);
+        nft::apply(&rules::replace(&self.tag, &self.config, &changed)?)?;
+        *record = changed;
+        Ok(())
+    }
+
+    fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr) {
+        let ip =
+            |pick: fn(&Slot) -> Ipv4Addr| record.slot.as_ref().map_or(Ipv4Addr::LOCALHOST, pick);
+        (ip(Slot::host_ip), ip(Slot::container_ip))
+    }
+
+    /// The root as the keeper sees it: its mounts exist nowhere else.
+    fn path(&self, dir: &Path, keeper_pid: i32) -> PathBuf {
+        let inside = dir.join(names::ROOT);
+        let relative = inside.strip_prefix("/").unwrap_or(&inside);
+        Path::new("/proc")
+            .join(keeper_pid.to_string())
+            .join("root")
+            .join(relative)
+    }
+}
+
+fn no_slot() -> Error {
+    Error::Keeper {
+        step: "open a port".into(),
+        message: "the container has no network".into(),
+    }
+}
+
+fn now() -> Now {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! Opening a depot: adopt what lives, remove what does not, write the packet
+//! filter. Only objects of the depot's own tag are ever touched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use super::network::Network;
+use super::{Inner, LinuxConfig, destroy, links, nft, register, rules, stack, sysctl};
+use crate::cgroup::{self, Cgroups, Layout};
+use crate::depot::container::Kept;
+use crate::depot::record::Record;
+use crate::depot::{Depot, starter};
+use crate::sys::files;
+use crate::{Error, Result};
+
+/// Opens the depot of `config`.
+pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Inner> {
+    if !files::is_root() {
+        return Err(Error::Keeper {
+            step: "open the linux backend".into(),
+            message: "it needs root; the process backend does not".into(),
+        });
+    }
+    starter::check_program(&config.wshd)?;
+    nft::check()?;
+    let depot = Depot::open(&config.depot)?;
+    let blocks = claim(&config, &depot)?;
+    let network = Network::new(
+        config.clone(),
+        depot.root(),
+        depot.tag(),
+        blocks,
+        dns_port.is_some(),
+    );
+    let inner = Inner {
+        ca_bundle: config.ca_bundle.clone().or_else(stack::find_ca_bundle),
+        layout: Layout::detect(),
+        network: Arc::new(network),
+        containers: Mutex::new(BTreeMap::new()),
+        children: Mutex::new(HashMap::new()),
+        making: Mutex::new(()),
+        config,
+        depot,
+    };
+    let records = adopt(&inner)?;
+    sweep(&inner, &records)?;
+    nft::apply(&rules::whole(
+        inner.depot.tag(),
+        &inner.config,
+        dns_port,
+        &records,
+    )?)?;
+    nft::open_foreign_forward(inner.depot.tag())?;
+    Ok(inner)
+}
+
+/// Takes blocks from the host-wide register, or the ones held before.
+fn claim(config: &LinuxConfig, depot: &Depot) -> Result<Vec<register::Block>> {
+    let pools = register::Pools::of(config)?;
+    register::with(&config.register, |register| {
+        sysctl::enable(register, depot.root())?;
+        match register.owners.get(depot.tag()) {
+            Some(owner) if owner.depot != depot.root() => Err(Error::Keeper {
+                step: "claim a tag".into(),
+                message: format!(
+                    "{} and {} have the same tag {}; move one of them",
+                    depot.root().display(),
+                    owner.depot.display(),
+                    depot.tag()
+                ),
+            }),
+            Some(owner) if !owner.blocks.is_empty() => Ok(owner.blocks.clone()),
+            _ => Ok(vec![register.claim(depot.tag(), depot.root(), &pools)?]),
+        }
+    })
+}
+
+/// Takes over containers whose keeper lives; the others are destroyed.
+fn adopt(inner: &Inner) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for handle in inner.depot.handles() {
+        let dir = inner.depot.container(&handle);
+        let record = Record::read(&dir);
+        match record {
+            Ok(record) if starter::is_alive(&dir) && inner.network.adopt(&record) => {
+                let kept = Kept::new(dir, record.clone(), inner.network.clone());
+                inner.containers().insert(handle, Arc::new(kept));
+                records.push(record);
+            }
+            other => {
+                tracing::warn!(%handle, "container without a live keeper: destroying what is left of it");
+                let fallback = Record {
+                    handle,
+                    properties: BTreeMap::new(),
+                    ports: Vec::new(),
+                    net_out: Vec::new(),
+                    slot: None,
+                    disk_image: false,
+                };
+                destroy::remnants(inner, &other.unwrap_or(fallback))?;
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// Removes kernel objects of this tag that belong to no container.
+fn sweep(inner: &Inner, records: &[Record]) -> Result<()> {
+    inner.depot.empty_trash()?;
+    let tag = inner.depot.tag();
+    for handle in cgroup::handles_below(&inner.layout, &format!("bloomery/{tag}")) {
+        if !records.iter().any(|record| record.handle == handle) {
+            tracing::warn!(%handle, "cgroup without a container: removing it");
+            Cgroups::new(inner.layout.clone(), &inner.cgroup(&handle)).purge()?;
+        }
+    }
+    let ours: Vec<String> = records
+        .iter()
+        .filter_map(|r| Some(r.slot?.link(tag)))
+        .collect();
+    for link in links::of_tag(tag) {
+        if !ours.contains(&link) {
+            links::delete(&link)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! The packet filter as text for `nft`: one table per depot. Pure.
+//!
+//! A container contributes elements only: its ports in `ports`, and in
+//! `egress` its link and address, which lead to the chain of its rule set.
+//! Containers with equal rules share a chain, named after their hash.
+//!
+//! Rules look at the *original* destination (before translation), so that
+//! another container is reached through a host address only if that address is
+//! allowed, and never directly.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use super::config::{Cidr, LinuxConfig};
+use crate::depot::record::{Record, Slot};
+use crate::{Error, NetOutRule, PortMapping, Protocol, Result};
+
+/// Name of the depot's table.
+pub(crate) fn table(tag: &str) -> String {
+    format!("bloomery_{tag}")
+}
+
+/// The whole table, replacing what was there, in one transaction.
+pub(crate) fn whole(
+    tag: &str,
+    config: &LinuxConfig,
+    dns_port: Option<u16>,
+    records: &[Record],
+) -> Result<String> {
+    let table = table(tag);
+    let links = format!("\"b{tag}*\"");
+    let mut text = format!("add table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n");
+    text += "map ports { type inet_service : ipv4_addr . inet_service; }\n";
+    text += "map egress { type ifname . ipv4_addr : verdict; }\n";
+    nat(&mut text, &links, &config.subnet_pool, dns_port);
+    input(&mut text, &links, config, dns_port);
+    forward(&mut text, &links);
+    text += "}\n";
+    for record in records {
+        text += &add(tag, config, record)?;
+        for port in &record.ports {
+            if let Some(slot) = &record.slot {
+                text += &add_port(tag, slot, *port);
+            }
+        }
+    }
+    Ok(text)
+}
+
+fn nat(text: &mut String, links: &str, pool: &str, dns_port: Option<u16>) {
+    *text += "chain prerouting {\ntype nat hook prerouting priority -100; policy accept;\n";
+    if let Some(port) = dns_port {
+        for protocol in ["udp", "tcp"] {
+            let _ = writeln!(
+                text,
+                "iifname {links} ip daddr {pool} {protocol} dport 53 redirect to :{port}"
+            );
+        }
+    }
+    *text += "fib daddr type local dnat ip to tcp dport map @ports\n}\n";
+    *text += "chain output {\ntype nat hook output priority -100; policy accept;\n";
+    *text += "fib daddr type local dnat ip to tcp dport map @ports\n}\n";
+    *text += "chain postrouting {\ntype nat hook postrouting priority 100; policy accept;\n";
+    // From 127.0.0.1 through a link the answer could not come back.
+    let _ = writeln!(text, "ip saddr 127.0.0.0/8 oifname {links} masquerade");
+    let _ = writeln!(text, "iifname {links} masquerade\n}}");
+}
+
+fn input(text: &mut String, links: &str, config: &LinuxConfig, dns_port: Option<u16>) {
+    *text += "chain input {\ntype filter hook input priority 0; policy accept;\n";
+    if let Some(port) = dns_port {
+        // The forwarder listens on all addresses; only containers may ask it.
+        let _ = writeln!(
+            text,
+            "iifname != {links} meta l4proto {{ tcp, udp }} th dport {port} drop"
+        );
+    }
+    let _ = writeln!(text, "iifname {links} jump host\n}}\nchain host {{");
+    *text += "ct state established,related accept\n";
+    if let Some(port) = dns_port {
+        let _ = writeln!(
+            text,
+            "meta l4proto {{ tcp, udp }} th dport {port} ct status dnat accept"
+        );
+    }
+    if !config.allow_host_ports.is_empty() {
+        let ports: Vec<String> = config.allow_host_ports.iter().map(u16::to_string).collect();
+        let _ = writeln!(text, "tcp dport {{ {} }} accept", ports.join(", "));
+    }
+    *text += "reject\n}\n";
+}
+
+fn forward(text: &mut String, links: &str) {
+    *text += "chain forward {\ntype filter hook forward priority 0; policy accept;\n";
+    let _ = writeln!(
+        text,
+        "iifname {links} jump from_containers\noifname {links} jump to_containers\n}}"
+    );
+    *text += "chain from_containers {\nct state established,related accept\n";
+    // Untranslated traffic between containers, whatever the rules say.
+    let _ = writeln!(text, "oifname {links} ct status & dnat == 0 reject");
+    // A verdict of a rule chain must not skip `to_containers`, hence jump and return.
+    *text += "iifname . ip saddr vmap @egress\n";
+    *text += "reject\n}\n";
+    *text += "chain to_containers {\nct state established,related accept\nct status dnat accept\ndrop\n}\n";
+}
+
+/// Chain and element of one container.
+pub(crate) fn add(tag: &str, config: &LinuxConfig, record: &Record) -> Result<String> {
+    let Some(slot) = &record.slot else {
+        return Ok(String::new());
+    };
+    let table = table(tag);
+    let (name, mut text) = chain(tag, config, record)?;
+    let _ = writeln!(
+        text,
+        "add element ip {table} egress {{ {} : jump {name} }}",
+        key(tag, slot)
+    );
+    Ok(text)
+}
+
+/// Puts new rules of a container in the place of its old ones.
+pub(crate) fn replace(tag: &str, config: &LinuxConfig, record: &Record) -> Result<String> {
+    let Some(slot) = &record.slot else {
+        return Ok(String::new());
+    };
+    let table = table(tag);
+    let (name, mut text) = chain(tag, config, record)?;
+    let key = key(tag, slot);
+    let _ = writeln!(text, "delete element ip {table} egress {{ {key} }}");
+    let _ = writeln!(
+        text,
+        "add element ip {table} egress {{ {key} : jump {name} }}"
+    );
+    Ok(text)
+}
+
+/// Takes a container out. Its chain stays until the next start of a backend.
+pub(crate) fn remove(tag: &str, slot: &Slot, ports: &[PortMapping]) -> String {
+    let table = table(tag);
+    let mut text = format!(
+        "delete element ip {table} egress {{ {} }}\n",
+        key(tag, slot)
+    );
+    for port in ports {
+        let _ = writeln!(
+            text,
+            "delete element ip {table} ports {{ {} }}",
+            port.host_port
+        );
+    }
+    text
+}
+
+/// One port.
+pub(crate) fn add_port(tag: &str, slot: &Slot, port: PortMapping) -> String {
+    let table = table(tag);
+    let to = format!("{} . {}", slot.container_ip(), port.container_port);
+    format!(
+        "add element ip {table} ports {{ {} : {to} }}\n",
+        port.host_port
+    )
+}
+
+fn key(tag: &str, slot: &Slot) -> String {
+    format!("\"{}\" . {}", slot.link(tag), slot.container_ip())
+}
+
+/// The chain for a container's rules, made anew with the same content.
+fn chain(tag: &str, config: &LinuxConfig, record: &Record) -> Result<(String, String)> {
+    let rules: Vec<String> = config
+        .net_out
+        .iter()
+        .chain(&record.net_out)
+        .map(|rule| rule_lines(tag, rule))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    let body = rules.join("\n");
+    let hash = body.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let name = format!("rules_{hash:016x}");
+    let table = table(tag);
+    let mut text = format!("add chain ip {table} {name}\nflush chain ip {table} {name}\n");
+    for rule in rules {
+        let _ = writeln!(text, "add rule ip {table} {name} {rule}");
+    }
+    Ok((name, text))
+}
+
+/// One security group rule as nft expressions; several when it lists ports and
+/// logs.
+fn rule_lines(tag: &str, rule: &NetOutRule) -> Result<Vec<String>> {
+    let mut matches = Vec::new();
+    let destination = destination(&rule.destination)?;
+    if destination != "0.0.0.0/0" {
+        matches.push(format!("ct original ip daddr {destination}"));
+    }
+    match rule.protocol {
+        Protocol::Tcp => matches.push("meta l4proto tcp".into()),
+        Protocol::Udp => matches.push("meta l4proto udp".into()),
+        Protocol::Icmp => matches.push("meta l4proto icmp".into()),
+        Protocol::All => {}
+    }
+    if !rule.ports.is_empty() && rule.protocol != Protocol::Icmp {
+        matches.push(ports(rule)?);
+    }
+    if rule.protocol == Protocol::Icmp {
+        let wanted = |number: Option<i32>| number.filter(|n| (0..256).contains(n));
+        matches.extend(wanted(rule.icmp_type).map(|n| format!("icmp type {n}")));
+        matches.extend(wanted(rule.icmp_code).map(|n| format!("icmp code {n}")));
+    }
+    let matches = matches.join(" ");
+    let mut lines = Vec::new();
+    if rule.log {
+        lines.push(
+            format!("{matches} ct state new log prefix \"b{tag} \"")
+                .trim()
+                .to_owned(),
+        );
+    }
+    // Back to `from_containers`' caller is not possible, so the packet is
+    // accepted here; what is bound for a container was translated by `ports`.
+    lines.push(format!("{matches} accept").trim().to_owned());
+    Ok(lines)
+}
+
+fn ports(rule: &NetOutRule) -> Result<String> {
+    let mut list = Vec::new();
+    for (first, last) in &rule.ports {
+        if first > last {
+            return Err(bad(&format!("port range {first}-{last}")));
+        }
+        list.push(if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        });
+    }
+    let protocol = if rule.protocol == Protocol::All {
+        "meta l4proto { tcp, udp } "
+    } else {
+        ""
+    };
+    Ok(format!(
+        "{protocol}ct original proto-dst {{ {} }}",
+        list.join(", ")
+    ))
+}
+
+/// Only what was parsed is printed, so nothing else can reach `nft`.
+fn destination(text: &str) -> Result<String> {
+    if let Some((from, to)) = text.split_once('-') {
+        let (from, to) = (address(from)?, address(to)?);
+        return if from <= to {
+            Ok(format!("{from}-{to}"))
+        } else {
+            Err(bad(text))
+        };
+    }
+    if text.contains('/') {
+        let cidr = Cidr::parse(text).ok_or_else(|| bad(text))?;
+        return Ok(format!("{}/{}", Ipv4Addr::from(cidr.base), cidr.prefix));
+    }
+    Ok(address(text)?.to_string())
+}
+
+fn address(text: &str) -> Result<Ipv4Addr> {
+    text.trim().parse().map_err(|_| bad(text))
+}
+
+fn bad(text: &str) -> Error {
+    Error::Keeper {
+        step: "read an outbound rule".into(),
+        message: format!(
+            "{text:?} is not an IPv4 address, network, or range a-b with a not above b"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rule(protocol: Protocol, destination: &str, ports: &[(u16, u16)]) -> NetOutRule {
+        NetOutRule {
+            protocol,
+            destination: destination.into(),
+            ports: ports.to_vec(),
+            icmp_type: None,
+            icmp_code: None,
+            log: false,
+        }
+    }
+
+    #[test]
+    fn rules_become_nft_expressions() {
+        let lines = |r: NetOutRule| rule_lines("abcdef", &r).unwrap();
+        assert_eq!(
+            lines(rule(Protocol::Tcp, "10.0.0.0/8", &[(80, 80), (8000, 9000)])),
+            [
+                "ct original ip daddr 10.0.0.0/8 meta l4proto tcp ct original proto-dst { 80, 8000-9000 } accept"
+            ]
+        );
+        assert_eq!(lines(rule(Protocol::All, "0.0.0.0/0", &[])), ["accept"]);
+        assert_eq!(
+            lines(rule(Protocol::All, "1.1.1.1-1.1.1.9", &[])),
+            ["ct original ip daddr 1.1.1.1-1.1.1.9 accept"]
+        );
+        let mut ping = rule(Protocol::Icmp, "9.9.9.9", &[]);
+        (ping.icmp_type, ping.icmp_code) = (Some(8), Some(-1));
+        assert_eq!(
+            lines(ping),
+            ["ct original ip daddr 9.9.9.9 meta l4proto icmp icmp type 8 accept"]
+        );
+    }
+
+    #[test]
+    fn nothing_but_addresses_reaches_nft() {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "a",
+            "1.1.1.1; flush ruleset",
+            "2.2.2.2-1.1.1.1",
+            "::1",
+        ] {
+            assert!(
+                rule_lines("abcdef", &rule(Protocol::All, text, &[])).is_err(),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The few netlink messages that make a container's link: no program is
+//! started, so it costs less than a millisecond.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use crate::Result;
+use crate::sys::{At, socket};
+use crate::wire::Link;
+
+const NLM_REQUEST_ACK: u16 = 0x1 | 0x4;
+const NLM_CREATE_EXCL: u16 = 0x400 | 0x200;
+const RTM_NEWLINK: u16 = 16;
+#[cfg(feature = "host")]
+const RTM_DELLINK: u16 = 17;
+const RTM_NEWADDR: u16 = 20;
+const RTM_NEWROUTE: u16 = 24;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const NESTED: u16 = 0x8000;
+const AF_INET: u8 = 2;
+/// Name of the link inside.
+const INSIDE: &str = "eth0";
+/// All links are /30 networks.
+const PREFIX: u8 = 30;
+
+/// Makes the pair, the inner end in the namespace `inside`, and configures the
+/// host's end.
+pub(crate) fn host_end(link: &Link, inside: &OwnedFd) -> Result<()> {
+    let mut netlink = Netlink::open().at("netlink socket")?;
+    make_pair(&mut netlink, link, inside).at(format!("make link {}", link.name))?;
+    let index = index_of(&link.name).at(format!("index of {}", link.name))?;
+    let v4 = format!("/proc/sys/net/ipv4/conf/{}", link.name);
+    // Lets 127.0.0.1:PORT of the host be translated to the container.
+    fs::write(format!("{v4}/route_localnet"), "1").at("write route_localnet")?;
+    // Absent when the kernel has no IPv6: as good as disabled.
+    let _ = fs::write(
+        format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", link.name),
+        "1",
+    );
+    netlink
+        .add_address(index, link.host_ip)
+        .at("address of the host's end")?;
+    netlink.set_up(index).at("host's end up")
+}
+
+/// Configures the namespace the caller is in: lo, and the link when there is one.
+pub(crate) fn container_end(link: Option<&Link>) -> Result<()> {
+    let mut netlink = Netlink::open().at("netlink socket inside")?;
+    let _ = fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+    // Ports below 1024 are the container's own.
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+    netlink
+        .set_up(index_of("lo").at("index of lo")?)
+        .at("lo up")?;
+    let Some(link) = link else { return Ok(()) };
+    let index = index_of(INSIDE).at("index of eth0")?;
+    netlink
+        .add_address(index, link.container_ip)
+        .at("address of the container's end")?;
+    netlink.set_up(index).at("container's end up")?;
+    netlink
+        .default_route(index, link.host_ip)
+        .at("default route")
+}
+
+/// Removes a link; absent is fine.
+#[cfg(feature = "host")]
+pub(crate) fn delete(name: &str) -> Result<()> {
+    let Ok(index) = index_of(name) else {
+        return Ok(());
+    };
+    let mut netlink = Netlink::open().at("netlink socket")?;
+    match netlink.request(RTM_DELLINK, 0, &link_head(index, 0)) {
+        Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        other => other.at(format!("delete link {name}")),
+    }
+}
+
+fn make_pair(netlink: &mut Netlink, link: &Link, inside: &OwnedFd) -> io::Result<()> {
+    // The peer must not be up yet: its partner does not exist (ENOTCONN).
+    let mut peer = link_head(0, 0);
+    attr(&mut peer, IFLA_IFNAME, &cname(INSIDE));
+    attr(&mut peer, IFLA_MTU, &link.mtu.to_ne_bytes());
+    attr(&mut peer, IFLA_NET_NS_FD, &inside.as_raw_fd().to_ne_bytes());
+    let mut data = Vec::new();
+    attr(&mut data, NESTED | VETH_INFO_PEER, &peer);
+    let mut info = Vec::new();
+    attr(&mut info, IFLA_INFO_KIND, b"veth");
+    attr(&mut info, NESTED | IFLA_INFO_DATA, &data);
+    let mut body = link_head(0, 0);
+    attr(&mut body, IFLA_IFNAME, &cname(&link.name));
+    attr(&mut body, IFLA_MTU, &link.mtu.to_ne_bytes());
+    attr(&mut body, NESTED | IFLA_LINKINFO, &info);
+    netlink.request(RTM_NEWLINK, NLM_CREATE_EXCL, &body)
+}
+
+/// A route-netlink socket.
+struct Netlink {
+    file: fs::File,
+    seq: u32,
+}
+
+impl Netlink {
+    fn open() -> io::Result<Self> {
+        Ok(Self {
+            file: fs::File::from(socket::route_netlink()?),
+            seq: 0,
+        })
+    }
+
+    fn set_up(&mut self, index: u32) -> io::Result<()> {
+        self.request(RTM_NEWLINK, 0, &link_head(index, libc::IFF_UP as u32))
+    }
+
+    fn add_address(&mut self, index: u32, ip: Ipv4Addr) -> io::Result<()> {
+        let mut body = vec![AF_INET, PREFIX, 0, 0];
+        body.extend(index.to_ne_bytes());
+        attr(&mut body, IFA_LOCAL, &ip.octets());
+        attr(&mut body, IFA_ADDRESS, &ip.octets());
+        self.request(RTM_NEWADDR, NLM_CREATE_EXCL, &body)
+    }
+
+    fn default_route(&mut self, index: u32, gateway: Ipv4Addr) -> io::Result<()> {
+        const TABLE_MAIN: u8 = 254;
+        const PROTO_BOOT: u8 = 3;
+        const UNICAST: u8 = 1;
+        let mut body = vec![
+            AF_INET, 0, 0, 0, TABLE_MAIN, PROTO_BOOT, 0, UNICAST, 0, 0, 0, 0,
+        ];
+        attr(&mut body, RTA_GATEWAY, &gateway.octets());
+        attr(&mut body, RTA_OIF, &index.to_ne_bytes());
+        self.request(RTM_NEWROUTE, NLM_CREATE_EXCL, &body)
+    }
+
+    /// Sends one request and reads its acknowledgement.
+    fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.seq += 1;
+        let mut message = Vec::with_capacity(16 + body.len());
+        message.extend((16 + body.len() as u32).to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend((flags | NLM_REQUEST_ACK).to_ne_bytes());
+        message.extend(self.seq.to_ne_bytes());
+        message.extend([0; 4]);
+        message.extend(body);
+        self.file.write_all(&message)?;
+        let mut answer = [0u8; 4096];
+        let n = self.file.read(&mut answer)?;
+        acknowledged(&answer[..n])
+    }
+}
+
+/// The errno in an acknowledgement.
+fn acknowledged(answer: &[u8]) -> io::Result<()> {
+    let Some(code) = answer.get(16..20) else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "short netlink answer",
+        ));
+    };
+    match i32::from_ne_bytes([code[0], code[1], code[2], code[3]]) {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(-errno)),
+    }
+}
+
+/// `struct ifinfomsg` with flags to set.
+fn link_head(index: u32, flags: u32) -> Vec<u8> {
+    let mut head = vec![0u8; 4];
+    head.extend(index.to_ne_bytes());
+    head.extend(flags.to_ne_bytes());
+    head.extend(flags.to_ne_bytes());
+    head
+}
+
+fn attr(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
+    out.extend((4 + data.len() as u16).to_ne_bytes());
+    out.extend(kind.to_ne_bytes());
+    out.extend(data);
+    while out.len() % 4 != 0 {
+        out.push(0);
+    }
+}
+
+fn cname(name: &str) -> Vec<u8> {
+    [name.as_bytes(), b"\0"].concat()
+}
+
+fn index_of(name: &str) -> io::Result<u32> {
+    socket::interface_index(name)
+}
+
+/// Whether a link of that name exists in the caller's network namespace.
+#[cfg(feature = "host")]
+pub(crate) fn exists(name: &str) -> bool {
+    index_of(name).is_ok()
+}

@@ -1,0 +1,146 @@
+//! Identities, capabilities, resource limits, keyrings, seccomp.
+
+use std::io;
+use std::ptr;
+
+use super::cvt;
+
+const CAP_V3: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// The capabilities init keeps to be able to start jobs.
+pub(crate) const INIT_CAPS: u64 =
+    1 << CAP_KILL | 1 << CAP_SETGID | 1 << CAP_SETUID | 1 << CAP_SETPCAP | 1 << CAP_SYS_ADMIN;
+
+const CAP_KILL: u32 = 5;
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+const CAP_SETPCAP: u32 = 8;
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Becomes uid and gid `id` with no supplementary group.
+pub(crate) fn become_id(id: u32) -> io::Result<()> {
+    // SAFETY: an empty group list needs no memory.
+    unsafe {
+        cvt(libc::setgroups(0, ptr::null()).into())?;
+        cvt(libc::setresgid(id, id, id).into())?;
+        cvt(libc::setresuid(id, id, id).into()).map(drop)
+    }
+}
+
+/// Effective and permitted = `caps`, inheritable = none.
+pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
+    let header = CapHeader {
+        version: CAP_V3,
+        pid: 0,
+    };
+    let low = CapData {
+        effective: caps as u32,
+        permitted: caps as u32,
+        inheritable: 0,
+    };
+    let high = (caps >> 32) as u32;
+    let data = [
+        low,
+        CapData {
+            effective: high,
+            permitted: high,
+            inheritable: 0,
+        },
+    ];
+    // SAFETY: version 3 takes a header and two data words, both given.
+    cvt(unsafe { libc::syscall(libc::SYS_capset, ptr::from_ref(&header), data.as_ptr()) }).map(drop)
+}
+
+/// Removes every capability but `keep` from the bounding set.
+pub(crate) fn limit_bounding(keep: u64) -> io::Result<()> {
+    for cap in 0..64u64 {
+        if keep & (1 << cap) == 0 {
+            match super::process::prctl(libc::PR_CAPBSET_DROP, cap) {
+                // Past the last capability this kernel knows.
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => break,
+                other => other?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes all ambient capabilities.
+pub(crate) fn clear_ambient() -> io::Result<()> {
+    super::process::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as u64)
+}
+
+/// A new, empty session keyring.
+pub(crate) fn new_session_keyring() -> io::Result<()> {
+    const JOIN_SESSION_KEYRING: i32 = 1;
+    let null = ptr::null::<libc::c_char>();
+    // SAFETY: a null name asks for an anonymous keyring.
+    cvt(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, null) }).map(drop)
+}
+
+/// Forbids gaining privileges by exec.
+pub(crate) fn no_new_privs() -> io::Result<()> {
+    super::process::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// Sets soft and hard limit of `resource`, lowered to the present hard limit.
+pub(crate) fn limit(resource: u32, value: u64) -> io::Result<()> {
+    // SAFETY: the structure is a plain pair of numbers owned here.
+    unsafe {
+        let mut now: libc::rlimit = std::mem::zeroed();
+        cvt(libc::getrlimit(resource as _, &mut now).into())?;
+        let value = value.min(now.rlim_max);
+        let new = libc::rlimit {
+            rlim_cur: value,
+            rlim_max: value,
+        };
+        cvt(libc::setrlimit(resource as _, &new).into()).map(drop)
+    }
+}
+
+/// One classic BPF instruction as the kernel takes it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Insn {
+    pub(crate) code: u16,
+    pub(crate) jt: u8,
+    pub(crate) jf: u8,
+    pub(crate) k: u32,
+}
+
+/// Loads a seccomp filter for the calling thread.
+pub(crate) fn load_filter(program: &[Insn]) -> io::Result<()> {
+    #[repr(C)]
+    struct Prog {
+        len: u16,
+        filter: *const Insn,
+    }
+    let prog = Prog {
+        len: program.len() as u16,
+        filter: program.as_ptr(),
+    };
+    // SAFETY: prog describes a live slice; the kernel checks its contents.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            ptr::from_ref(&prog),
+        )
+    };
+    cvt(ret).map(drop)
+}

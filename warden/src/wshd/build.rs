@@ -1,0 +1,194 @@
+//! The keeper's steps of creation. A failure needs no undoing here beyond the
+//! death of init: every mount lives in a private namespace, and the backend
+//! removes cgroups and the directory.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use super::{init, msg, plain, rootfs, seccomp};
+use crate::cgroup::{Cgroups, Layout};
+use crate::netlink;
+use crate::step::Step;
+use crate::sys::process::{self, Side};
+use crate::sys::{At, mount, socket};
+use crate::wire::{Isolation, KeeperSpec, names};
+use crate::{Error, Result};
+
+/// What the keeper needs to go on.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) init: InitHandle,
+    pub(super) cgroups: Option<Cgroups>,
+    pub(super) isolation: Vec<String>,
+}
+
+/// A running init. Dropping it kills it, and with it the whole container.
+#[derive(Debug)]
+pub(super) struct InitHandle {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) sock: OwnedFd,
+    reaped: bool,
+}
+
+impl InitHandle {
+    /// Kills init and waits for its end; with it end all processes inside.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        if self.reaped {
+            return Ok(());
+        }
+        self.reaped = true;
+        match process::pidfd_kill(self.pidfd.as_fd(), libc::SIGKILL) {
+            Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {}
+            other => other.at("kill init")?,
+        }
+        process::wait_pid(self.pid).map(drop).at("wait for init")
+    }
+}
+
+impl Drop for InitHandle {
+    fn drop(&mut self) {
+        if let Err(error) = self.kill() {
+            super::log(&format!("on the way out: {error}"));
+        }
+    }
+}
+
+/// Builds the container described by `spec` in `dir`.
+pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
+    match &spec.isolation {
+        Some(isolation) => isolated(spec, isolation, dir),
+        None => plain::build(spec, dir),
+    }
+}
+
+fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
+    process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
+    let cgroups = Cgroups::new(Layout::detect(), &iso.cgroup);
+    cgroups.create(&spec.limits)?;
+    Step::Cgroups.inject(spec.fail_after)?;
+    let filter = seccomp::program();
+    process::unshare(libc::CLONE_NEWNS).at("unshare CLONE_NEWNS")?;
+    mount::make_root_private().at("make / private")?;
+    Step::MountNamespace.inject(spec.fail_after)?;
+    let init = clone_init(spec, filter)?;
+    Step::CloneInit.inject(spec.fail_after)?;
+    let userns = map_ids(&init, iso.uid_base)?;
+    Step::IdMaps.inject(spec.fail_after)?;
+    msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
+    rootfs::build(spec, iso, dir, &userns)?;
+    let root = File::open(dir.join(names::ROOT)).at("open root")?;
+    msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
+    drop(root);
+    // Init mounts and locks itself meanwhile.
+    link(iso, init.pid)?;
+    Step::Link.inject(spec.fail_after)?;
+    expect_ready(&init)?;
+    Ok(Built {
+        isolation: enforced(iso, &cgroups),
+        init,
+        cgroups: Some(cgroups),
+    })
+}
+
+fn clone_init(spec: &KeeperSpec, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
+    let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWNET;
+    match process::clone_with_pidfd(flags as u64).at("clone3 of init")? {
+        Side::Child => {
+            drop(ours);
+            init::main(&theirs, spec, &filter)
+        }
+        Side::Parent((pid, pidfd)) => Ok(InitHandle {
+            pid,
+            pidfd,
+            sock: ours,
+            reaped: false,
+        }),
+    }
+}
+
+/// The same for a container without isolation: a plain fork.
+pub(super) fn fork_init(child: impl FnOnce(&OwnedFd) -> i32) -> Result<InitHandle> {
+    let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
+    match process::clone_with_pidfd(0).at("clone3 of init")? {
+        Side::Child => {
+            drop(ours);
+            process::exit_now(child(&theirs))
+        }
+        Side::Parent((pid, pidfd)) => Ok(InitHandle {
+            pid,
+            pidfd,
+            sock: ours,
+            reaped: false,
+        }),
+    }
+}
+
+fn map_ids(init: &InitHandle, base: u32) -> Result<OwnedFd> {
+    let proc_dir = Path::new("/proc").join(init.pid.to_string());
+    let map = format!("0 {base} 65536");
+    fs::write(proc_dir.join("uid_map"), &map).at("write uid_map")?;
+    fs::write(proc_dir.join("gid_map"), &map).at("write gid_map")?;
+    Ok(File::open(proc_dir.join("ns/user"))
+        .at("open user namespace")?
+        .into())
+}
+
+/// Waits for init's word; its failures become ours, word for word.
+pub(super) fn expect_ready(init: &InitHandle) -> Result<()> {
+    match msg::recv(&init.sock)? {
+        Some((msg::FromInit::Ready, _)) => Ok(()),
+        Some((msg::FromInit::Failed { step, message }, _)) => Err(Error::Keeper { step, message }),
+        Some((other, _)) => Err(msg::protocol(format!("unexpected {other:?}"))),
+        None => Err(msg::protocol("init died while setting up")),
+    }
+}
+
+/// Links the container's network namespace to the host's.
+fn link(iso: &Isolation, init_pid: i32) -> Result<()> {
+    let host: OwnedFd = File::open("/proc/self/ns/net")
+        .at("open own network namespace")?
+        .into();
+    let inside: OwnedFd = File::open(format!("/proc/{init_pid}/ns/net"))
+        .at("open container's network namespace")?
+        .into();
+    if let Some(link) = &iso.link {
+        netlink::host_end(link, &inside)?;
+    }
+    process::setns(inside.as_fd(), libc::CLONE_NEWNET).at("enter container's network namespace")?;
+    let made = netlink::container_end(iso.link.as_ref());
+    process::setns(host.as_fd(), libc::CLONE_NEWNET).at("return to own network namespace")?;
+    made
+}
+
+fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {
+    let fixed = [
+        "userns", "pidns", "mountns", "utsns", "ipcns", "netns", "cgroupns",
+    ];
+    let locks = [
+        "seccomp",
+        "no_new_privs",
+        "no_capabilities",
+        "masked_proc",
+        "keyring",
+    ];
+    let mut list: Vec<String> = fixed
+        .iter()
+        .chain(&locks)
+        .map(|s| (*s).to_owned())
+        .collect();
+    list.extend(cgroups.enforced());
+    if iso.disk_image {
+        list.push("disk".into());
+    }
+    if iso.link.is_some() {
+        list.push("firewall".into());
+    }
+    list
+}

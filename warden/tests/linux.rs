@@ -1,0 +1,113 @@
+//! The contract and the walls, kept by the linux backend. Needs root; on a
+//! machine without it the tests say so, and fail when CI=true.
+
+#![allow(clippy::unwrap_used)]
+
+mod contract;
+#[path = "linux/adoption.rs"]
+mod adoption;
+#[path = "linux/cleanup.rs"]
+mod cleanup;
+#[path = "linux/limits.rs"]
+mod limits;
+#[path = "linux/network.rs"]
+mod network;
+#[path = "linux/walls.rs"]
+mod walls;
+
+use std::path::PathBuf;
+
+use warden::{Backend, LinuxBackend, LinuxConfig};
+
+struct Fixture {
+    backend: Box<dyn Backend>,
+    dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn end(self) {
+        let depot = self.dir.path().join("depot");
+        drop(self.backend);
+        end_depot(&depot);
+    }
+}
+
+/// Background work of a dropped backend may still hold the depot's lock.
+fn end_depot(depot: &std::path::Path) -> warden::Report {
+    for _ in 0..1000 {
+        match warden::teardown(depot, None) {
+            Ok(report) => return report,
+            Err(e) if e.to_string().contains("another backend") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+    panic!("the depot stays locked");
+}
+
+fn config(depot: PathBuf) -> LinuxConfig {
+    LinuxConfig {
+        depot,
+        wshd: env!("CARGO_BIN_EXE_wshd").into(),
+        ..LinuxConfig::default()
+    }
+}
+
+fn may_run() -> bool {
+    let root =
+        std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    let nft = std::process::Command::new("nft")
+        .arg("--version")
+        .output()
+        .is_ok();
+    if root && nft {
+        return true;
+    }
+    let why = if root {
+        "the nft program is missing"
+    } else {
+        "not root"
+    };
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "CI=true, but {why}"
+    );
+    eprintln!("SKIPPED: {why}");
+    false
+}
+
+async fn linux() -> Option<Fixture> {
+    if !may_run() {
+        return None;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let backend = LinuxBackend::open(config(dir.path().join("depot")))
+        .await
+        .unwrap();
+    Some(Fixture {
+        backend: Box::new(backend),
+        dir,
+    })
+}
+
+contract_tests!(linux:
+    exit_code_and_signal_are_reported,
+    a_missing_program_is_named_in_the_error,
+    output_is_numbered_over_both_streams,
+    many_lines_arrive_complete_and_in_order,
+    unknown_jobs_and_handles_are_errors,
+    stdin_and_stdout_are_passed_through,
+    the_environment_is_exactly_what_was_given,
+    a_job_starts_at_home_without_foreign_descriptors,
+    a_port_leads_into_the_container,
+    stop_sends_term_first_and_keeps_the_container,
+    stop_ends_what_ignores_term,
+    destroy_ends_the_whole_tree,
+    binds_appear_read_only_or_writable,
+    files_of_the_container_are_seen_from_outside,
+    list_filters_by_properties,
+    a_root_job_is_called_root,
+);
+
+

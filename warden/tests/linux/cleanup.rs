@@ -1,0 +1,204 @@
+//! Nothing is left: an outside snapshot before and after, restricted to what
+//! carries the depot's tag or path.
+
+use std::path::Path;
+use std::process::Command;
+
+use warden::{Backend, Container, LinuxBackend, Pipes, ProcessSpec, Step};
+
+use crate::contract::{plain_spec, script, until};
+use crate::{config, end_depot, linux, may_run};
+
+/// Every trace of a depot outside of its directory.
+fn traces(tag: &str, depot: &Path) -> Vec<String> {
+    let depot = depot.to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    let mut add = |kind: &str, text: String| found.push(format!("{kind} {text}"));
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    read("/proc/self/mountinfo").lines().filter(|l| l.contains(&depot)).for_each(|l| add("mount", l.into()));
+    let names = |dir: &str| -> Vec<String> {
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    };
+    names("/sys/class/net").into_iter().filter(|n| n.starts_with(&format!("b{tag}"))).for_each(|n| add("link", n));
+    for hierarchy in names("/sys/fs/cgroup") {
+        let dir = format!("/sys/fs/cgroup/{hierarchy}/bloomery/{tag}");
+        names(&dir).into_iter().filter(|n| Path::new(&dir).join(n).is_dir()).for_each(|n| add("cgroup", format!("{dir}/{n}")));
+    }
+    for device in names("/sys/block").into_iter().filter(|n| n.starts_with("loop")) {
+        let file = read(&format!("/sys/block/{device}/loop/backing_file"));
+        if file.contains(&depot) {
+            add("loop", file);
+        }
+    }
+    for pid in names("/proc").into_iter().filter(|n| n.parse::<u32>().is_ok()) {
+        let dir = format!("/proc/{pid}");
+        let command = read(&format!("{dir}/cmdline")).replace('\0', " ");
+        if command.contains("wshd") && command.contains(&depot) {
+            add("process", command);
+        }
+    }
+    let nft = Command::new("nft").args(["list", "tables"]).output().unwrap();
+    let nft = String::from_utf8_lossy(&nft.stdout).into_owned();
+    nft.lines().filter(|l| l.contains(&format!("bloomery_{tag}"))).for_each(|l| add("table", l.into()));
+    found
+}
+
+fn elements(tag: &str) -> usize {
+    let list = |map: &str| {
+        let out = Command::new("nft").args(["list", "map", "ip", &format!("bloomery_{tag}"), map]).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).matches(" : ").count()
+    };
+    // The type line of a map has one colon of its own.
+    list("ports") + list("egress") - 2
+}
+
+#[tokio::test]
+async fn destroy_leaves_nothing_of_a_container() {
+    if !may_run() {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let depot = dir.path().join("depot");
+    let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+    let tag = backend.tag().to_owned();
+    let before = traces(&tag, &depot);
+    let mut spec = plain_spec();
+    spec.limits.disk_bytes = Some(16 << 20);
+    let container = backend.create(spec).await.unwrap();
+    container.net_in(None).await.unwrap();
+    script(&container, "echo x > file; sleep 1000 & disown").await;
+    let during = traces(&tag, &depot);
+    for kind in ["link", "cgroup", "loop", "process"] {
+        assert!(during.iter().any(|t| t.starts_with(kind)), "the snapshot sees a {kind}: {during:?}");
+    }
+    assert!(!during.iter().any(|t| t.starts_with("mount")), "mounts stay in the keeper's namespace");
+    assert_eq!(elements(&tag), 2);
+    backend.destroy(container.handle()).await.unwrap();
+    until("everything is gone", async || traces(&tag, &depot) == before && elements(&tag) == 0).await;
+    until("the files are gone", async || std::fs::read_dir(depot.join("trash")).unwrap().count() == 0).await;
+    drop(backend);
+    end_depot(&depot);
+    assert_eq!(traces(&tag, &depot), Vec::<String>::new());
+    assert!(!depot.exists());
+}
+
+#[tokio::test]
+async fn teardown_works_with_no_backend_alive() {
+    if !may_run() {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let depot = dir.path().join("depot");
+    let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+    let tag = backend.tag().to_owned();
+    for _ in 0..2 {
+        let mut spec = plain_spec();
+        spec.limits.disk_bytes = Some(16 << 20);
+        let container = backend.create(spec).await.unwrap();
+        container.net_in(None).await.unwrap();
+        container.run(ProcessSpec::script("sleep 1000"), Pipes::default()).await.unwrap();
+    }
+    assert!(warden::teardown(&depot, None).is_err(), "a served depot is refused");
+    drop(backend);
+    let report = end_depot(&depot);
+    assert_eq!((report.containers.len(), report.table), (2, true), "{report:?}");
+    until("everything is gone", async || traces(&tag, &depot).is_empty()).await;
+    assert!(!depot.exists());
+    assert_eq!(warden::teardown(&depot, None).unwrap(), warden::Report::default());
+}
+
+#[tokio::test]
+async fn a_failure_after_any_step_leaves_nothing() {
+    if !may_run() {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    for step in Step::ALL {
+        let depot = dir.path().join(format!("{step:?}"));
+        let config = warden::LinuxConfig { fail_after: Some(step), ..config(depot.clone()) };
+        let backend = LinuxBackend::open(config).await.unwrap();
+        let tag = backend.tag().to_owned();
+        let before = traces(&tag, &depot);
+        let mut spec = plain_spec();
+        spec.handle = Some("victim".into());
+        spec.limits.disk_bytes = Some(16 << 20);
+        let error = backend.create(spec).await.err().unwrap_or_else(|| panic!("{step:?} did not fail"));
+        assert_eq!(error.to_string(), format!("{step:?}: failure injected by the test switch fail_after"));
+        until("the link is gone", async || traces(&tag, &depot) == before).await;
+        assert_eq!(elements(&tag), 0, "{step:?}");
+        assert_eq!(std::fs::read_dir(depot.join("c")).unwrap().count(), 0, "{step:?}");
+        assert_eq!(std::fs::read_dir(depot.join("trash")).unwrap().count(), 0, "{step:?}");
+        drop(backend);
+        end_depot(&depot);
+    }
+}
+
+#[tokio::test]
+async fn two_depots_do_not_touch_each_other() {
+    let Some(one) = linux().await else { return };
+    let kept = one.backend.create(plain_spec()).await.unwrap();
+    kept.net_in(None).await.unwrap();
+    let two = linux().await.unwrap();
+    let other = two.backend.create(plain_spec()).await.unwrap();
+    let (a, b) = (kept.info().await.unwrap(), other.info().await.unwrap());
+    assert_ne!(a.container_ip, b.container_ip);
+    assert_ne!(a.ports[0].host_port, other.net_in(None).await.unwrap().host_port);
+    two.end();
+    let (exit, _) = script(&kept, "true").await;
+    assert_eq!(exit.code, 0);
+    assert_eq!(one.backend.list(&Default::default()).await.unwrap(), [kept.handle()]);
+    one.backend.destroy(kept.handle()).await.unwrap();
+    one.end();
+}
+
+#[tokio::test]
+async fn opening_a_depot_removes_what_belongs_to_no_container() {
+    if !may_run() {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let depot = dir.path().join("depot");
+    let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+    let tag = backend.tag().to_owned();
+    drop(backend);
+    let group = format!("/sys/fs/cgroup/unified/bloomery/{tag}/ghost/j");
+    if std::fs::create_dir_all(&group).is_err() {
+        return;
+    }
+    std::fs::create_dir_all(depot.join("c/dead")).unwrap();
+    let link = format!("b{tag}4711");
+    let made = Command::new("ip").args(["link", "add", &link, "type", "veth"]).status().unwrap();
+    assert!(made.success());
+    let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+    assert!(!Path::new(&group).exists() && !depot.join("c/dead").exists());
+    assert!(!Path::new("/sys/class/net").join(&link).exists());
+    drop(backend);
+    end_depot(&depot);
+}
+
+/// Not a test of correctness: prints how long a whole life takes.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn time_of_a_whole_life() {
+    let Some(fixture) = linux().await else { return };
+    let mut rounds = Vec::new();
+    for _ in 0..60 {
+        let t0 = std::time::Instant::now();
+        let container = fixture.backend.create(plain_spec()).await.unwrap();
+        let t1 = std::time::Instant::now();
+        let mut spec = ProcessSpec::script("");
+        spec.argv = vec!["/bin/true".into()];
+        let job = container.run(spec, Pipes::default()).await.unwrap();
+        container.wait(&job).await.unwrap();
+        let t2 = std::time::Instant::now();
+        fixture.backend.destroy(container.handle()).await.unwrap();
+        let t3 = std::time::Instant::now();
+        rounds.push([t1 - t0, t2 - t1, t3 - t2, t3 - t0].map(|d| d.as_secs_f64() * 1000.0));
+    }
+    for (i, name) in ["create", "run", "destroy", "total"].iter().enumerate() {
+        let mut all: Vec<f64> = rounds.iter().map(|r| r[i]).collect();
+        all.sort_by(f64::total_cmp);
+        println!("{name:8} median {:6.2} ms, p90 {:6.2} ms", all[30], all[54]);
+    }
+    fixture.end();
+}

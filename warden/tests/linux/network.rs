@@ -1,0 +1,155 @@
+//! Who reaches whom. All traffic stays on this host.
+
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use warden::{Backend, Container, DnsConfig, LinuxBackend, NetOutRule, Pipes, PortMapping, ProcessSpec, Protocol};
+
+use crate::contract::{fetch, plain_spec, script};
+use crate::{config, end_depot, linux, may_run};
+
+const SERVER: &str = "exec python3 -c 'import os,socket
+s=socket.socket(); s.bind((\"\", int(os.environ[\"PORT\"]))); s.listen(5); print(\"up\", flush=True)
+while True:
+    c,_=s.accept(); c.sendall(b\"hello\"); c.close()'";
+
+async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> PortMapping {
+    let port = container.net_in(container_port).await.unwrap();
+    let mut job = ProcessSpec::script(SERVER);
+    job.env = vec![("PORT".into(), port.container_port.to_string())];
+    let job = container.run(job, Pipes::default()).await.unwrap();
+    container.attach(&job, 1).await.unwrap().recv().await.expect("it says up");
+    port
+}
+
+/// What a container gets from an address: `hello` or the error's name.
+async fn try_from_inside(container: &Arc<dyn Container>, host: &str, port: u16) -> String {
+    let text = format!(
+        "python3 -c 'import socket,errno
+try:
+    print(socket.create_connection((\"{host}\", {port}), 3).recv(9).decode())
+except TimeoutError: print(\"timeout\")
+except OSError as e: print(errno.errorcode.get(e.errno, str(e)))'"
+    );
+    script(container, &text).await.1.concat()
+}
+
+/// An address of the host that is neither loopback nor a container's link.
+fn host_address() -> Option<String> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Chooses a route; nothing is sent.
+    socket.connect("192.0.2.1:9").ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_loopback()).then(|| ip.to_string())
+}
+
+#[tokio::test]
+async fn a_port_is_reached_by_loopback_and_by_the_hosts_address() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let port = serve(&container, Some(80)).await;
+    assert_eq!(port.container_port, 80);
+    assert_eq!(fetch("127.0.0.1", port.host_port).await, "hello");
+    if let Some(address) = host_address() {
+        assert_eq!(fetch(&address, port.host_port).await, "hello");
+    }
+    let info = container.info().await.unwrap();
+    assert_eq!(fetch(&info.host_ip.to_string(), port.host_port).await, "hello");
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}
+
+#[tokio::test]
+async fn containers_reach_each_other_only_through_an_allowed_host_address() {
+    let Some(fixture) = linux().await else { return };
+    let server = fixture.backend.create(plain_spec()).await.unwrap();
+    let client = fixture.backend.create(plain_spec()).await.unwrap();
+    let port = serve(&server, None).await;
+    let direct = server.info().await.unwrap().container_ip.to_string();
+    let Some(host) = host_address() else { return };
+    assert_eq!(try_from_inside(&client, &direct, port.container_port).await, "ECONNREFUSED");
+    assert_eq!(try_from_inside(&client, &host, port.host_port).await, "ECONNREFUSED");
+    let everything = NetOutRule {
+        protocol: Protocol::All,
+        destination: "10.0.0.0/8".into(),
+        ports: vec![],
+        icmp_type: None,
+        icmp_code: None,
+        log: false,
+    };
+    let door = NetOutRule {
+        protocol: Protocol::Tcp,
+        destination: host.clone(),
+        ports: vec![(port.host_port, port.host_port)],
+        ..everything.clone()
+    };
+    client.net_out(&[everything, door]).await.unwrap();
+    assert_eq!(try_from_inside(&client, &host, port.host_port).await, "hello");
+    assert_eq!(try_from_inside(&client, &direct, port.container_port).await, "ECONNREFUSED");
+    for container in [server, client] {
+        fixture.backend.destroy(container.handle()).await.unwrap();
+    }
+    fixture.end();
+}
+
+#[tokio::test]
+async fn listeners_of_the_host_are_out_of_reach_unless_allowed() {
+    if !may_run() {
+        return;
+    }
+    let listen = || {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|mut s| drop(s.write_all(b"hello"))));
+        port
+    };
+    let (open, closed) = (listen(), listen());
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let depot = dir.path().join("depot");
+    let config = warden::LinuxConfig { allow_host_ports: vec![open], ..config(depot.clone()) };
+    let backend = LinuxBackend::open(config).await.unwrap();
+    let container = backend.create(plain_spec()).await.unwrap();
+    let gateway = container.info().await.unwrap().host_ip.to_string();
+    assert_eq!(fetch("127.0.0.1", closed).await, "hello", "the listener works");
+    assert_eq!(try_from_inside(&container, &gateway, open).await, "hello");
+    let mut addresses = vec![gateway];
+    addresses.extend(host_address());
+    for address in addresses {
+        assert_eq!(try_from_inside(&container, &address, closed).await, "ECONNREFUSED", "{address}");
+    }
+    backend.destroy(container.handle()).await.unwrap();
+    drop(backend);
+    end_depot(&depot);
+}
+
+#[tokio::test]
+async fn names_of_the_platform_resolve_to_the_gateway() {
+    if !may_run() {
+        return;
+    }
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let depot = dir.path().join("depot");
+    let dns = DnsConfig { domains: vec!["bloomery.test".into()], upstreams: vec!["127.0.0.1:9".parse().unwrap()] };
+    let config = warden::LinuxConfig { dns: Some(dns), ..config(depot.clone()) };
+    let backend = LinuxBackend::open(config).await.unwrap();
+    let container = backend.create(plain_spec()).await.unwrap();
+    let gateway = container.info().await.unwrap().host_ip.to_string();
+    let text = "getent ahostsv4 App.bloomery.test | head -1 | cut -d' ' -f1; getent hosts $(hostname) | cut -d' ' -f1; getent hosts localhost >/dev/null && echo local";
+    let (_, lines) = script(&container, text).await;
+    let own = container.info().await.unwrap().container_ip.to_string();
+    assert_eq!(lines, [gateway, own, "local".to_owned()]);
+    backend.destroy(container.handle()).await.unwrap();
+    drop(backend);
+    end_depot(&depot);
+}
+
+#[tokio::test]
+async fn a_container_has_no_ipv6() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let (_, lines) = script(&container, "cat /proc/net/if_inet6 2>/dev/null | wc -l").await;
+    assert_eq!(lines, ["0"]);
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}

@@ -17,7 +17,8 @@
 //! | `messages` | pure: rows → bus messages |
 //! | `conductor` | carries effects out |
 //! | `staging` | the conversation with a stager |
-//! | `health` | advertisements, heartbeats, exits, the health manager's wishes |
+//! | `health` | advertisements, heartbeats, exits |
+//! | `wishes` | what the health manager asks for |
 //! | `seed` | what a fresh platform starts with |
 
 mod api;
@@ -40,6 +41,7 @@ mod seed;
 mod staging;
 mod start;
 mod store;
+mod wishes;
 
 pub use config::Config;
 pub use start::{Running, StartError, start};

@@ -67,7 +67,8 @@ impl StoreError {
 
     /// Whether something still refers to the row.
     pub(crate) fn is_referenced(&self) -> bool {
-        self.database().is_some_and(|e| e.is_foreign_key_violation())
+        self.database()
+            .is_some_and(|e| e.is_foreign_key_violation())
     }
 
     fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
@@ -98,7 +99,10 @@ impl Store {
     /// Begins a write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Tx { inner, now: now_micros() })
+        Ok(Tx {
+            inner,
+            now: now_micros(),
+        })
     }
 
     /// Encrypts a JSON object for a `*_sealed` column.
@@ -131,7 +135,9 @@ impl Tx {
 
     /// The next place in the default order.
     async fn next_id(&mut self) -> Result<i64, StoreError> {
-        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last").fetch_one(&mut *self.inner).await?;
+        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last")
+            .fetch_one(&mut *self.inner)
+            .await?;
         Ok(id)
     }
 }

@@ -25,7 +25,10 @@ impl Dea {
     pub async fn listen(platform: &Platform) -> Dea {
         let bus = platform.bus.clone();
         let dea = Dea {
-            stagings: bus.subscribe_to(&format!("staging.{DEA}.start")).await.unwrap(),
+            stagings: bus
+                .subscribe_to(&format!("staging.{DEA}.start"))
+                .await
+                .unwrap(),
             staging_stops: bus.subscribe_to("staging.stop").await.unwrap(),
             starts: bus.subscribe_to(&format!("dea.{DEA}.start")).await.unwrap(),
             stops: bus.subscribe_to("dea.stop").await.unwrap(),
@@ -68,7 +71,9 @@ impl Dea {
     /// The next message, or a panic naming what was waited for.
     pub async fn next(what: &str, from: &mut Subscription<Value>) -> (Value, Option<String>) {
         let delivery = tokio::time::timeout(super::PATIENCE, from.next()).await;
-        let delivery = delivery.unwrap_or_else(|_| panic!("never came: {what}")).unwrap();
+        let delivery = delivery
+            .unwrap_or_else(|_| panic!("never came: {what}"))
+            .unwrap();
         (delivery.body, delivery.reply)
     }
 
@@ -86,7 +91,10 @@ impl Dea {
                        "index": index, "state": state, "state_timestamp": 1422765581.42})
             })
             .collect();
-        self.bus.publish_to("dea.heartbeat", &json!({"dea": DEA, "droplets": droplets})).await.unwrap();
+        self.bus
+            .publish_to("dea.heartbeat", &json!({"dea": DEA, "droplets": droplets}))
+            .await
+            .unwrap();
         self.bus.flush().await.unwrap();
     }
 
@@ -94,8 +102,18 @@ impl Dea {
     pub async fn stage_well(&mut self, platform: &Platform, droplet: &[u8]) -> Value {
         let (request, inbox) = Dea::next("a staging request", &mut self.stagings).await;
         let inbox = inbox.expect("a staging request names an inbox");
-        self.reply(&inbox, json!({"task_id": request["task_id"], "task_streaming_log_url": null, "error": null})).await;
-        let upload = upload(platform, request["upload_uri"].as_str().unwrap(), droplet, &[]).await;
+        self.reply(
+            &inbox,
+            json!({"task_id": request["task_id"], "task_streaming_log_url": null, "error": null}),
+        )
+        .await;
+        let upload = upload(
+            platform,
+            request["upload_uri"].as_str().unwrap(),
+            droplet,
+            &[],
+        )
+        .await;
         upload.expect(200);
         self.reply(
             &inbox,
@@ -108,7 +126,8 @@ impl Dea {
 }
 
 async fn advertise(bus: &Bus, memory: i64) {
-    let stager = json!({"id": DEA, "stacks": ["host"], "available_memory": memory, "available_disk": 20000});
+    let stager =
+        json!({"id": DEA, "stacks": ["host"], "available_memory": memory, "available_disk": 20000});
     let mut dea = stager.clone();
     dea["app_id_to_count"] = json!({});
     dea["placement_properties"] = json!({"zone": "default"});
@@ -117,9 +136,17 @@ async fn advertise(bus: &Bus, memory: i64) {
 }
 
 /// Uploads to an address with credentials in it, as a DEA does.
-pub async fn upload(platform: &Platform, uri: &str, content: &[u8], headers: &[(&'static str, &str)]) -> Answer {
+pub async fn upload(
+    platform: &Platform,
+    uri: &str,
+    content: &[u8],
+    headers: &[(&'static str, &str)],
+) -> Answer {
     let part = reqwest::multipart::Part::bytes(content.to_vec()).file_name("droplet.tgz");
-    let mut request = platform.client.post(uri).multipart(reqwest::multipart::Form::new().part("upload[droplet]", part));
+    let mut request = platform
+        .client
+        .post(uri)
+        .multipart(reqwest::multipart::Form::new().part("upload[droplet]", part));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

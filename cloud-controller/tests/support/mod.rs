@@ -27,7 +27,11 @@ pub struct NatsServer {
 
 impl NatsServer {
     pub async fn start() -> NatsServer {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut server = NatsServer { child: None, port };
         server.up().await;
         server
@@ -40,10 +44,17 @@ impl NatsServer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} is needed on PATH (or in NATS_SERVER): {error}"));
+            .unwrap_or_else(|error| {
+                panic!("{program} is needed on PATH (or in NATS_SERVER): {error}")
+            });
         self.child = Some(child);
         let port = self.port;
-        eventually("the bus listens", async || tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()).await;
+        eventually("the bus listens", async || {
+            tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .ok()
+        })
+        .await;
     }
 
     pub fn down(&mut self) {
@@ -86,20 +97,38 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes)
-            .unwrap_or_else(|error| panic!("{error}: {} {}", self.status, String::from_utf8_lossy(&self.bytes)))
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| {
+            panic!(
+                "{error}: {} {}",
+                self.status,
+                String::from_utf8_lossy(&self.bytes)
+            )
+        })
     }
 
     /// Asserts the status and gives the body.
     pub fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
-        if self.bytes.is_empty() { Value::Null } else { self.json() }
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
+        if self.bytes.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// Asserts an error by status, number and name.
     pub fn expect_error(&self, status: u16, code: u32, name: &str) -> String {
         let body = self.expect(status);
-        assert_eq!((body["code"].as_u64(), body["error_code"].as_str()), (Some(code.into()), Some(name)), "{body}");
+        assert_eq!(
+            (body["code"].as_u64(), body["error_code"].as_str()),
+            (Some(code.into()), Some(name)),
+            "{body}"
+        );
         body["description"].as_str().unwrap().to_owned()
     }
 }
@@ -126,7 +155,9 @@ impl Platform {
         let config = config(dir.path(), &nats);
         let running = cloud_controller::start(config.clone()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let bus = Bus::connect(&BusConfig::url(nats.url()), "test").await.unwrap();
+        let bus = Bus::connect(&BusConfig::url(nats.url()), "test")
+            .await
+            .unwrap();
         bus.wait_connected().await;
         let base = format!("http://{}", running.addr);
         let mut platform = Platform {
@@ -149,7 +180,12 @@ impl Platform {
     pub async fn bus_is_back(&self) {
         let status = self.running.as_ref().unwrap().status_addr;
         eventually("the controller is connected to the bus", async || {
-            let answer = self.client.get(format!("http://{status}/healthz")).send().await.ok()?;
+            let answer = self
+                .client
+                .get(format!("http://{status}/healthz"))
+                .send()
+                .await
+                .ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
@@ -164,7 +200,14 @@ impl Platform {
     }
 
     pub async fn log_in(&mut self, user: &str, password: &str) -> Answer {
-        let answer = self.token_request(&[("grant_type", "password"), ("username", user), ("password", password), ("scope", "")]).await;
+        let answer = self
+            .token_request(&[
+                ("grant_type", "password"),
+                ("username", user),
+                ("password", password),
+                ("scope", ""),
+            ])
+            .await;
         if answer.status.is_success() {
             let body = answer.json();
             self.token = body["access_token"].as_str().unwrap().to_owned();
@@ -175,12 +218,20 @@ impl Platform {
 
     /// `POST /oauth/token` as client `cf` with its empty secret.
     pub async fn token_request(&self, form: &[(&str, &str)]) -> Answer {
-        read(self.client.post(format!("{}/oauth/token", self.base)).header("authorization", "Basic Y2Y6").form(form)).await
+        read(
+            self.client
+                .post(format!("{}/oauth/token", self.base))
+                .header("authorization", "Basic Y2Y6")
+                .form(form),
+        )
+        .await
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
-        request = request.header("authorization", format!("bearer {}", self.token)).header("accept", "application/json");
+        request = request
+            .header("authorization", format!("bearer {}", self.token))
+            .header("accept", "application/json");
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -212,17 +263,39 @@ impl Platform {
     pub async fn upload_bits(&self, app: &str, resources: Value, zip: Option<Vec<u8>>) -> Answer {
         let mut form = reqwest::multipart::Form::new().text("resources", resources.to_string());
         if let Some(zip) = zip {
-            let part = reqwest::multipart::Part::bytes(zip).file_name("application.zip").mime_str("application/zip").unwrap();
+            let part = reqwest::multipart::Part::bytes(zip)
+                .file_name("application.zip")
+                .mime_str("application/zip")
+                .unwrap();
             form = form.part("application", part);
         }
-        let request = self.client.put(format!("{}/v2/apps/{app}/bits?async=true", self.base));
-        read(request.header("authorization", format!("bearer {}", self.token)).multipart(form)).await
+        let request = self
+            .client
+            .put(format!("{}/v2/apps/{app}/bits?async=true", self.base));
+        read(
+            request
+                .header("authorization", format!("bearer {}", self.token))
+                .multipart(form),
+        )
+        .await
     }
 
     /// (organization guid, space guid) of the seed.
     pub async fn target(&self) -> (String, String) {
-        let org = first_guid(&self.get("/v2/organizations?q=name:acme&inline-relations-depth=1").await.expect(200));
-        let space = first_guid(&self.get(&format!("/v2/organizations/{org}/spaces?q=name:dev&inline-relations-depth=1")).await.expect(200));
+        let org = first_guid(
+            &self
+                .get("/v2/organizations?q=name:acme&inline-relations-depth=1")
+                .await
+                .expect(200),
+        );
+        let space = first_guid(
+            &self
+                .get(&format!(
+                    "/v2/organizations/{org}/spaces?q=name:dev&inline-relations-depth=1"
+                ))
+                .await
+                .expect(200),
+        );
         (org, space)
     }
 
@@ -236,14 +309,24 @@ impl Platform {
     /// A new app with one file uploaded.
     pub async fn create_app_with_bits(&self, name: &str) -> String {
         let app = self.create_app(name).await;
-        self.upload_bits(&app, json!([]), Some(zip_of(&[("hello.txt", "hello", 0o100644)]))).await.expect(201);
+        self.upload_bits(
+            &app,
+            json!([]),
+            Some(zip_of(&[("hello.txt", "hello", 0o100644)])),
+        )
+        .await
+        .expect(201);
         app
     }
 }
 
 pub async fn read(request: reqwest::RequestBuilder) -> Answer {
     let answer = request.send().await.unwrap();
-    Answer { status: answer.status(), headers: answer.headers().clone(), bytes: answer.bytes().await.unwrap().to_vec() }
+    Answer {
+        status: answer.status(),
+        headers: answer.headers().clone(),
+        bytes: answer.bytes().await.unwrap().to_vec(),
+    }
 }
 
 pub fn guid(resource: &Value) -> String {
@@ -263,7 +346,8 @@ pub fn zip_of(entries: &[(&str, &str, u32)]) -> Vec<u8> {
         if mode & 0o170_000 == 0o120_000 {
             zip.add_symlink(*name, *text, options).unwrap();
         } else {
-            zip.start_file(*name, options.unix_permissions(*mode)).unwrap();
+            zip.start_file(*name, options.unix_permissions(*mode))
+                .unwrap();
             zip.write_all(text.as_bytes()).unwrap();
         }
     }
@@ -271,7 +355,10 @@ pub fn zip_of(entries: &[(&str, &str, u32)]) -> Vec<u8> {
 }
 
 fn auth(user: &str) -> Auth {
-    Auth { user: user.into(), password: format!("{user}-secret") }
+    Auth {
+        user: user.into(),
+        password: format!("{user}-secret"),
+    }
 }
 
 fn config(dir: &Path, nats: &NatsServer) -> Config {
@@ -292,8 +379,14 @@ fn config(dir: &Path, nats: &NatsServer) -> Config {
         bulk_auth: auth("bulk_api"),
         internal_auth: auth("internal"),
         domains: vec!["apps.example.com".into()],
-        default_quota: QuotaConfig { memory_limit_mb: 50_000, ..QuotaConfig::default() },
-        install_buildpacks: vec![BuildpackConfig { name: "test".into(), path: buildpack }],
+        default_quota: QuotaConfig {
+            memory_limit_mb: 50_000,
+            ..QuotaConfig::default()
+        },
+        install_buildpacks: vec![BuildpackConfig {
+            name: "test".into(),
+            path: buildpack,
+        }],
         seed: Some(SeedConfig {
             admin_user: "admin".into(),
             admin_password_file: password_file,

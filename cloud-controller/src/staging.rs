@@ -29,8 +29,11 @@ fn need_of(ctl: &Controller, app: &AppRow) -> (i64, i64) {
 }
 
 impl Controller {
-    /// A stager for the app; asks all to advertise and waits a moment when none fits.
+    /// A stager for the app, if there is a buildpack to try; asks all to advertise and waits a moment when none fits.
     pub(crate) async fn pick_stager(&self, app: &AppRow) -> Outcome<String> {
+        if app.buildpack.is_none() && self.store.usable_buildpacks().await?.is_empty() {
+            return Err(ApiError::new(Code::NoBuildpacksFound).into());
+        }
         let stack = self.stack_of(app).await?.name;
         let (memory, disk) = need_of(self, app);
         let need = Need {
@@ -126,9 +129,14 @@ impl Controller {
             return Ok(false);
         };
         let current = app.staging_task_id.clone();
-        if task.is_some_and(|task| current.as_deref() != Some(task))
-            || app.package_state != "PENDING"
-        {
+        if task.is_some_and(|task| current.as_deref() != Some(task)) {
+            return Ok(false);
+        }
+        if app.is_staged() && app.droplet_hash.as_deref() == Some(sha1) {
+            // A repetition by a stager that lost our answer.
+            return Ok(true);
+        }
+        if app.package_state != "PENDING" {
             return Ok(false);
         }
         app.droplet_hash = Some(sha1.to_owned());
@@ -322,9 +330,6 @@ async fn request(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Outcome<Start> 
     let around = ctl.surroundings(app).await?;
     let choice = choose_buildpack(ctl, app).await?;
     let buildpacks = admin_buildpacks(ctl).await?;
-    if buildpacks.is_empty() && choice == BuildpackChoice::Detect {
-        return Err(ApiError::new(Code::NoBuildpacksFound).into());
-    }
     let cache = Place::BuildpackCache(app.guid.clone(), around.stack_name.clone());
     let has_cache = ctl.blobs.has(&cache).await?;
     Ok(staging_request(

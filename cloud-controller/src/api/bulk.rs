@@ -18,10 +18,12 @@ use crate::wishes::LEASE;
 
 /// Rows of one batch at most.
 const MAX_BATCH: i64 = 5_000;
-/// The lease lasts this many heartbeats.
+/// A lease whose length nobody names lasts this many heartbeats.
 const LEASE_HEARTBEATS: u32 = 5;
-/// …and at least this many milliseconds.
-const LEASE_MINIMUM_MS: i64 = 3_000;
+/// Shortest lease, seconds.
+const SHORTEST_LEASE: f64 = 0.5;
+/// Longest lease, seconds: a manager that died holds up its successor no longer than this.
+const LONGEST_LEASE: f64 = 300.0;
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -92,6 +94,19 @@ async fn drains(State(ctl): State<Ctl>, headers: HeaderMap) -> Outcome<Json<Valu
 #[derive(Deserialize)]
 struct Holder {
     holder: String,
+    ttl_seconds: Option<f64>,
+}
+
+impl Holder {
+    /// Length of the lease asked for, microseconds.
+    fn length(&self, heartbeat: std::time::Duration) -> i64 {
+        let usual = heartbeat.as_secs_f64() * f64::from(LEASE_HEARTBEATS);
+        let seconds = self
+            .ttl_seconds
+            .filter(|ttl| ttl.is_finite())
+            .unwrap_or(usual);
+        (seconds.clamp(SHORTEST_LEASE, LONGEST_LEASE) * 1_000_000.0) as i64
+    }
 }
 
 /// Who asks holds the lease unless another does; each change of holder is a new epoch. 409 names the other holder.
@@ -102,11 +117,10 @@ async fn lease(
 ) -> Outcome<axum::response::Response> {
     use axum::response::IntoResponse as _;
     check(&ctl, &headers)?;
-    let heartbeat = i64::try_from(ctl.times.heartbeat.as_millis()).unwrap_or(1_000);
-    let length_ms = (heartbeat * i64::from(LEASE_HEARTBEATS)).max(LEASE_MINIMUM_MS);
+    let length = sent.length(ctl.times.heartbeat);
     let mut tx = ctl.store.begin().await?;
     let now = tx.now();
-    let next = match next_lease(tx.lease(LEASE).await?, &sent.holder, now, length_ms * 1_000) {
+    let next = match next_lease(tx.lease(LEASE).await?, &sent.holder, now, length) {
         Ok(next) => next,
         Err(held) => {
             let body = json!({"holder": held.holder, "epoch": held.epoch, "expires_in": seconds(held.expires_at - now)});
@@ -115,10 +129,7 @@ async fn lease(
     };
     tx.save_lease(&next).await?;
     tx.commit().await?;
-    Ok(
-        Json(json!({"epoch": next.epoch, "expires_in": seconds(length_ms * 1_000)}))
-            .into_response(),
-    )
+    Ok(Json(json!({"epoch": next.epoch, "expires_in": seconds(length)})).into_response())
 }
 
 fn seconds(micros: i64) -> f64 {

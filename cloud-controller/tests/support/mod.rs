@@ -150,9 +150,15 @@ pub const PASSWORD: &str = "correct horse";
 
 impl Platform {
     pub async fn start() -> Platform {
+        Platform::start_with(|_| {}).await
+    }
+
+    /// Starts with some settings changed.
+    pub async fn start_with(adjust: impl FnOnce(&mut Config)) -> Platform {
         let nats = NatsServer::start().await;
         let dir = tempfile::tempdir().unwrap();
-        let config = config(dir.path(), &nats);
+        let mut config = config(dir.path(), &nats);
+        adjust(&mut config);
         let running = cloud_controller::start(config.clone()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let bus = Bus::connect(&BusConfig::url(nats.url()), "test")

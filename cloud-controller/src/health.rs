@@ -136,7 +136,7 @@ async fn stager_advertised(ctl: &Ctl, message: bus::staging::Advertise) {
     ctl.advertised.notify_waiters();
     if is_new {
         // An optimisation: new stagers fetch the buildpacks before they need them.
-        if let Ok(list) = crate::staging::admin_buildpacks(ctl).await {
+        if let Ok(list) = crate::stager::admin_buildpacks(ctl).await {
             let _ = ctl.bus.publish(&bus::staging::Buildpacks(list)).await;
         }
     }

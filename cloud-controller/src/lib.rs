@@ -16,7 +16,8 @@
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
 //! | `conductor` | carries effects out |
-//! | `staging` | the conversation with a stager |
+//! | `staging` | how a staging begins and ends in the database |
+//! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `seed` | what a fresh platform starts with |
@@ -38,6 +39,7 @@ pub mod pools;
 mod runner;
 pub mod secrets;
 mod seed;
+mod stager;
 mod staging;
 mod start;
 mod store;

@@ -18,7 +18,7 @@ use crate::runner::{Effect, effects};
 use crate::store::{
     AppRow, ORGS, OrgRow, QUOTAS, QuotaRow, STACKS, Scope, SpaceRow, StackRow, StagingTask,
 };
-use crate::{conductor, staging};
+use crate::{conductor, stager};
 
 /// A body both as the change and as what was sent (for the event).
 pub(super) fn read(bytes: &Bytes) -> Outcome<(AppChange, Map<String, Value>)> {
@@ -132,7 +132,7 @@ pub(super) async fn restage(
     tx.record_event(&event).await?;
     tx.commit().await?;
     ctl.stop_all(&guid).await?;
-    staging::drive(&ctl, app, task);
+    stager::drive(&ctl, app, task);
     ctl.say(&guid, "API", format!("Restaging app with guid {guid}"));
     answer(&ctl, &caller, &guid, &raw).await
 }
@@ -211,7 +211,7 @@ async fn follow_up(
         return Err(failure);
     }
     if let Some(task) = task {
-        staging::drive(ctl, after.clone(), task);
+        stager::drive(ctl, after.clone(), task);
     }
     if before.name != after.name && after.is_started() {
         conductor::keep_announcing_routes(ctl, after.guid.clone());

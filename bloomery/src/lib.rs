@@ -1,1 +1,29 @@
-//! The whole platform from one command.
+//! The whole platform from one command. `bloomery up` writes a configuration for
+//! every daemon into one data directory and supervises the separate programs found
+//! beside its own: what is demonstrated is what is deployed. It depends on no
+//! daemon's crate.
+//!
+//! Nothing is lost with the supervisor: daemons run in sessions of their own, and
+//! the next `up`, `status` or `down` finds them by pid, start time and program.
+
+pub mod args;
+pub mod error;
+
+pub mod layout;
+pub mod settings;
+
+pub mod components;
+pub mod configs;
+
+pub mod identity;
+pub mod state;
+pub mod supervisor;
+
+pub mod down;
+pub mod logs;
+pub mod status;
+pub mod up;
+
+pub mod demo;
+
+pub use error::Error;

@@ -42,6 +42,8 @@ pub struct Config {
     pub internal_auth: Auth,
     /// Shared domains made at start; the first is the default of `cf push`.
     pub domains: Vec<String>,
+    /// Port the router serves apps on, told to clients in `/v2/info` so that they can print whole URLs; absent: not told.
+    pub app_port: Option<u16>,
     /// Stacks known; the first is the default.
     pub stacks: Vec<StackConfig>,
     /// Buildpacks installed at start, in position order.
@@ -236,6 +238,7 @@ impl Default for Config {
             bulk_auth: auth("bulk_api"),
             internal_auth: auth("internal"),
             domains: vec!["bloomery.localhost".into()],
+            app_port: None,
             stacks: vec![StackConfig {
                 name: "host".into(),
                 description: "The host's own system, read-only".into(),

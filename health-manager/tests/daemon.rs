@@ -64,7 +64,7 @@ async fn restarts_a_crashed_instance_on_the_notice_alone() {
     let dea = platform.dea("0-a");
     dea.put("app", "v1", 0, "i0", Running);
     platform.until_fresh("app", "v1").await;
-    // The heartbeats go on saying RUNNING from a list made before; the notice comes first.
+    // The heartbeats go on saying RUNNING: only the notice can be the reason.
     let exit = Exited {
         cc_partition: "default".into(),
         droplet: "app".into(),
@@ -76,7 +76,6 @@ async fn restarts_a_crashed_instance_on_the_notice_alone() {
         exit_description: "app instance exited".into(),
         crash_timestamp: Some(1),
     };
-    dea.put("app", "v1", 0, "i0", Crashed);
     platform.bus.publish(&exit).await.unwrap();
     assert_eq!(platform.next_start().await.instance_index, 0);
     let state = platform
@@ -86,6 +85,16 @@ async fn restarts_a_crashed_instance_on_the_notice_alone() {
         .await;
     assert_eq!(state["crash_counts"][0]["instance_index"], 0);
     assert!(state["crash_counts"][0]["created_at"].as_i64().unwrap() > 1_700_000_000);
+}
+
+#[tokio::test]
+async fn restarts_a_crashed_instance_on_the_heartbeat_alone() {
+    let mut platform = Platform::start(wants(1)).await;
+    let dea = platform.dea("0-a");
+    dea.put("app", "v1", 0, "i0", Running);
+    platform.until_fresh("app", "v1").await;
+    dea.put("app", "v1", 0, "i0", Crashed);
+    assert_eq!(platform.next_start().await.instance_index, 0);
 }
 
 #[tokio::test]

@@ -28,6 +28,9 @@ async fn info(State(ctl): State<Ctl>, headers: HeaderMap) -> Json<Value> {
         "api_version": ctl.config.api_version,
         "logging_endpoint": logs, "doppler_logging_endpoint": logs,
     });
+    if let Some(port) = ctl.config.app_port {
+        body["custom"] = json!({ "app_port": port });
+    }
     if let Ok(caller) = authorize::authenticate(&ctl, &headers, 0, false).await {
         body["user"] = json!(caller.guid);
     }

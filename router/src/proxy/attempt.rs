@@ -52,7 +52,7 @@ pub(crate) async fn deliver(
             Err(verdict) => return Err(verdict),
         };
         exchange.goes_to(&choice.endpoint);
-        desperate |= choice.desperate;
+        desperate |= tried.is_empty() && choice.desperate;
         tried.push(choice.endpoint.serial);
         match try_endpoint(proxy, &mut inbound, &choice.endpoint).await {
             Ok((response, connection)) => {

@@ -1,0 +1,132 @@
+//! The configuration files that `up` writes for the daemons.
+
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::layout::Layout;
+use crate::settings::{Settings, write_private};
+
+/// Writes one file per component, mode 0600. JSON is YAML.
+pub fn write_all(layout: &Layout, settings: &Settings) -> Result<(), Error> {
+    for dir in ["config", "logs"] {
+        let path = layout.root.join(dir);
+        std::fs::create_dir_all(&path).map_err(Error::file("make the directory", path))?;
+    }
+    write(layout, "nats-lite", &nats(settings))?;
+    write(layout, "cloud-controller", &controller(layout, settings))?;
+    write(layout, "router", &router(layout, settings))?;
+    write(layout, "health-manager", &health_manager(settings))?;
+    for n in 0..settings.deas {
+        write(layout, &format!("dea-{n}"), &dea(layout, settings, n))?;
+    }
+    Ok(())
+}
+
+fn write(layout: &Layout, name: &str, config: &Value) -> Result<(), Error> {
+    let text = serde_json::to_vec_pretty(config).map_err(|e| Error::Usage(e.to_string()))?;
+    write_private(&layout.config(name), &text)
+}
+
+fn bus(settings: &Settings, user: &str) -> Value {
+    json!({
+        "servers": [format!("nats://127.0.0.1:{}", settings.bus_port)],
+        "user": user,
+        "password": settings.secret(&format!("bus-{user}")),
+    })
+}
+
+fn status(settings: &Settings, name: &str) -> Value {
+    let port = settings.status_ports.get(name).copied().unwrap_or(0);
+    json!({"listen": format!("127.0.0.1:{port}"), "user": "status", "password": settings.secret("status")})
+}
+
+fn nats(settings: &Settings) -> Value {
+    let user = |name: &str| json!({"user": name, "password": settings.secret(&format!("bus-{name}"))});
+    let port = settings.status_ports.get("nats-lite").copied().unwrap_or(0);
+    let users = ["controller", "dea", "router", "health-manager"].map(user);
+    json!({
+        "listen": format!("127.0.0.1:{}", settings.bus_port),
+        "http": format!("127.0.0.1:{port}"),
+        "users": users,
+    })
+}
+
+fn controller(layout: &Layout, settings: &Settings) -> Value {
+    let data = layout.data("cloud-controller");
+    let auth = |user: &str, secret: &str| json!({"user": user, "password": settings.secret(secret)});
+    let buildpack = |name: &str| json!({"name": format!("{name}_buildpack"), "path": layout.buildpacks.join(name)});
+    let buildpacks = ["staticfile", "python", "binary"].map(buildpack);
+    json!({
+        "listen": format!("127.0.0.1:{}", settings.api_port),
+        "database": data.join("cloud-controller.db"),
+        "blobstore": data.join("blobs"),
+        "temp_dir": data.join("tmp"),
+        "secrets_file": layout.root.join("secrets.json"),
+        "bus": bus(settings, "controller"),
+        "profile": settings.profile,
+        "status": status(settings, "cloud-controller"),
+        "staging_auth": auth("staging", "staging"),
+        "bulk_auth": auth("bulk_api", "bulk"),
+        "internal_auth": auth("internal", "internal"),
+        "domains": [settings.domain],
+        "app_port": settings.router_port,
+        "install_buildpacks": buildpacks,
+        "seed": {
+            "admin_user": "admin", "admin_password_file": layout.admin_password(), "org": "demo", "space": "dev",
+        },
+        "allow_egress": settings.allow,
+        "default_quota": {"memory_limit_mb": settings.memory_mb},
+        "limits": {"default_app_memory_mb": 256},
+        "staging": {"minimum_memory_mb": 512, "minimum_disk_mb": 2048},
+    })
+}
+
+fn router(layout: &Layout, settings: &Settings) -> Value {
+    json!({
+        "listen": format!("0.0.0.0:{}", settings.router_port),
+        "bus": bus(settings, "router"),
+        "profile": settings.profile,
+        "status": status(settings, "router"),
+        "access_log": layout.log("access"),
+        "drain_wait": 0.0,
+        "drain_timeout": 10.0,
+    })
+}
+
+fn health_manager(settings: &Settings) -> Value {
+    json!({
+        "listen": format!("127.0.0.1:{}", settings.health_port),
+        "api": {"user": "health", "password": settings.secret("health-api")},
+        "bus": bus(settings, "health-manager"),
+        "profile": settings.profile,
+        "status": status(settings, "health-manager"),
+        "controller": settings.api(),
+        "bulk_api": {"user": "bulk_api", "password": settings.secret("bulk")},
+    })
+}
+
+fn dea(layout: &Layout, settings: &Settings, n: u32) -> Value {
+    let name = format!("dea-{n}");
+    let files = settings.files_ports.get(&name).copied().unwrap_or(0);
+    json!({
+        "index": n,
+        "base_dir": layout.data(&name),
+        "domain": settings.domain,
+        "bus": bus(settings, "dea"),
+        "profile": settings.profile,
+        "status": status(settings, &name),
+        "loggregator": {
+            "url": settings.api(),
+            "auth": {"user": "internal", "password": settings.secret("internal")},
+        },
+        "resources": {"memory_mb": settings.memory_mb / u64::from(settings.deas), "disk_mb": 65_536},
+        "directory_server": format!("127.0.0.1:{files}"),
+        "warden": {
+            "backend": settings.backend,
+            "wshd": layout.programs.join("wshd"),
+            "allow_host_ports": [settings.router_port],
+            "dns_domains": [settings.domain],
+        },
+        "staging": {"memory_limit_mb": 512, "disk_limit_mb": 2048, "tools_dir": layout.programs.join("stage-tools")},
+    })
+}

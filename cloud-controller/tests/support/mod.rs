@@ -402,3 +402,12 @@ fn config(dir: &Path, nats: &NatsServer) -> Config {
         ..Config::default()
     }
 }
+
+/// Waits until an app's package is in this state; gives the app.
+pub async fn wait_for_package_state(platform: &Platform, app: &str, state: &str) -> Value {
+    eventually(&format!("package_state {state}"), async || {
+        let body = platform.get(&format!("/v2/apps/{app}")).await.expect(200);
+        (body["entity"]["package_state"] == state).then_some(body)
+    })
+    .await
+}

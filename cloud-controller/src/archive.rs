@@ -88,7 +88,10 @@ impl Tree {
             let mut parent = path.as_str();
             while let Some((above, _)) = parent.rsplit_once('/') {
                 if self.files.contains_key(above) {
-                    return Err(refused(path, format!("lies below {above:?}, which is a file")));
+                    return Err(refused(
+                        path,
+                        format!("lies below {above:?}, which is a file"),
+                    ));
                 }
                 parent = above;
             }
@@ -104,10 +107,12 @@ impl Tree {
         self.check()?;
         let mut zip = ZipWriter::new(io::BufWriter::new(File::create(out)?));
         for directory in &self.directories {
-            zip.add_directory(directory.as_str(), options(0o755, 0)).map_err(unreadable)?;
+            zip.add_directory(directory.as_str(), options(0o755, 0))
+                .map_err(unreadable)?;
         }
         for (path, member) in &self.files {
-            zip.start_file(path.as_str(), options(member.mode, member.size)).map_err(unreadable)?;
+            zip.start_file(path.as_str(), options(member.mode, member.size))
+                .map_err(unreadable)?;
             io::copy(&mut File::open(&member.content)?, &mut zip)?;
         }
         zip.finish().map_err(unreadable)?.flush()?;
@@ -130,7 +135,9 @@ fn options(mode: u32, size: u64) -> SimpleFileOptions {
 pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError> {
     let mut archive = ZipArchive::new(io::BufReader::new(File::open(zip)?)).map_err(unreadable)?;
     if archive.len() > MAX_ENTRIES {
-        return Err(ArchiveError::TooLarge(format!("it has more than {MAX_ENTRIES} entries")));
+        return Err(ArchiveError::TooLarge(format!(
+            "it has more than {MAX_ENTRIES} entries"
+        )));
     }
     let mut tree = Tree::default();
     let mut left = limit;
@@ -145,9 +152,17 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
         }
         let mode = entry.unix_mode().map_or(DEFAULT_MODE, |mode| mode & 0o777);
         let content = into.join(format!("n{index}"));
-        let size = copy_bounded(&mut entry, &content, left).map_err(|error| name_entry(&name, error, limit))?;
+        let size = copy_bounded(&mut entry, &content, left)
+            .map_err(|error| name_entry(&name, error, limit))?;
         left -= size;
-        tree.files.insert(path, Member { content, mode, size });
+        tree.files.insert(
+            path,
+            Member {
+                content,
+                mode,
+                size,
+            },
+        );
     }
     tree.check()?;
     Ok(tree)
@@ -155,7 +170,9 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
 
 fn name_entry(name: &str, error: io::Error, limit: u64) -> ArchiveError {
     match error.kind() {
-        io::ErrorKind::FileTooLarge => ArchiveError::TooLarge(format!("unpacked, it is larger than {limit} bytes (at entry {name:?})")),
+        io::ErrorKind::FileTooLarge => ArchiveError::TooLarge(format!(
+            "unpacked, it is larger than {limit} bytes (at entry {name:?})"
+        )),
         _ => refused(name, format!("cannot be unpacked: {error}")),
     }
 }
@@ -172,8 +189,14 @@ fn copy_bounded(from: &mut impl Read, to: &Path, limit: u64) -> io::Result<u64> 
 fn refuse_special(name: &str, mode: Option<u32>) -> Result<(), ArchiveError> {
     match mode.unwrap_or(0) & 0o170_000 {
         0 | 0o100_000 | 0o040_000 => Ok(()),
-        0o120_000 => Err(refused(name, "is a symbolic link; only files and directories are allowed")),
-        _ => Err(refused(name, "is a special file; only files and directories are allowed")),
+        0o120_000 => Err(refused(
+            name,
+            "is a symbolic link; only files and directories are allowed",
+        )),
+        _ => Err(refused(
+            name,
+            "is a special file; only files and directories are allowed",
+        )),
     }
 }
 
@@ -183,15 +206,24 @@ fn refuse_special(name: &str, mode: Option<u32>) -> Result<(), ArchiveError> {
 /// [`ArchiveError::Entry`].
 pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
     if name.is_empty() || name.len() > MAX_PATH {
-        return Err(refused(name, format!("has no usable name (1 to {MAX_PATH} bytes)")));
+        return Err(refused(
+            name,
+            format!("has no usable name (1 to {MAX_PATH} bytes)"),
+        ));
     }
     if name.starts_with('/') || name.contains('\\') || name.as_bytes().get(1) == Some(&b':') {
-        return Err(refused(name, "has an absolute path or a backslash; use relative paths with /"));
+        return Err(refused(
+            name,
+            "has an absolute path or a backslash; use relative paths with /",
+        ));
     }
     if name.bytes().any(|b| b.is_ascii_control()) {
         return Err(refused(name, "has a control character in its name"));
     }
-    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = name
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if parts.contains(&"..") {
         return Err(refused(name, "leads out of the archive with .."));
     }
@@ -202,7 +234,10 @@ pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
 }
 
 fn refused(entry: &str, reason: impl Into<String>) -> ArchiveError {
-    ArchiveError::Entry { entry: entry.chars().take(200).collect(), reason: reason.into() }
+    ArchiveError::Entry {
+        entry: entry.chars().take(200).collect(),
+        reason: reason.into(),
+    }
 }
 
 fn unreadable(error: zip::result::ZipError) -> ArchiveError {
@@ -229,7 +264,14 @@ fn collect(directory: &Path, prefix: &str, tree: &mut Tree) -> Result<(), Archiv
             collect(&entry.path(), &format!("{path}/"), tree)?;
         } else {
             let mode = meta.permissions().mode() & 0o777;
-            tree.add(&path, Member { content: entry.path(), mode, size: meta.len() })?;
+            tree.add(
+                &path,
+                Member {
+                    content: entry.path(),
+                    mode,
+                    size: meta.len(),
+                },
+            )?;
         }
     }
     Ok(())
@@ -243,12 +285,25 @@ mod tests {
     fn write_member(dir: &Path, name: &str, text: &str) -> Member {
         let content = dir.join(name);
         std::fs::write(&content, text).unwrap();
-        Member { content, mode: 0o755, size: text.len() as u64 }
+        Member {
+            content,
+            mode: 0o755,
+            size: text.len() as u64,
+        }
     }
 
     #[test]
     fn unsafe_names_are_refused_by_name() {
-        for bad in ["../x", "a/../../x", "/etc/passwd", "C:/x", "a\\b", "", "a\nb", "."] {
+        for bad in [
+            "../x",
+            "a/../../x",
+            "/etc/passwd",
+            "C:/x",
+            "a\\b",
+            "",
+            "a\nb",
+            ".",
+        ] {
             assert!(safe_path(bad).is_err(), "{bad:?}");
         }
         assert_eq!(safe_path("./a//b/").unwrap(), "a/b");
@@ -261,18 +316,26 @@ mod tests {
             .iter()
             .map(|name| {
                 let mut tree = Tree::default();
-                tree.add("run.sh", write_member(dir.path(), "run", "#!/bin/sh")).unwrap();
-                tree.add("lib/a.txt", write_member(dir.path(), "a", "text")).unwrap();
+                tree.add("run.sh", write_member(dir.path(), "run", "#!/bin/sh"))
+                    .unwrap();
+                tree.add("lib/a.txt", write_member(dir.path(), "a", "text"))
+                    .unwrap();
                 let out = dir.path().join(name);
                 tree.write_zip(&out).unwrap();
                 out
             })
             .collect();
-        assert_eq!(std::fs::read(&zips[0]).unwrap(), std::fs::read(&zips[1]).unwrap());
+        assert_eq!(
+            std::fs::read(&zips[0]).unwrap(),
+            std::fs::read(&zips[1]).unwrap()
+        );
         let out = dir.path().join("out");
         std::fs::create_dir(&out).unwrap();
         let tree = extract(&zips[0], &out, 1000).unwrap();
-        let modes: Vec<_> = tree.files().map(|(path, member)| (path.as_str(), member.mode)).collect();
+        let modes: Vec<_> = tree
+            .files()
+            .map(|(path, member)| (path.as_str(), member.mode))
+            .collect();
         assert_eq!(modes, [("lib/a.txt", 0o755), ("run.sh", 0o755)]);
     }
 
@@ -280,7 +343,11 @@ mod tests {
     fn a_bomb_is_stopped_at_the_limit() {
         let dir = tempfile::tempdir().unwrap();
         let mut tree = Tree::default();
-        tree.add("zeros", write_member(dir.path(), "z", &"0".repeat(1_000_000))).unwrap();
+        tree.add(
+            "zeros",
+            write_member(dir.path(), "z", &"0".repeat(1_000_000)),
+        )
+        .unwrap();
         let zip = dir.path().join("bomb.zip");
         tree.write_zip(&zip).unwrap();
         assert!(std::fs::metadata(&zip).unwrap().len() < 10_000);

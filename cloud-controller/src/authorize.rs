@@ -18,8 +18,6 @@ const UPLOAD_GRACE: u64 = 20 * 60;
 pub(crate) struct Caller {
     /// User guid, or client id for a client's own token.
     pub(crate) guid: String,
-    /// User name.
-    pub(crate) name: String,
     /// E-mail, or the name; the actor of events.
     pub(crate) email: String,
     /// Holds `cloud_controller.admin`.
@@ -50,36 +48,57 @@ impl Caller {
         self.admin
             || match action {
                 Action::Administer => false,
-                Action::ReadOrg(org) => {
-                    [Role::OrgUser, Role::OrgManager, Role::OrgBillingManager, Role::OrgAuditor].iter().any(|role| self.is(*role, org))
-                }
+                Action::ReadOrg(org) => [
+                    Role::OrgUser,
+                    Role::OrgManager,
+                    Role::OrgBillingManager,
+                    Role::OrgAuditor,
+                ]
+                .iter()
+                .any(|role| self.is(*role, org)),
                 Action::ManageOrg(org) => self.is(Role::OrgManager, org),
                 Action::ReadSpace(space, org) => {
                     let in_space = [Role::SpaceDeveloper, Role::SpaceManager, Role::SpaceAuditor];
-                    self.is(Role::OrgManager, org) || in_space.iter().any(|role| self.is(*role, space))
+                    self.is(Role::OrgManager, org)
+                        || in_space.iter().any(|role| self.is(*role, space))
                 }
-                Action::ManageSpace(space, org) => self.is(Role::OrgManager, org) || self.is(Role::SpaceManager, space),
+                Action::ManageSpace(space, org) => {
+                    self.is(Role::OrgManager, org) || self.is(Role::SpaceManager, space)
+                }
                 Action::Develop(space) => self.is(Role::SpaceDeveloper, space),
             }
     }
 
     /// Refuses what is not allowed: 403/10003.
     pub(crate) fn need(&self, action: Action<'_>) -> Outcome<()> {
-        if self.may(action) { Ok(()) } else { Err(fail(Code::NotAuthorized)) }
+        if self.may(action) {
+            Ok(())
+        } else {
+            Err(fail(Code::NotAuthorized))
+        }
     }
 
     fn is(&self, role: Role, target: &str) -> bool {
-        self.roles.iter().any(|(kind, guid)| kind == role.word() && guid == target)
+        self.roles
+            .iter()
+            .any(|(kind, guid)| kind == role.word() && guid == target)
     }
 
     /// What the caller sees of a collection; `pieces` is the condition for everybody but administrators.
     pub(crate) fn visible(&self, pieces: &'static [&'static str]) -> Scope {
-        if self.admin { Scope::all() } else { Scope::all().and(pieces, self.guid.clone()) }
+        if self.admin {
+            Scope::all()
+        } else {
+            Scope::all().and(pieces, self.guid.clone())
+        }
     }
 }
 
 /// Visible organizations.
-pub(crate) const SEEN_ORGS: &[&str] = &["t.guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ", ")"];
+pub(crate) const SEEN_ORGS: &[&str] = &[
+    "t.guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
+    ")",
+];
 /// Visible spaces.
 pub(crate) const SEEN_SPACES: &[&str] = &[
     "t.guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'space%' AND user_guid = ",
@@ -120,8 +139,15 @@ impl FromRequestParts<Ctl> for Caller {
 }
 
 /// The caller behind an Authorization header. `writes` asks for the write scope.
-pub(crate) async fn authenticate(ctl: &Ctl, headers: &HeaderMap, grace: u64, writes: bool) -> Outcome<Caller> {
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| fail(Code::NotAuthenticated))?;
+pub(crate) async fn authenticate(
+    ctl: &Ctl,
+    headers: &HeaderMap,
+    grace: u64,
+    writes: bool,
+) -> Outcome<Caller> {
+    let value = headers
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| fail(Code::NotAuthenticated))?;
     let token = value
         .to_str()
         .ok()
@@ -129,25 +155,50 @@ pub(crate) async fn authenticate(ctl: &Ctl, headers: &HeaderMap, grace: u64, wri
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| fail(Code::InvalidAuthToken))?;
-    let claims = ctl.uaa.verifier().verify_with_grace(token, grace).map_err(|error| {
-        if error != TokenError::Expired {
-            tracing::debug!(%error, "a token was refused");
-        }
-        fail(Code::InvalidAuthToken)
-    })?;
+    let claims = ctl
+        .uaa
+        .verifier()
+        .verify_with_grace(token, grace)
+        .map_err(|error| {
+            if error != TokenError::Expired {
+                tracing::debug!(%error, "a token was refused");
+            }
+            fail(Code::InvalidAuthToken)
+        })?;
     let admin = claims.has("cloud_controller.admin");
-    if !admin && !claims.has(if writes { "cloud_controller.write" } else { "cloud_controller.read" }) {
+    if !admin
+        && !claims.has(if writes {
+            "cloud_controller.write"
+        } else {
+            "cloud_controller.read"
+        })
+    {
         return Err(fail(Code::InsufficientScope));
     }
-    let guid = claims.user_id.clone().unwrap_or_else(|| claims.client_id.clone());
-    let name = claims.user_name.clone().unwrap_or_else(|| claims.client_id.clone());
+    let guid = claims
+        .user_id
+        .clone()
+        .unwrap_or_else(|| claims.client_id.clone());
+    let name = claims
+        .user_name
+        .clone()
+        .unwrap_or_else(|| claims.client_id.clone());
     if !ctl.store.knows_user(&guid, Some(&name)).await? {
         let mut tx = ctl.store.begin().await?;
         tx.ensure_user(&guid, Some(&name), admin).await?;
         tx.commit().await?;
     }
-    let roles = if admin { Vec::new() } else { ctl.store.roles_of(&guid).await? };
-    Ok(Caller { email: claims.email.clone().unwrap_or_else(|| name.clone()), guid, name, admin, roles })
+    let roles = if admin {
+        Vec::new()
+    } else {
+        ctl.store.roles_of(&guid).await?
+    };
+    Ok(Caller {
+        email: claims.email.clone().unwrap_or(name),
+        guid,
+        admin,
+        roles,
+    })
 }
 
 #[cfg(test)]
@@ -157,7 +208,6 @@ mod tests {
     fn caller(kind: Role, target: &str) -> Caller {
         Caller {
             guid: "u".into(),
-            name: "u".into(),
             email: "u".into(),
             admin: false,
             roles: vec![(kind.word().to_owned(), target.to_owned())],
@@ -177,7 +227,13 @@ mod tests {
         ];
         for (role, target, expected) in table {
             let who = caller(role, target);
-            let got = [read, Action::Develop("s"), Action::ManageSpace("s", "o"), Action::ManageOrg("o")].map(|action| who.may(action));
+            let got = [
+                read,
+                Action::Develop("s"),
+                Action::ManageSpace("s", "o"),
+                Action::ManageOrg("o"),
+            ]
+            .map(|action| who.may(action));
             assert_eq!(got, expected, "{role:?} of {target}");
             assert!(!who.may(Action::Administer));
         }

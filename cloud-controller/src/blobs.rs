@@ -55,7 +55,9 @@ impl Place {
             Place::Resource(sha1) => ("cc-resources", sha1.clone()),
             Place::Package(sha1) => ("cc-packages", sha1.clone()),
             Place::Droplet(app, sha1) => ("cc-droplets", format!("{app}/{sha1}")),
-            Place::BuildpackCache(app, stack) => ("cc-droplets/buildpack_cache", format!("{app}-{stack}")),
+            Place::BuildpackCache(app, stack) => {
+                ("cc-droplets/buildpack_cache", format!("{app}-{stack}"))
+            }
             Place::Buildpack(guid, sha1) => ("cc-buildpacks", format!("{guid}_{sha1}")),
         };
         let key = key.to_lowercase();
@@ -66,7 +68,10 @@ impl Place {
     /// The sha1 the content must have, where the key says it.
     fn sha1(&self) -> Option<&str> {
         match self {
-            Place::Resource(sha1) | Place::Package(sha1) | Place::Droplet(_, sha1) | Place::Buildpack(_, sha1) => Some(sha1),
+            Place::Resource(sha1)
+            | Place::Package(sha1)
+            | Place::Droplet(_, sha1)
+            | Place::Buildpack(_, sha1) => Some(sha1),
             Place::BuildpackCache(..) => None,
         }
     }
@@ -128,14 +133,20 @@ impl Blobs {
     ///
     /// # Errors
     /// [`BlobError`] when the store is away.
-    pub async fn get(&self, place: &Place) -> Result<Option<(u64, BoxStream<'static, Result<Bytes, BlobError>>)>, BlobError> {
+    pub async fn get(
+        &self,
+        place: &Place,
+    ) -> Result<Option<(u64, BoxStream<'static, Result<Bytes, BlobError>>)>, BlobError> {
         let found = match self.0.get(&place.path()).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let size = found.meta.size;
-        Ok(Some((size, verified(found.into_stream(), place.sha1().map(str::to_owned)))))
+        Ok(Some((
+            size,
+            verified(found.into_stream(), place.sha1().map(str::to_owned)),
+        )))
     }
 
     /// Fetches into a file; false when there is none.
@@ -143,7 +154,9 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`], also when the content is damaged.
     pub async fn fetch(&self, place: &Place, file: &Path) -> Result<bool, BlobError> {
-        let Some((_, mut content)) = self.get(place).await? else { return Ok(false) };
+        let Some((_, mut content)) = self.get(place).await? else {
+            return Ok(false);
+        };
         let mut out = tokio::fs::File::create(file).await?;
         while let Some(chunk) = content.next().await {
             tokio::io::AsyncWriteExt::write_all(&mut out, &chunk?).await?;
@@ -185,7 +198,10 @@ fn verified(
             None => {
                 let found = hex::encode(hash.finalize_reset());
                 let key = expected.take().filter(|key| *key != found)?;
-                Some((Err(BlobError::Damaged { key, found }), (content, hash, None)))
+                Some((
+                    Err(BlobError::Damaged { key, found }),
+                    (content, hash, None),
+                ))
             }
         }
     })
@@ -225,7 +241,15 @@ mod tests {
         blobs.put(&good, &file).await.unwrap();
         blobs.put(&wrong, &file).await.unwrap();
         assert!(blobs.fetch(&good, &dir.path().join("out")).await.unwrap());
-        assert!(matches!(blobs.fetch(&wrong, &dir.path().join("out")).await, Err(BlobError::Damaged { .. })));
-        assert!(!blobs.fetch(&Place::Resource("1".repeat(40)), &dir.path().join("out")).await.unwrap());
+        assert!(matches!(
+            blobs.fetch(&wrong, &dir.path().join("out")).await,
+            Err(BlobError::Damaged { .. })
+        ));
+        assert!(
+            !blobs
+                .fetch(&Place::Resource("1".repeat(40)), &dir.path().join("out"))
+                .await
+                .unwrap()
+        );
     }
 }

@@ -8,7 +8,7 @@ use v2_api::{ApiError, Code};
 use crate::controller::{Controller, Ctl};
 use crate::failure::{Failure, Outcome};
 use crate::messages::{Surroundings, start_instance};
-use crate::placement::{Need, Offer, Shortage, choose_dea};
+use crate::placement::{Need, Shortage, choose_dea};
 use crate::runner::Effect;
 use crate::store::AppRow;
 
@@ -36,7 +36,11 @@ impl Controller {
     }
 
     /// Starts indices of the current version.
-    pub(crate) async fn start_indices(&self, app: &AppRow, indices: std::ops::Range<u32>) -> Outcome<()> {
+    pub(crate) async fn start_indices(
+        &self,
+        app: &AppRow,
+        indices: std::ops::Range<u32>,
+    ) -> Outcome<()> {
         if app.droplet_hash.is_none() {
             return Err(ApiError::with(Code::AppPackageNotFound, &app.guid).into());
         }
@@ -51,10 +55,18 @@ impl Controller {
     }
 
     /// Starts one index, unless a start of it is under way or it runs.
-    pub(crate) async fn start_index(&self, app: &AppRow, around: &Surroundings, index: u32) -> Outcome<()> {
+    pub(crate) async fn start_index(
+        &self,
+        app: &AppRow,
+        around: &Surroundings,
+        index: u32,
+    ) -> Outcome<()> {
         let now = Instant::now();
         let until = now + START_PATIENCE.max(self.times.heartbeat * 5);
-        if !self.live().claim_start(&app.guid, &app.version, index, now, until) {
+        if !self
+            .live()
+            .claim_start(&app.guid, &app.version, index, now, until)
+        {
             return Ok(());
         }
         let sent = self.send_start(app, around, index).await;
@@ -67,7 +79,9 @@ impl Controller {
     async fn send_start(&self, app: &AppRow, around: &Surroundings, index: u32) -> Outcome<()> {
         let dea = self.place(app, &around.stack_name).await?;
         let message = start_instance(app, around, index);
-        self.bus.publish_to(&StartInstance::subject(&dea), &message).await?;
+        self.bus
+            .publish_to(&StartInstance::subject(&dea), &message)
+            .await?;
         self.deas().reserve(&dea, app.memory, Some(&app.guid));
         self.stagers().reserve(&dea, app.memory, None);
         tracing::info!(app = %app.guid, version = %app.version, index, %dea, "told to start");
@@ -76,22 +90,41 @@ impl Controller {
 
     /// A DEA for one instance; asks all to advertise and waits a moment when nothing is known.
     async fn place(&self, app: &AppRow, stack: &str) -> Outcome<String> {
-        let need = Need { process: &app.guid, stack, memory: app.memory, disk: app.disk_quota };
-        let choose = |offers: &[Offer]| choose_dea(offers, need, rand::random()).map(|offer| offer.id.clone());
-        if let Ok(dea) = choose(&self.dea_offers()) {
-            return Ok(dea);
+        let need = Need {
+            process: &app.guid,
+            stack,
+            memory: app.memory,
+            disk: app.disk_quota,
+        };
+        let choose =
+            || choose_dea(&self.dea_offers(), need, rand::random()).map(|offer| offer.id.clone());
+        match choose() {
+            Ok(dea) => Ok(dea),
+            Err(_) => self.locate(dea::LOCATE, choose).await.map_err(no_room),
         }
-        self.locate(dea::LOCATE).await;
-        choose(&self.dea_offers()).map_err(no_room)
     }
 
-    /// Asks for advertisements and waits until one comes or the wait is over.
-    pub(crate) async fn locate(&self, subject: &str) {
-        let heard = self.advertised.notified();
-        if self.bus.publish_empty(subject, None).await.is_ok() {
-            let limit = Duration::from_millis(self.config.staging.locate_wait_ms);
-            let _ = tokio::time::timeout(limit, heard).await;
+    /// Asks for advertisements and chooses again after each, as long as nobody at all is known and the wait is not over.
+    pub(crate) async fn locate<T>(
+        &self,
+        subject: &str,
+        choose: impl Fn() -> Result<T, Shortage>,
+    ) -> Result<T, Shortage> {
+        let limit = Duration::from_millis(self.config.staging.locate_wait_ms);
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut heard = Box::pin(self.advertised.notified());
+        if self.bus.publish_empty(subject, None).await.is_err() {
+            return choose();
         }
+        while tokio::time::timeout_at(deadline, heard).await.is_ok() {
+            // Made before choosing: an advertisement in between is not missed.
+            heard = Box::pin(self.advertised.notified());
+            match choose() {
+                Err(Shortage::Nobody) => {}
+                decided => return decided,
+            }
+        }
+        choose()
     }
 
     /// Stops everything of a process.
@@ -105,13 +138,20 @@ impl Controller {
         if indices.is_empty() {
             return Ok(());
         }
-        let message = Stop { version: Some(app.version.clone()), indices: Some(indices), ..stop(&app.guid) };
+        let message = Stop {
+            version: Some(app.version.clone()),
+            indices: Some(indices),
+            ..stop(&app.guid)
+        };
         Ok(self.bus.publish(&message).await?)
     }
 
     /// Stops one instance by its id.
     pub(crate) async fn stop_instance(&self, process: &str, instance: &str) -> Outcome<()> {
-        let message = Stop { instances: Some(vec![instance.to_owned()]), ..stop(process) };
+        let message = Stop {
+            instances: Some(vec![instance.to_owned()]),
+            ..stop(process)
+        };
         Ok(self.bus.publish(&message).await?)
     }
 
@@ -121,7 +161,11 @@ impl Controller {
             return Ok(());
         }
         let uris = self.store.uris_of(&app.guid).await?;
-        let message = Update { droplet: app.guid.clone(), uris, version: Some(app.version.clone()) };
+        let message = Update {
+            droplet: app.guid.clone(),
+            uris,
+            version: Some(app.version.clone()),
+        };
         Ok(self.bus.publish(&message).await?)
     }
 }
@@ -142,9 +186,20 @@ pub(crate) fn keep_announcing_routes(ctl: &Ctl, app: String) {
 }
 
 fn stop(process: &str) -> Stop {
-    Stop { droplet: process.to_owned(), version: None, instances: None, instance_ids: None, indices: None, states: None }
+    Stop {
+        droplet: process.to_owned(),
+        version: None,
+        instances: None,
+        instance_ids: None,
+        indices: None,
+        states: None,
+    }
 }
 
 fn no_room(shortage: Shortage) -> Failure {
-    ApiError::with(Code::InsufficientRunningResourcesAvailable, format!("no DEA fits: {shortage}")).into()
+    ApiError::with(
+        Code::InsufficientRunningResourcesAvailable,
+        format!("no DEA fits: {shortage}"),
+    )
+    .into()
 }

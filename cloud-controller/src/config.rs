@@ -81,7 +81,10 @@ pub struct Auth {
 impl Auth {
     /// In the form checks want.
     pub fn basic(&self) -> BasicAuth {
-        BasicAuth { user: self.user.clone(), password: self.password.clone() }
+        BasicAuth {
+            user: self.user.clone(),
+            password: self.password.clone(),
+        }
     }
 }
 
@@ -136,7 +139,12 @@ pub struct QuotaConfig {
 
 impl Default for QuotaConfig {
     fn default() -> QuotaConfig {
-        QuotaConfig { name: "default".into(), memory_limit_mb: 10_240, total_routes: 1_000, total_services: 100 }
+        QuotaConfig {
+            name: "default".into(),
+            memory_limit_mb: 10_240,
+            total_routes: 1_000,
+            total_services: 100,
+        }
     }
 }
 
@@ -196,12 +204,20 @@ pub struct StagingConfig {
 
 impl Default for StagingConfig {
     fn default() -> StagingConfig {
-        StagingConfig { timeout_seconds: 900, minimum_memory_mb: 1_024, minimum_disk_mb: 4_096, locate_wait_ms: 1_500 }
+        StagingConfig {
+            timeout_seconds: 900,
+            minimum_memory_mb: 1_024,
+            minimum_disk_mb: 4_096,
+            locate_wait_ms: 1_500,
+        }
     }
 }
 
 fn auth(user: &str) -> Auth {
-    Auth { user: user.into(), password: String::new() }
+    Auth {
+        user: user.into(),
+        password: String::new(),
+    }
 }
 
 impl Default for Config {
@@ -223,7 +239,10 @@ impl Default for Config {
             internal_auth: auth("internal"),
             domains: vec!["bloomery.localhost".into()],
             app_port: None,
-            stacks: vec![StackConfig { name: "host".into(), description: "The host's own system, read-only".into() }],
+            stacks: vec![StackConfig {
+                name: "host".into(),
+                description: "The host's own system, read-only".into(),
+            }],
             install_buildpacks: Vec::new(),
             seed: None,
             default_quota: QuotaConfig::default(),
@@ -242,20 +261,33 @@ impl DaemonConfig for Config {
     fn validate(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         let mut problem = |key: &str, text: &str| problems.push((key.to_owned(), text.to_owned()));
-        for (key, auth) in [("staging_auth", &self.staging_auth), ("bulk_auth", &self.bulk_auth), ("internal_auth", &self.internal_auth)] {
+        for (key, auth) in [
+            ("staging_auth", &self.staging_auth),
+            ("bulk_auth", &self.bulk_auth),
+            ("internal_auth", &self.internal_auth),
+        ] {
             if auth.password.is_empty() {
-                problem(&format!("{key}.password"), "must be set: it protects this controller's internal endpoints");
+                problem(
+                    &format!("{key}.password"),
+                    "must be set: it protects this controller's internal endpoints",
+                );
             }
         }
         if self.stacks.is_empty() {
             problem("stacks", "must name at least one stack");
         }
         if self.domains.is_empty() {
-            problem("domains", "must name at least one shared domain, or cf push finds no default domain");
+            problem(
+                "domains",
+                "must name at least one shared domain, or cf push finds no default domain",
+            );
         }
         for (at, rule) in self.allow_egress.iter().enumerate() {
             if crate::seed::egress_rule(rule).is_none() {
-                problem(&format!("allow_egress[{at}]"), "is not CIDR or CIDR:PORTS, e.g. 10.1.0.0/16:443");
+                problem(
+                    &format!("allow_egress[{at}]"),
+                    "is not CIDR or CIDR:PORTS, e.g. 10.1.0.0/16:443",
+                );
             }
         }
         problems

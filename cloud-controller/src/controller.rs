@@ -104,28 +104,45 @@ impl Controller {
 
     /// Refuses what cannot be carried out while the bus is away.
     pub(crate) fn need_bus(&self) -> Outcome<()> {
-        if self.bus.is_connected() { Ok(()) } else { Err(self.bus.away().into()) }
+        if self.bus.is_connected() {
+            Ok(())
+        } else {
+            Err(self.bus.away().into())
+        }
     }
 
     /// A line of the controller in an app's log.
     pub(crate) fn say(&self, app: &str, source: &str, text: impl Into<String>) {
-        self.logs.say(app, source, text, crate::store::now_micros().saturating_mul(1_000));
+        self.logs.say(
+            app,
+            source,
+            text,
+            crate::store::now_micros().saturating_mul(1_000),
+        );
     }
 
     /// A temporary directory for one upload.
     pub(crate) fn scratch(&self) -> std::io::Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix("cc-").tempdir_in(&self.temp)
+        tempfile::Builder::new()
+            .prefix("cc-")
+            .tempdir_in(&self.temp)
     }
 
     /// The app's stack.
     pub(crate) async fn stack_of(&self, app: &AppRow) -> Outcome<StackRow> {
-        let stack = self.store.find(&STACKS, &Scope::all(), &app.stack_guid).await?;
+        let stack = self
+            .store
+            .find(&STACKS, &Scope::all(), &app.stack_guid)
+            .await?;
         stack.ok_or_else(|| fail_with(Code::StackNotFound, &app.stack_guid))
     }
 
     /// The app's space.
     pub(crate) async fn space_of(&self, app: &AppRow) -> Outcome<SpaceRow> {
-        let space = self.store.find(&SPACES, &Scope::all(), &app.space_guid).await?;
+        let space = self
+            .store
+            .find(&SPACES, &Scope::all(), &app.space_guid)
+            .await?;
         space.ok_or_else(|| fail_with(Code::SpaceNotFound, &app.space_guid))
     }
 

@@ -15,7 +15,9 @@ pub enum CipherError {
     #[error("a value could not be encrypted")]
     Seal,
     /// The stored text is damaged or was written with another key.
-    #[error("a stored value cannot be decrypted: it is damaged, or the shared secrets file is not the one it was written with")]
+    #[error(
+        "a stored value cannot be decrypted: it is damaged, or the shared secrets file is not the one it was written with"
+    )]
     Open,
 }
 
@@ -41,7 +43,11 @@ impl Cipher {
         let nonce: [u8; 12] = rand::random();
         let mut sealed = clear.as_bytes().to_vec();
         self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut sealed)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::empty(),
+                &mut sealed,
+            )
             .map_err(|_| CipherError::Seal)?;
         let mut out = nonce.to_vec();
         out.append(&mut sealed);

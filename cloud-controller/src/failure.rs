@@ -39,7 +39,9 @@ impl From<StoreError> for Failure {
             other => {
                 tracing::error!(error = %other, "the store failed");
                 let mut answer = ApiError::new(Code::DatabaseError);
-                answer.description.push_str("; the controller's log has the cause");
+                answer
+                    .description
+                    .push_str("; the controller's log has the cause");
                 answer.into()
             }
         }
@@ -48,8 +50,12 @@ impl From<StoreError> for Failure {
 
 impl From<bus::BusError> for Failure {
     fn from(error: bus::BusError) -> Failure {
-        let text = format!("The platform cannot carry this out now: {error}. Nothing was changed; try again in a few seconds.");
-        ApiError::with(Code::ServiceUnavailable, text).retry_after(RETRY_AFTER).into()
+        let text = format!(
+            "The platform cannot carry this out now: {error}. Nothing was changed; try again in a few seconds."
+        );
+        ApiError::with(Code::ServiceUnavailable, text)
+            .retry_after(RETRY_AFTER)
+            .into()
     }
 }
 
@@ -75,7 +81,9 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = (self.0.status(), axum::Json(self.0.body())).into_response();
         if let Some(seconds) = self.0.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -1,4 +1,4 @@
-//! The bus's news: advertisements, heartbeats, exits, and what the health manager asks for.
+//! The bus's news: advertisements, heartbeats, exits; and who is asked to carry out what.
 
 use std::time::Instant;
 
@@ -12,34 +12,73 @@ use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::messages::PARTITION;
 use crate::placement::Offer;
-use crate::store::{AppRow, NewEvent};
+use crate::store::NewEvent;
+use crate::wishes;
 
 /// Queue group in which one controller records each crash.
 const CRASH_QUEUE: &str = "crash_event_registration";
-/// Name of the health manager's lease.
-pub(crate) const LEASE: &str = "health_manager";
 
 /// Subscribes to everything the controller listens to.
 pub(crate) async fn listen(ctl: &Ctl) -> Result<(), bus::BusError> {
     let bus = &ctl.bus;
-    each(ctl, "dea.advertise", bus.subscribe::<Advertise>().await?, |ctl, m| async move { dea_advertised(&ctl, m) });
-    each(ctl, "staging.advertise", bus.subscribe::<bus::staging::Advertise>().await?, |ctl, m| async move {
-        stager_advertised(&ctl, m).await;
-    });
-    each(ctl, "dea.shutdown", bus.subscribe::<Shutdown>().await?, |ctl, m: Shutdown| async move { ctl.deas().remove(&m.hello.id) });
-    each(ctl, "dea.heartbeat", bus.subscribe::<Heartbeat>().await?, |ctl, m| async move { heartbeat(&ctl, m).await });
-    each(ctl, "droplet.exited", bus.subscribe::<Exited>().await?, |ctl, m: Exited| async move {
-        ctl.live().exited(&m, Instant::now());
-    });
-    each(ctl, "crash events", bus.queue_subscribe::<Exited>(CRASH_QUEUE).await?, |ctl, m| async move {
-        log_failure("crash event", record_crash(&ctl, m).await);
-    });
-    each(ctl, "hm9000.start", bus.queue_subscribe::<Start>(CONTROLLER_QUEUE).await?, |ctl, m| async move {
-        log_failure("hm9000.start", wanted_start(&ctl, m).await);
-    });
-    each(ctl, "hm9000.stop", bus.queue_subscribe::<Stop>(CONTROLLER_QUEUE).await?, |ctl, m| async move {
-        log_failure("hm9000.stop", wanted_stop(&ctl, m).await);
-    });
+    each(
+        ctl,
+        "dea.advertise",
+        bus.subscribe::<Advertise>().await?,
+        |ctl, m| async move { dea_advertised(&ctl, m) },
+    );
+    each(
+        ctl,
+        "staging.advertise",
+        bus.subscribe::<bus::staging::Advertise>().await?,
+        |ctl, m| async move {
+            stager_advertised(&ctl, m).await;
+        },
+    );
+    each(
+        ctl,
+        "dea.shutdown",
+        bus.subscribe::<Shutdown>().await?,
+        |ctl, m: Shutdown| async move { ctl.deas().remove(&m.hello.id) },
+    );
+    each(
+        ctl,
+        "dea.heartbeat",
+        bus.subscribe::<Heartbeat>().await?,
+        |ctl, m| async move { heartbeat(&ctl, m).await },
+    );
+    each(
+        ctl,
+        "droplet.exited",
+        bus.subscribe::<Exited>().await?,
+        |ctl, m: Exited| async move {
+            ctl.live().exited(&m, Instant::now());
+        },
+    );
+    each(
+        ctl,
+        "crash events",
+        bus.queue_subscribe::<Exited>(CRASH_QUEUE).await?,
+        |ctl, m| async move {
+            log_failure("crash event", record_crash(&ctl, m).await);
+        },
+    );
+    each(
+        ctl,
+        "hm9000.start",
+        bus.queue_subscribe::<Start>(CONTROLLER_QUEUE).await?,
+        |ctl, m| async move {
+            log_failure("hm9000.start", wishes::start(&ctl, m).await);
+        },
+    );
+    each(
+        ctl,
+        "hm9000.stop",
+        bus.queue_subscribe::<Stop>(CONTROLLER_QUEUE).await?,
+        |ctl, m| async move {
+            log_failure("hm9000.stop", wishes::stop(&ctl, m).await);
+        },
+    );
     answer_credentials(ctl).await?;
     locate_on_connect(ctl);
     Ok(())
@@ -80,7 +119,11 @@ fn dea_advertised(ctl: &Ctl, message: Advertise) {
 
 async fn stager_advertised(ctl: &Ctl, message: bus::staging::Advertise) {
     let now = Instant::now();
-    let is_new = !ctl.stagers().live(now).iter().any(|offer| offer.id == message.id);
+    let is_new = !ctl
+        .stagers()
+        .live(now)
+        .iter()
+        .any(|offer| offer.id == message.id);
     let offer = Offer {
         id: message.id,
         stacks: message.stacks,
@@ -93,7 +136,7 @@ async fn stager_advertised(ctl: &Ctl, message: bus::staging::Advertise) {
     ctl.advertised.notify_waiters();
     if is_new {
         // An optimisation: new stagers fetch the buildpacks before they need them.
-        if let Ok(list) = crate::staging::admin_buildpacks(ctl).await {
+        if let Ok(list) = crate::stager::admin_buildpacks(ctl).await {
             let _ = ctl.bus.publish(&bus::staging::Buildpacks(list)).await;
         }
     }
@@ -101,7 +144,11 @@ async fn stager_advertised(ctl: &Ctl, message: bus::staging::Advertise) {
 
 /// Notes a heartbeat. A DEA heard of for the first time may have missed route changes: it is told the routes.
 async fn heartbeat(ctl: &Ctl, beat: Heartbeat) {
-    let mut places: Vec<(String, String)> = beat.droplets.iter().map(|i| (i.droplet.clone(), i.version.clone())).collect();
+    let mut places: Vec<(String, String)> = beat
+        .droplets
+        .iter()
+        .map(|i| (i.droplet.clone(), i.version.clone()))
+        .collect();
     places.sort();
     places.dedup();
     let is_new = ctl.live().heartbeat(beat, Instant::now());
@@ -121,8 +168,14 @@ async fn record_crash(ctl: &Ctl, exit: Exited) -> Outcome<()> {
     if !exit.is_crash() {
         return Ok(());
     }
-    let guid = ctl.store.app_of_process(&exit.droplet).await?.unwrap_or_else(|| exit.droplet.clone());
-    let Some(app) = ctl.store.app(&guid).await? else { return Ok(()) };
+    let guid = ctl
+        .store
+        .app_of_process(&exit.droplet)
+        .await?
+        .unwrap_or_else(|| exit.droplet.clone());
+    let Some(app) = ctl.store.app(&guid).await? else {
+        return Ok(());
+    };
     let event = NewEvent {
         kind: "app.crash",
         actor: (guid.clone(), "app", Some(app.name.clone())),
@@ -137,77 +190,15 @@ async fn record_crash(ctl: &Ctl, exit: Exited) -> Outcome<()> {
     let mut tx = ctl.store.begin().await?;
     tx.record_event(&event).await?;
     tx.commit().await?;
-    ctl.say(&guid, "API", format!("App instance {} exited: {} (status {})", exit.index, exit.exit_description, exit.exit_status));
+    ctl.say(
+        &guid,
+        "API",
+        format!(
+            "App instance {} exited: {} (status {})",
+            exit.index, exit.exit_description, exit.exit_status
+        ),
+    );
     Ok(())
-}
-
-/// Whether an epoch is the current one. Messages without one come from an original health manager and pass.
-async fn is_current(ctl: &Ctl, epoch: Option<i64>) -> Outcome<bool> {
-    let Some(epoch) = epoch else { return Ok(true) };
-    let current = ctl.store.lease(LEASE).await?.map_or(0, |lease| lease.epoch);
-    if epoch < current {
-        tracing::warn!(epoch, current, "a health manager that lost its lease was refused");
-    }
-    Ok(epoch >= current)
-}
-
-async fn desired(ctl: &Ctl, process: &str) -> Outcome<Option<AppRow>> {
-    let Some(guid) = ctl.store.app_of_process(process).await? else { return Ok(None) };
-    Ok(ctl.store.app(&guid).await?)
-}
-
-async fn wanted_start(ctl: &Ctl, wish: Start) -> Outcome<()> {
-    if !is_current(ctl, wish.epoch).await? {
-        return Ok(());
-    }
-    let app = desired(ctl, &wish.droplet).await?;
-    match refuses_start(app.as_ref(), &wish) {
-        Some(reason) => tracing::info!(app = %wish.droplet, index = wish.instance_index, reason, "hm9000.start ignored"),
-        None => {
-            if let Some(app) = app {
-                let around = ctl.surroundings(&app).await?;
-                ctl.start_index(&app, &around, wish.instance_index).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Why a start must not be carried out. Pure.
-fn refuses_start(app: Option<&AppRow>, wish: &Start) -> Option<&'static str> {
-    let Some(app) = app else { return Some("the app is gone") };
-    let checks = [
-        (app.version != wish.version, "another version is desired"),
-        (i64::from(wish.instance_index) >= app.instances, "the index is not desired"),
-        (app.droplet_hash.is_none(), "there is no droplet"),
-        (app.package_state != "STAGED", "the app is not staged"),
-        (!app.is_started(), "the app is stopped"),
-    ];
-    checks.iter().find(|(refused, _)| *refused).map(|(_, reason)| *reason)
-}
-
-async fn wanted_stop(ctl: &Ctl, wish: Stop) -> Outcome<()> {
-    if !is_current(ctl, wish.epoch).await? {
-        return Ok(());
-    }
-    let app = desired(ctl, &wish.droplet).await?;
-    let serving = app.as_ref().map_or(0, |app| ctl.live().running_instances(&app.guid, &app.version, Instant::now()));
-    if allows_stop(app.as_ref(), &wish, serving) {
-        ctl.stop_instance(&wish.droplet, &wish.instance_guid).await?;
-    }
-    Ok(())
-}
-
-/// Whether a stop may be carried out. Instances of an older version go only once the current one serves. Pure.
-fn allows_stop(app: Option<&AppRow>, wish: &Stop, serving: usize) -> bool {
-    let Some(app) = app else { return true };
-    if !app.is_started() || wish.is_duplicate {
-        return true;
-    }
-    if app.version != wish.version {
-        return serving > 0 || app.package_state == "FAILED";
-    }
-    app.package_state == "FAILED" || i64::from(wish.instance_index) >= app.instances
 }
 
 /// `cloudcontroller.bulk.credentials.<partition>`: older health managers ask for them here.
@@ -219,7 +210,13 @@ async fn answer_credentials(ctl: &Ctl) -> Result<(), bus::BusError> {
         while let Some(delivery) = asked.next().await {
             let auth = &shared.config.bulk_auth;
             if let Some(inbox) = delivery.reply {
-                let _ = shared.bus.publish_to(&inbox, &json!({"user": auth.user, "password": auth.password})).await;
+                let _ = shared
+                    .bus
+                    .publish_to(
+                        &inbox,
+                        &json!({"user": auth.user, "password": auth.password}),
+                    )
+                    .await;
             }
         }
     });
@@ -240,49 +237,4 @@ fn locate_on_connect(ctl: &Ctl) {
             }
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runner::tests::app;
-
-    fn start(version: &str, index: u32) -> Start {
-        Start { message_id: None, droplet: "g".into(), version: version.into(), instance_index: index, epoch: None }
-    }
-
-    fn stop(version: &str, index: u32, is_duplicate: bool) -> Stop {
-        Stop {
-            message_id: None,
-            droplet: "g".into(),
-            version: version.into(),
-            instance_guid: "i".into(),
-            instance_index: index,
-            is_duplicate,
-            epoch: None,
-        }
-    }
-
-    #[test]
-    fn a_start_is_refused_for_each_of_the_original_reasons() {
-        let good = app("STARTED", "STAGED", 2);
-        assert_eq!(refuses_start(Some(&good), &start("v", 1)), None);
-        assert!(refuses_start(None, &start("v", 0)).is_some());
-        assert!(refuses_start(Some(&good), &start("old", 0)).is_some());
-        assert!(refuses_start(Some(&good), &start("v", 2)).is_some());
-        assert!(refuses_start(Some(&app("STOPPED", "STAGED", 2)), &start("v", 0)).is_some());
-        assert!(refuses_start(Some(&app("STARTED", "PENDING", 2)), &start("v", 0)).is_some());
-    }
-
-    #[test]
-    fn an_old_version_is_stopped_only_once_the_current_one_serves() {
-        let good = app("STARTED", "STAGED", 2);
-        assert!(!allows_stop(Some(&good), &stop("old", 0, false), 0));
-        assert!(allows_stop(Some(&good), &stop("old", 0, false), 1));
-        assert!(allows_stop(Some(&good), &stop("v", 2, false), 0));
-        assert!(!allows_stop(Some(&good), &stop("v", 1, false), 5));
-        assert!(allows_stop(Some(&good), &stop("v", 1, true), 0));
-        assert!(allows_stop(Some(&app("STOPPED", "STAGED", 2)), &stop("v", 0, false), 0));
-        assert!(allows_stop(None, &stop("v", 0, false), 0));
-    }
 }

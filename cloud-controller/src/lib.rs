@@ -16,8 +16,10 @@
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
 //! | `conductor` | carries effects out |
-//! | `staging` | the conversation with a stager |
-//! | `health` | advertisements, heartbeats, exits, the health manager's wishes |
+//! | `staging` | how a staging begins and ends in the database |
+//! | `stager` | the conversation with a stager |
+//! | `health` | advertisements, heartbeats, exits |
+//! | `wishes` | what the health manager asks for |
 //! | `seed` | what a fresh platform starts with |
 
 mod api;
@@ -37,9 +39,11 @@ pub mod pools;
 mod runner;
 pub mod secrets;
 mod seed;
+mod stager;
 mod staging;
 mod start;
 mod store;
+mod wishes;
 
 pub use config::Config;
 pub use start::{Running, StartError, start};

@@ -36,7 +36,10 @@ pub struct Crash {
 impl Crash {
     /// One line for people.
     pub fn text(&self) -> String {
-        format!("last exit: {} (status {}), {} in a row", self.description, self.status, self.count)
+        format!(
+            "last exit: {} (status {}), {} in a row",
+            self.description, self.status, self.count
+        )
     }
 }
 
@@ -63,17 +66,27 @@ pub struct Live {
 impl Live {
     /// Nothing known; a DEA not heard of for `ttl` is taken for lost.
     pub fn new(ttl: Duration) -> Live {
-        Live { ttl, deas: HashMap::new(), crashes: HashMap::new(), outstanding: HashMap::new() }
+        Live {
+            ttl,
+            deas: HashMap::new(),
+            crashes: HashMap::new(),
+            outstanding: HashMap::new(),
+        }
     }
 
     /// A heartbeat is the complete state of its DEA. True when that DEA was not known (any more).
     pub fn heartbeat(&mut self, beat: Heartbeat, now: Instant) -> bool {
         for instance in &beat.droplets {
             if is_up(instance) {
-                self.outstanding.remove(&place(&instance.droplet, &instance.version, instance.index));
+                self.outstanding.remove(&place(
+                    &instance.droplet,
+                    &instance.version,
+                    instance.index,
+                ));
             }
         }
-        self.deas.retain(|_, (seen, _)| now.duration_since(*seen) < self.ttl);
+        self.deas
+            .retain(|_, (seen, _)| now.duration_since(*seen) < self.ttl);
         self.deas.insert(beat.dea, (now, beat.droplets)).is_none()
     }
 
@@ -90,9 +103,14 @@ impl Live {
     }
 
     fn note_crash(&mut self, place: Place, exit: &Exited, now: Instant) {
-        self.crashes.retain(|_, crash| now.duration_since(crash.at) < CRASH_MEMORY);
+        self.crashes
+            .retain(|_, crash| now.duration_since(crash.at) < CRASH_MEMORY);
         if self.crashes.len() >= MAX_CRASHES
-            && let Some(oldest) = self.crashes.iter().min_by_key(|(_, crash)| crash.at).map(|(p, _)| p.clone())
+            && let Some(oldest) = self
+                .crashes
+                .iter()
+                .min_by_key(|(_, crash)| crash.at)
+                .map(|(p, _)| p.clone())
         {
             self.crashes.remove(&oldest);
         }
@@ -101,14 +119,23 @@ impl Live {
             count,
             at: now,
             since: exit.crash_timestamp.unwrap_or_default() as f64,
-            description: if exit.exit_description.is_empty() { "unknown reason".into() } else { exit.exit_description.clone() },
+            description: if exit.exit_description.is_empty() {
+                "unknown reason".into()
+            } else {
+                exit.exit_description.clone()
+            },
             status: exit.exit_status,
         };
         self.crashes.insert(place, crash);
     }
 
     /// Instances of a process in one version on DEAs that are alive, in any state.
-    fn of<'a>(&'a self, process: &'a str, version: &'a str, now: Instant) -> impl Iterator<Item = &'a InstanceHeartbeat> {
+    fn of<'a>(
+        &'a self,
+        process: &'a str,
+        version: &'a str,
+        now: Instant,
+    ) -> impl Iterator<Item = &'a InstanceHeartbeat> {
         self.deas
             .values()
             .filter(move |(seen, _)| now.duration_since(*seen) < self.ttl)
@@ -117,7 +144,13 @@ impl Live {
     }
 
     /// Indices 0…n-1 with their states, gap-free.
-    pub fn indices(&self, process: &str, version: &str, count: u32, now: Instant) -> BTreeMap<u32, IndexState> {
+    pub fn indices(
+        &self,
+        process: &str,
+        version: &str,
+        count: u32,
+        now: Instant,
+    ) -> BTreeMap<u32, IndexState> {
         let mut states = BTreeMap::new();
         for index in 0..count {
             let up = self
@@ -129,32 +162,57 @@ impl Live {
         states
     }
 
-    fn state_of(&self, process: &str, version: &str, index: u32, up: Option<&InstanceHeartbeat>) -> IndexState {
+    fn state_of(
+        &self,
+        process: &str,
+        version: &str,
+        index: u32,
+        up: Option<&InstanceHeartbeat>,
+    ) -> IndexState {
         let crash = self.crashes.get(&place(process, version, index));
         match (up, crash) {
             (Some(up), crash) => IndexState {
-                state: if up.state == HeartbeatState::Running { "RUNNING" } else { "STARTING" },
+                state: if up.state == HeartbeatState::Running {
+                    "RUNNING"
+                } else {
+                    "STARTING"
+                },
                 since: Some(up.state_timestamp),
-                details: crash.filter(|_| up.state != HeartbeatState::Running).map(Crash::text),
+                details: crash
+                    .filter(|_| up.state != HeartbeatState::Running)
+                    .map(Crash::text),
             },
             (None, Some(crash)) => IndexState {
-                state: if crash.count >= FLAPPING_THRESHOLD { "FLAPPING" } else { "DOWN" },
+                state: if crash.count >= FLAPPING_THRESHOLD {
+                    "FLAPPING"
+                } else {
+                    "DOWN"
+                },
                 since: Some(crash.since),
                 details: Some(crash.text()),
             },
-            (None, None) => IndexState { state: "DOWN", since: None, details: None },
+            (None, None) => IndexState {
+                state: "DOWN",
+                since: None,
+                details: None,
+            },
         }
     }
 
     /// Distinct indices below `count` that are RUNNING or STARTING.
     pub fn running(&self, process: &str, version: &str, count: u32, now: Instant) -> u32 {
         let states = self.indices(process, version, count, now);
-        states.values().filter(|s| matches!(s.state, "RUNNING" | "STARTING")).count() as u32
+        states
+            .values()
+            .filter(|s| matches!(s.state, "RUNNING" | "STARTING"))
+            .count() as u32
     }
 
     /// RUNNING instances of a version, however many per index.
     pub fn running_instances(&self, process: &str, version: &str, now: Instant) -> usize {
-        self.of(process, version, now).filter(|i| i.state == HeartbeatState::Running).count()
+        self.of(process, version, now)
+            .filter(|i| i.state == HeartbeatState::Running)
+            .count()
     }
 
     /// Crashed instances: (instance id, unix seconds).
@@ -166,9 +224,18 @@ impl Live {
     }
 
     /// Claims a start: false while another start of the same place is under way or the index is up already.
-    pub fn claim_start(&mut self, process: &str, version: &str, index: u32, now: Instant, until: Instant) -> bool {
+    pub fn claim_start(
+        &mut self,
+        process: &str,
+        version: &str,
+        index: u32,
+        now: Instant,
+        until: Instant,
+    ) -> bool {
         self.outstanding.retain(|_, deadline| *deadline > now);
-        let up = self.of(process, version, now).any(|i| i.index == index && is_up(i) && i.state != HeartbeatState::Evacuating);
+        let up = self
+            .of(process, version, now)
+            .any(|i| i.index == index && is_up(i) && i.state != HeartbeatState::Evacuating);
         let place = place(process, version, index);
         if up || self.outstanding.contains_key(&place) {
             return false;
@@ -239,7 +306,11 @@ mod tests {
         let (mut live, now) = live();
         live.heartbeat(beat("a", 1, HeartbeatState::Running), now);
         live.heartbeat(beat("b", 9, HeartbeatState::Running), now);
-        let states: Vec<_> = live.indices("p", "v", 3, now).into_iter().map(|(i, s)| (i, s.state)).collect();
+        let states: Vec<_> = live
+            .indices("p", "v", 3, now)
+            .into_iter()
+            .map(|(i, s)| (i, s.state))
+            .collect();
         assert_eq!(states, [(0, "DOWN"), (1, "RUNNING"), (2, "DOWN")]);
         assert_eq!(live.running("p", "v", 3, now), 1);
     }
@@ -258,7 +329,11 @@ mod tests {
         live.exited(&crash(0), now);
         let once = &live.indices("p", "v", 1, now)[&0];
         assert_eq!(once.state, "DOWN");
-        assert!(once.details.as_deref().is_some_and(|d| d.contains("out of memory (status 137)")));
+        assert!(
+            once.details
+                .as_deref()
+                .is_some_and(|d| d.contains("out of memory (status 137)"))
+        );
         live.exited(&crash(0), now);
         live.exited(&crash(0), now);
         assert_eq!(live.indices("p", "v", 1, now)[&0].state, "FLAPPING");
@@ -274,10 +349,19 @@ mod tests {
         assert!(!live.claim_start("p", "v", 0, now, until));
         assert!(live.claim_start("p", "v", 1, now, until));
         live.exited(&crash(0), now);
-        assert!(live.claim_start("p", "v", 0, now, until), "an exit frees the place");
-        assert!(live.claim_start("p", "v", 0, until, until + Duration::from_secs(1)), "so does the deadline");
+        assert!(
+            live.claim_start("p", "v", 0, now, until),
+            "an exit frees the place"
+        );
+        assert!(
+            live.claim_start("p", "v", 0, until, until + Duration::from_secs(1)),
+            "so does the deadline"
+        );
         live.heartbeat(beat("a", 0, HeartbeatState::Starting), now);
-        assert!(!live.claim_start("p", "v", 0, now, until), "a started index is not started again");
+        assert!(
+            !live.claim_start("p", "v", 0, now, until),
+            "a started index is not started again"
+        );
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! `cloud-controller`: the daemon.
 
 fn main() -> std::process::ExitCode {
-    component::main("cloud-controller", component::Threads::PerCore, cloud_controller::start)
+    component::main(
+        "cloud-controller",
+        component::Threads::PerCore,
+        cloud_controller::start,
+    )
 }

@@ -63,7 +63,10 @@ pub(crate) fn start_instance(app: &AppRow, around: &Surroundings, index: u32) ->
         prod: app.production,
         sha1: app.droplet_hash.clone(),
         executable_file: "deprecated".into(),
-        executable_uri: Some(format!("{}/staging/droplets/{}/download", around.base, app.guid)),
+        executable_uri: Some(format!(
+            "{}/staging/droplets/{}/download",
+            around.base, app.guid
+        )),
         version: app.version.clone(),
         services: Vec::new(),
         limits: limits(app),
@@ -109,15 +112,25 @@ pub(crate) fn staging_request(
         BuildpackChoice::Url(url) => Some(url.clone()),
         _ => None,
     };
-    let start_message = StartInstance { sha1: None, ..start_instance(app, around, 0) };
+    let start_message = StartInstance {
+        sha1: None,
+        ..start_instance(app, around, 0)
+    };
     staging::Start {
         app_id: guid.clone(),
         task_id: task_id.to_owned(),
         properties: staging::Properties {
             services: Vec::new(),
-            resources: staging::Resources { memory: unsigned(need.0), disk: unsigned(need.1), fds: FILE_DESCRIPTORS },
+            resources: staging::Resources {
+                memory: unsigned(need.0),
+                disk: unsigned(need.1),
+                fds: FILE_DESCRIPTORS,
+            },
             environment: env_list(&around.staging_env, &around.environment),
-            meta: staging::Meta { command: app.command.clone().filter(|c| !c.is_empty()), console: Some(false) },
+            meta: staging::Meta {
+                command: app.command.clone().filter(|c| !c.is_empty()),
+                console: Some(false),
+            },
             buildpack_key: match choice {
                 BuildpackChoice::Admin(key) => Some(key.clone()),
                 _ => None,
@@ -126,8 +139,11 @@ pub(crate) fn staging_request(
             buildpack_git_url: url,
         },
         download_uri: Some(format!("{base}/staging/apps/{guid}")),
-        upload_uri: Some(format!("{base}/staging/droplets/{guid}/upload?task={task_id}")),
-        buildpack_cache_download_uri: has_cache.then(|| format!("{base}/staging/buildpack_cache/{guid}/download")),
+        upload_uri: Some(format!(
+            "{base}/staging/droplets/{guid}/upload?task={task_id}"
+        )),
+        buildpack_cache_download_uri: has_cache
+            .then(|| format!("{base}/staging/buildpack_cache/{guid}/download")),
         buildpack_cache_upload_uri: Some(format!("{base}/staging/buildpack_cache/{guid}/upload")),
         start_message: Some(start_message),
         admin_buildpacks,
@@ -139,11 +155,18 @@ pub(crate) fn staging_request(
 
 /// Rules of groups, unreadable ones left out (they are checked when written).
 pub(crate) fn egress_rules(groups: &[SecurityGroupRow]) -> Vec<EgressRule> {
-    groups.iter().flat_map(|group| serde_json::from_str::<Vec<EgressRule>>(&group.rules).unwrap_or_default()).collect()
+    groups
+        .iter()
+        .flat_map(|group| serde_json::from_str::<Vec<EgressRule>>(&group.rules).unwrap_or_default())
+        .collect()
 }
 
 fn limits(app: &AppRow) -> Limits {
-    Limits { mem: unsigned(app.memory), disk: unsigned(app.disk_quota), fds: FILE_DESCRIPTORS }
+    Limits {
+        mem: unsigned(app.memory),
+        disk: unsigned(app.disk_quota),
+        fds: FILE_DESCRIPTORS,
+    }
 }
 
 fn unsigned(value: i64) -> u64 {
@@ -156,7 +179,10 @@ fn env_list(group: &Map<String, Value>, own: &Map<String, Value>) -> Vec<String>
     for (key, value) in own {
         merged.insert(key.clone(), value.clone());
     }
-    merged.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect()
+    merged
+        .iter()
+        .map(|(key, value)| format!("{key}={}", plain(value)))
+        .collect()
 }
 
 fn plain(value: &Value) -> String {
@@ -192,7 +218,10 @@ mod tests {
         let message = start_instance(&app, &around(), 2);
         assert_eq!(message.env, ["A=own", "B=b", "N=7"]);
         assert_eq!((message.index, message.sha1.as_deref()), (2, Some("d")));
-        assert_eq!(message.executable_uri.unwrap(), "http://u:p@127.0.0.1:1/staging/droplets/g/download");
+        assert_eq!(
+            message.executable_uri.unwrap(),
+            "http://u:p@127.0.0.1:1/staging/droplets/g/download"
+        );
     }
 
     #[test]
@@ -200,8 +229,16 @@ mod tests {
         let app = crate::runner::tests::app("STARTED", "PENDING", 1);
         let choice = BuildpackChoice::Url("https://example.com/bp.git".into());
         let request = staging_request(&app, &around(), "t1", &choice, vec![], (1024, 4096), false);
-        assert!(request.upload_uri.unwrap().ends_with("/staging/droplets/g/upload?task=t1"));
-        assert_eq!(request.properties.buildpack, request.properties.buildpack_git_url);
+        assert!(
+            request
+                .upload_uri
+                .unwrap()
+                .ends_with("/staging/droplets/g/upload?task=t1")
+        );
+        assert_eq!(
+            request.properties.buildpack,
+            request.properties.buildpack_git_url
+        );
         assert_eq!(request.properties.buildpack_key, None);
         assert_eq!(request.buildpack_cache_download_uri, None);
         let start = request.start_message.unwrap();

@@ -15,12 +15,16 @@ pub struct Pool {
 impl Pool {
     /// An empty pool whose entries live `ttl`.
     pub fn new(ttl: Duration) -> Pool {
-        Pool { ttl, entries: HashMap::new() }
+        Pool {
+            ttl,
+            entries: HashMap::new(),
+        }
     }
 
     /// Notes an advertisement.
     pub fn advertise(&mut self, offer: Offer, now: Instant) {
-        self.entries.insert(offer.id.clone(), (offer, now + self.ttl));
+        self.entries
+            .insert(offer.id.clone(), (offer, now + self.ttl));
     }
 
     /// A DEA takes no more work.
@@ -31,7 +35,11 @@ impl Pool {
     /// What is on offer now; expired entries are forgotten.
     pub fn live(&mut self, now: Instant) -> Vec<Offer> {
         self.entries.retain(|_, (_, expires)| *expires > now);
-        let mut offers: Vec<Offer> = self.entries.values().map(|(offer, _)| offer.clone()).collect();
+        let mut offers: Vec<Offer> = self
+            .entries
+            .values()
+            .map(|(offer, _)| offer.clone())
+            .collect();
         offers.sort_by(|a, b| a.id.cmp(&b.id));
         offers
     }
@@ -69,7 +77,11 @@ mod tests {
         pool.advertise(offer("a"), start);
         pool.advertise(offer("b"), start);
         pool.advertise(offer("a"), start + Duration::from_secs(6));
-        let ids: Vec<_> = pool.live(start + Duration::from_secs(11)).into_iter().map(|o| o.id).collect();
+        let ids: Vec<_> = pool
+            .live(start + Duration::from_secs(11))
+            .into_iter()
+            .map(|o| o.id)
+            .collect();
         assert_eq!(ids, ["a"]);
     }
 

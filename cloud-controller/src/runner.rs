@@ -61,7 +61,9 @@ fn scale(had: i64, after: &AppRow) -> Vec<Effect> {
 
 /// A start of an app whose last staging failed stages it again.
 fn retries_staging(before: Option<&AppRow>, after: &AppRow) -> bool {
-    before.is_some_and(|row| row.package_state == "FAILED") && after.package_state == "PENDING" && needs_staging(after)
+    before.is_some_and(|row| row.package_state == "FAILED")
+        && after.package_state == "PENDING"
+        && needs_staging(after)
 }
 
 /// Bits are there, no droplet of them is, and at least one instance is wanted.
@@ -109,23 +111,91 @@ pub(crate) mod tests {
         }
     }
 
+    /// Name, row before, row after, effects.
+    type Case = (&'static str, Option<AppRow>, Option<AppRow>, Vec<Effect>);
+
     #[test]
     fn every_change_of_state_or_count_has_its_effect() {
         use Effect::*;
-        let table: Vec<(&str, Option<AppRow>, Option<AppRow>, Vec<Effect>)> = vec![
-            ("create stopped", None, Some(app("STOPPED", "PENDING", 1)), vec![]),
-            ("start unstaged", Some(app("STOPPED", "PENDING", 2)), Some(app("STARTED", "PENDING", 2)), vec![Stage]),
-            ("start staged", Some(app("STOPPED", "STAGED", 2)), Some(app("STARTED", "STAGED", 2)), vec![Start(0..2)]),
-            ("start with none wanted", Some(app("STOPPED", "PENDING", 0)), Some(app("STARTED", "PENDING", 0)), vec![]),
-            ("stop", Some(app("STARTED", "STAGED", 2)), Some(app("STOPPED", "STAGED", 2)), vec![StopAll]),
-            ("delete", Some(app("STARTED", "STAGED", 2)), None, vec![StopAll]),
-            ("scale up", Some(app("STARTED", "STAGED", 1)), Some(app("STARTED", "STAGED", 3)), vec![Start(1..3)]),
-            ("scale down", Some(app("STARTED", "STAGED", 3)), Some(app("STARTED", "STAGED", 1)), vec![Stop(vec![1, 2])]),
-            ("scale while staging", Some(app("STARTED", "PENDING", 1)), Some(app("STARTED", "PENDING", 3)), vec![]),
-            ("scale while stopped", Some(app("STOPPED", "STAGED", 1)), Some(app("STOPPED", "STAGED", 3)), vec![]),
-            ("new bits while running", Some(app("STARTED", "STAGED", 1)), Some(app("STARTED", "PENDING", 1)), vec![]),
-            ("start again after failure", Some(app("STARTED", "FAILED", 1)), Some(app("STARTED", "PENDING", 1)), vec![Stage]),
-            ("nothing changed", Some(app("STARTED", "STAGED", 1)), Some(app("STARTED", "STAGED", 1)), vec![]),
+        let table: Vec<Case> = vec![
+            (
+                "create stopped",
+                None,
+                Some(app("STOPPED", "PENDING", 1)),
+                vec![],
+            ),
+            (
+                "start unstaged",
+                Some(app("STOPPED", "PENDING", 2)),
+                Some(app("STARTED", "PENDING", 2)),
+                vec![Stage],
+            ),
+            (
+                "start staged",
+                Some(app("STOPPED", "STAGED", 2)),
+                Some(app("STARTED", "STAGED", 2)),
+                vec![Start(0..2)],
+            ),
+            (
+                "start with none wanted",
+                Some(app("STOPPED", "PENDING", 0)),
+                Some(app("STARTED", "PENDING", 0)),
+                vec![],
+            ),
+            (
+                "stop",
+                Some(app("STARTED", "STAGED", 2)),
+                Some(app("STOPPED", "STAGED", 2)),
+                vec![StopAll],
+            ),
+            (
+                "delete",
+                Some(app("STARTED", "STAGED", 2)),
+                None,
+                vec![StopAll],
+            ),
+            (
+                "scale up",
+                Some(app("STARTED", "STAGED", 1)),
+                Some(app("STARTED", "STAGED", 3)),
+                vec![Start(1..3)],
+            ),
+            (
+                "scale down",
+                Some(app("STARTED", "STAGED", 3)),
+                Some(app("STARTED", "STAGED", 1)),
+                vec![Stop(vec![1, 2])],
+            ),
+            (
+                "scale while staging",
+                Some(app("STARTED", "PENDING", 1)),
+                Some(app("STARTED", "PENDING", 3)),
+                vec![],
+            ),
+            (
+                "scale while stopped",
+                Some(app("STOPPED", "STAGED", 1)),
+                Some(app("STOPPED", "STAGED", 3)),
+                vec![],
+            ),
+            (
+                "new bits while running",
+                Some(app("STARTED", "STAGED", 1)),
+                Some(app("STARTED", "PENDING", 1)),
+                vec![],
+            ),
+            (
+                "start again after failure",
+                Some(app("STARTED", "FAILED", 1)),
+                Some(app("STARTED", "PENDING", 1)),
+                vec![Stage],
+            ),
+            (
+                "nothing changed",
+                Some(app("STARTED", "STAGED", 1)),
+                Some(app("STARTED", "STAGED", 1)),
+                vec![],
+            ),
         ];
         for (name, before, after, expected) in table {
             assert_eq!(effects(before.as_ref(), after.as_ref()), expected, "{name}");

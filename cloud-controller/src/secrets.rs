@@ -47,7 +47,10 @@ impl Secrets {
     /// # Errors
     /// [`SecretsError`].
     pub fn load_or_create(path: &Path) -> Result<Secrets, SecretsError> {
-        let io = |source| SecretsError::Io { path: path.display().to_string(), source };
+        let io = |source| SecretsError::Io {
+            path: path.display().to_string(),
+            source,
+        };
         match std::fs::metadata(path) {
             Ok(meta) if meta.permissions().mode() & 0o077 != 0 => Err(SecretsError::Mode {
                 path: path.display().to_string(),
@@ -73,8 +76,14 @@ impl Secrets {
 
 fn create(path: &Path) -> std::io::Result<Secrets> {
     let key: [u8; 32] = rand::random();
-    let secrets = Secrets { encryption_key: hex::encode(key) };
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let secrets = Secrets {
+        encryption_key: hex::encode(key),
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
     file.sync_all()?;
     Ok(secrets)

@@ -12,7 +12,10 @@ use crate::blobs::{Place, sha1_of_file};
 use crate::config::BuildpackConfig;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome};
-use crate::store::{BuildpackRow, DomainRow, ORGS, OrgRow, QUOTAS, QuotaRow, Role, SPACES, Scope, SpaceRow, now_micros};
+use crate::store::{
+    BuildpackRow, DomainRow, ORGS, OrgRow, QUOTAS, QuotaRow, Role, SPACES, Scope, SpaceRow,
+    now_micros,
+};
 
 /// Runs every step.
 pub(crate) async fn run(ctl: &Ctl) -> Outcome<()> {
@@ -34,8 +37,13 @@ fn broken(text: impl std::fmt::Display) -> Failure {
 /// The quota organizations get when they name none.
 pub(crate) async fn default_quota(ctl: &Ctl) -> Outcome<QuotaRow> {
     let name = ctl.config.default_quota.name.to_lowercase();
-    let found: Vec<QuotaRow> = ctl.store.all(&QUOTAS, &Scope::all().and(&["t.name_key = ", ""], name)).await?;
-    found.into_iter().next().ok_or_else(|| broken("the default quota is missing; restart the controller to have it made again"))
+    let found: Vec<QuotaRow> = ctl
+        .store
+        .all(&QUOTAS, &Scope::all().and(&["t.name_key = ", ""], name))
+        .await?;
+    found.into_iter().next().ok_or_else(|| {
+        broken("the default quota is missing; restart the controller to have it made again")
+    })
 }
 
 async fn quota(ctl: &Ctl) -> Outcome<()> {
@@ -64,13 +72,20 @@ async fn quota(ctl: &Ctl) -> Outcome<()> {
 async fn stacks_and_domains(ctl: &Ctl) -> Outcome<()> {
     let mut tx = ctl.store.begin().await?;
     for stack in &ctl.config.stacks {
-        tx.ensure_stack(&bus::ids::guid(), &stack.name, &stack.description).await?;
+        tx.ensure_stack(&bus::ids::guid(), &stack.name, &stack.description)
+            .await?;
     }
     tx.commit().await?;
     for name in &ctl.config.domains {
         if ctl.store.domain_by_name(name).await?.is_none() {
             let mut tx = ctl.store.begin().await?;
-            let row = DomainRow { guid: bus::ids::guid(), name: name.clone(), owning_organization_guid: None, created_at: tx.now(), updated_at: None };
+            let row = DomainRow {
+                guid: bus::ids::guid(),
+                name: name.clone(),
+                owning_organization_guid: None,
+                created_at: tx.now(),
+                updated_at: None,
+            };
             tx.insert_domain(&row).await?;
             tx.commit().await?;
         }
@@ -90,7 +105,12 @@ pub(crate) fn egress_rule(text: &str) -> Option<Value> {
     let destination = format!("{address}/{bits}");
     match ports {
         None => Some(json!({"protocol": "all", "destination": destination})),
-        Some(ports) if !ports.is_empty() && ports.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'-') => {
+        Some(ports)
+            if !ports.is_empty()
+                && ports
+                    .bytes()
+                    .all(|b| b.is_ascii_digit() || b == b',' || b == b'-') =>
+        {
             Some(json!({"protocol": "tcp", "destination": destination, "ports": ports}))
         }
         Some(_) => None,
@@ -110,10 +130,20 @@ async fn security_groups(ctl: &Ctl) -> Outcome<()> {
         {"protocol": "tcp", "destination": "0.0.0.0/0", "ports": "53"},
         {"protocol": "udp", "destination": "0.0.0.0/0", "ports": "53"},
     ]);
-    let allowed: Vec<Value> = ctl.config.allow_egress.iter().filter_map(|text| egress_rule(text)).collect();
+    let allowed: Vec<Value> = ctl
+        .config
+        .allow_egress
+        .iter()
+        .filter_map(|text| egress_rule(text))
+        .collect();
     let mut tx = ctl.store.begin().await?;
-    for (name, rules) in [("public_networks", public), ("dns", dns), ("allowed_by_operator", Value::Array(allowed))] {
-        tx.ensure_security_group(name, &rules.to_string(), true, true).await?;
+    for (name, rules) in [
+        ("public_networks", public),
+        ("dns", dns),
+        ("allowed_by_operator", Value::Array(allowed)),
+    ] {
+        tx.ensure_security_group(name, &rules.to_string(), true, true)
+            .await?;
     }
     Ok(tx.commit().await?)
 }
@@ -126,9 +156,18 @@ async fn install_buildpack(ctl: &Ctl, wanted: &BuildpackConfig, position: i64) -
     let sha1 = tokio::task::spawn_blocking(move || pack(&source, &target))
         .await
         .map_err(broken)?
-        .map_err(|error| broken(format!("buildpack {} at {}: {error}", wanted.name, wanted.path.display())))?;
+        .map_err(|error| {
+            broken(format!(
+                "buildpack {} at {}: {error}",
+                wanted.name,
+                wanted.path.display()
+            ))
+        })?;
     let known = ctl.store.buildpack_by_name(&wanted.name).await?;
-    if known.as_ref().is_some_and(|row| row.sha1.as_deref() == Some(&sha1)) {
+    if known
+        .as_ref()
+        .is_some_and(|row| row.sha1.as_deref() == Some(&sha1))
+    {
         return Ok(());
     }
     let mut row = known.unwrap_or_else(|| BuildpackRow {
@@ -142,7 +181,9 @@ async fn install_buildpack(ctl: &Ctl, wanted: &BuildpackConfig, position: i64) -
         created_at: now_micros(),
         updated_at: None,
     });
-    ctl.blobs.put(&Place::Buildpack(row.guid.clone(), sha1.clone()), &zip).await?;
+    ctl.blobs
+        .put(&Place::Buildpack(row.guid.clone(), sha1.clone()), &zip)
+        .await?;
     row.filename = Some(format!("{}.zip", wanted.name));
     row.sha1 = Some(sha1);
     let mut tx = ctl.store.begin().await?;
@@ -160,9 +201,16 @@ fn pack(source: &Path, zip: &Path) -> Result<String, archive::ArchiveError> {
 }
 
 async fn first_user(ctl: &Ctl) -> Outcome<()> {
-    let Some(seed) = &ctl.config.seed else { return Ok(()) };
+    let Some(seed) = &ctl.config.seed else {
+        return Ok(());
+    };
     let path = &seed.admin_password_file;
-    let password = std::fs::read_to_string(path).map_err(|error| broken(format!("cannot read the password in {}: {error}", path.display())))?;
+    let password = std::fs::read_to_string(path).map_err(|error| {
+        broken(format!(
+            "cannot read the password in {}: {error}",
+            path.display()
+        ))
+    })?;
     let guid = ctl
         .uaa
         .ensure_user(uaa::NewUser {
@@ -188,7 +236,13 @@ async fn first_user(ctl: &Ctl) -> Outcome<()> {
 }
 
 async fn ensure_org(ctl: &Ctl, name: &str, user: &str) -> Outcome<String> {
-    let known: Vec<OrgRow> = ctl.store.all(&ORGS, &Scope::all().and(&["t.name_key = ", ""], name.to_lowercase())).await?;
+    let known: Vec<OrgRow> = ctl
+        .store
+        .all(
+            &ORGS,
+            &Scope::all().and(&["t.name_key = ", ""], name.to_lowercase()),
+        )
+        .await?;
     if let Some(org) = known.into_iter().next() {
         return Ok(org.guid);
     }
@@ -210,7 +264,9 @@ async fn ensure_org(ctl: &Ctl, name: &str, user: &str) -> Outcome<String> {
 }
 
 async fn ensure_space(ctl: &Ctl, org: &str, name: &str, user: &str) -> Outcome<()> {
-    let scope = Scope::all().and(&["t.organization_guid = ", ""], org).and(&["t.name_key = ", ""], name.to_lowercase());
+    let scope = Scope::all()
+        .and(&["t.organization_guid = ", ""], org)
+        .and(&["t.name_key = ", ""], name.to_lowercase());
     let known: Vec<SpaceRow> = ctl.store.all(&SPACES, &scope).await?;
     if !known.is_empty() {
         return Ok(());
@@ -236,12 +292,21 @@ mod tests {
 
     #[test]
     fn operator_rules_are_read_or_refused() {
-        assert_eq!(egress_rule("10.0.0.0/8"), Some(json!({"protocol": "all", "destination": "10.0.0.0/8"})));
+        assert_eq!(
+            egress_rule("10.0.0.0/8"),
+            Some(json!({"protocol": "all", "destination": "10.0.0.0/8"}))
+        );
         assert_eq!(
             egress_rule("10.1.2.3:443,8080"),
             Some(json!({"protocol": "tcp", "destination": "10.1.2.3/32", "ports": "443,8080"}))
         );
-        for bad in ["", "example.com", "10.0.0.0/33", "10.0.0.0/8:", "10.0.0.0/8:http"] {
+        for bad in [
+            "",
+            "example.com",
+            "10.0.0.0/33",
+            "10.0.0.0/8:",
+            "10.0.0.0/8:http",
+        ] {
             assert_eq!(egress_rule(bad), None, "{bad}");
         }
     }

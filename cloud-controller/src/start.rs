@@ -69,7 +69,10 @@ pub struct Running {
 
 impl Daemon for Running {
     fn describe(&self) -> String {
-        format!("API on http://{}, status on http://{}", self.addr, self.status_addr)
+        format!(
+            "API on http://{}, status on http://{}",
+            self.addr, self.status_addr
+        )
     }
 
     async fn shutdown(self) {
@@ -88,19 +91,41 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;
     let bus = Bus::connect(&config.bus, "cloud-controller").await?;
     let listener = bind(&config.listen).await?;
-    let addr = listener.local_addr().map_err(|source| StartError::Listen { listen: config.listen.clone(), source })?;
+    let addr = listener.local_addr().map_err(|source| StartError::Listen {
+        listen: config.listen.clone(),
+        source,
+    })?;
     let tasks = Tasks::new();
-    let ctl = Arc::new(Controller::new(Parts { config, store, blobs, uaa, bus, tasks: tasks.clone(), addr }));
-    seed::run(&ctl).await.map_err(|failure| StartError::Seed(failure.0.description))?;
+    let ctl = Arc::new(Controller::new(Parts {
+        config,
+        store,
+        blobs,
+        uaa,
+        bus,
+        tasks: tasks.clone(),
+        addr,
+    }));
+    seed::run(&ctl)
+        .await
+        .map_err(|failure| StartError::Seed(failure.0.description))?;
     health::listen(&ctl).await?;
     sweep(&ctl);
     let status = status(&ctl).await?;
     component::serve(listener, api::router(&ctl), &tasks);
-    Ok(Running { addr, status_addr: status.addr(), tasks })
+    Ok(Running {
+        addr,
+        status_addr: status.addr(),
+        tasks,
+    })
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(listen).await.map_err(|source| StartError::Listen { listen: listen.to_owned(), source })
+    TcpListener::bind(listen)
+        .await
+        .map_err(|source| StartError::Listen {
+            listen: listen.to_owned(),
+            source,
+        })
 }
 
 async fn status(ctl: &Ctl) -> Result<Status, StartError> {
@@ -115,25 +140,46 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
     };
     let health = {
         let ctl = ctl.clone();
-        Arc::new(move || if ctl.bus.is_connected() { Ok(()) } else { Err(ctl.bus.away().to_string()) })
+        Arc::new(move || {
+            if ctl.bus.is_connected() {
+                Ok(())
+            } else {
+                Err(ctl.bus.away().to_string())
+            }
+        })
     };
     let config = &ctl.config.status;
-    Status::start(identity, config, Some(&ctl.bus), Registry::default(), varz, health, &ctl.tasks)
-        .await
-        .map_err(|source| StartError::Listen { listen: config.listen.to_string(), source })
+    Status::start(
+        identity,
+        config,
+        Some(&ctl.bus),
+        Registry::default(),
+        varz,
+        health,
+        &ctl.tasks,
+    )
+    .await
+    .map_err(|source| StartError::Listen {
+        listen: config.listen.to_string(),
+        source,
+    })
 }
 
 /// Ends what is overdue and forgets what is old.
 fn sweep(ctl: &Ctl) {
     let shared = ctl.clone();
-    ctl.tasks.every("sweep", SWEEP_EVERY.min(ctl.times.heartbeat * 5), move || {
-        let ctl = shared.clone();
-        async move {
-            if let Err(error) = sweep_once(&ctl).await {
-                tracing::warn!(%error, "sweeping failed; it is repeated");
+    ctl.tasks.every(
+        "sweep",
+        SWEEP_EVERY.min(ctl.times.heartbeat * 5),
+        move || {
+            let ctl = shared.clone();
+            async move {
+                if let Err(error) = sweep_once(&ctl).await {
+                    tracing::warn!(%error, "sweeping failed; it is repeated");
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 async fn sweep_once(ctl: &Ctl) -> Result<(), crate::store::StoreError> {
@@ -141,6 +187,7 @@ async fn sweep_once(ctl: &Ctl) -> Result<(), crate::store::StoreError> {
     let now = now_micros();
     let mut tx = ctl.store.begin().await?;
     tx.sweep_jobs(now - JOB_LIMIT, now - JOB_MEMORY).await?;
-    tx.prune_events(now - i64::from(ctl.config.events_days) * 24 * 3600 * 1_000_000).await?;
+    tx.prune_events(now - i64::from(ctl.config.events_days) * 24 * 3600 * 1_000_000)
+        .await?;
     tx.commit().await
 }

@@ -40,7 +40,10 @@ impl Default for Config {
 impl Config {
     /// The intake's credentials.
     pub fn intake_auth(&self) -> BasicAuth {
-        BasicAuth { user: self.intake_user.clone(), password: self.intake_password.clone() }
+        BasicAuth {
+            user: self.intake_user.clone(),
+            password: self.intake_password.clone(),
+        }
     }
 }
 
@@ -48,7 +51,10 @@ impl DaemonConfig for Config {
     fn validate(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         if self.intake_password.is_empty() {
-            problems.push(("intake_password".into(), "must be set: senders prove themselves with it".into()));
+            problems.push((
+                "intake_password".into(),
+                "must be set: senders prove themselves with it".into(),
+            ));
         }
         if self.stream_backlog_lines == 0 {
             problems.push(("stream_backlog_lines".into(), "must be at least 1".into()));

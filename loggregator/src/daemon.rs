@@ -47,19 +47,36 @@ impl Daemon for Running {
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let listen = |source| StartError::Listen { listen: config.listen.clone(), source };
+    let listen = |source| StartError::Listen {
+        listen: config.listen.clone(),
+        source,
+    };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
     let access = ask_controller(config.controller.clone())?;
-    component::serve(listener, router(Hub::new(&config), access, config.intake_auth()), &tasks);
+    component::serve(
+        listener,
+        router(Hub::new(&config), access, config.intake_auth()),
+        &tasks,
+    );
     Ok(Running { addr, tasks })
 }
 
 fn ask_controller(controller: String) -> Result<Access, reqwest::Error> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .no_proxy()
+        .build()?;
     Ok(Arc::new(move |token, app| {
-        let request = client.get(format!("{controller}/internal/log_access/{app}")).header("authorization", token);
-        Box::pin(async move { request.send().await.is_ok_and(|answer| answer.status().is_success()) })
+        let request = client
+            .get(format!("{controller}/internal/log_access/{app}"))
+            .header("authorization", token);
+        Box::pin(async move {
+            request
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+        })
     }))
 }

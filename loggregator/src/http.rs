@@ -27,7 +27,8 @@ const PING_EVERY: Duration = Duration::from_secs(25);
 const SEND_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whether a token (the Authorization header's value) may read an app's logs.
-pub type Access = Arc<dyn Fn(String, String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+pub type Access =
+    Arc<dyn Fn(String, String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared {
@@ -39,16 +40,27 @@ struct Shared {
 /// The router over a hub.
 pub fn router(hub: Hub, access: Access, intake: BasicAuth) -> Router {
     Router::new()
-        .route(bus::log::INTAKE_PATH, post(accept).layer(DefaultBodyLimit::max(BATCH_LIMIT)))
+        .route(
+            bus::log::INTAKE_PATH,
+            post(accept).layer(DefaultBodyLimit::max(BATCH_LIMIT)),
+        )
         .route("/apps/{guid}/stream", get(stream))
         .route("/apps/{guid}/recentlogs", get(recent))
         .route("/tail/", get(old_tail))
         .route("/tail", get(old_tail))
         .route("/recent", get(old_recent))
-        .with_state(Shared { hub, access, intake })
+        .with_state(Shared {
+            hub,
+            access,
+            intake,
+        })
 }
 
-async fn accept(State(shared): State<Shared>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
+async fn accept(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    body: axum::body::Bytes,
+) -> Response {
     if shared.intake.password.is_empty() || !authorized(&headers, &shared.intake) {
         return (StatusCode::UNAUTHORIZED, "log intake: wrong credentials\n").into_response();
     }
@@ -63,34 +75,65 @@ struct AppParam {
     app: String,
 }
 
-async fn stream(State(shared): State<Shared>, Path(guid): Path<String>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+async fn stream(
+    State(shared): State<Shared>,
+    Path(guid): Path<String>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     follow(shared, guid, headers, upgrade, Form::Dropsonde).await
 }
 
-async fn old_tail(State(shared): State<Shared>, Query(param): Query<AppParam>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+async fn old_tail(
+    State(shared): State<Shared>,
+    Query(param): Query<AppParam>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     follow(shared, param.app, headers, upgrade, Form::Old).await
 }
 
-async fn recent(State(shared): State<Shared>, Path(guid): Path<String>, headers: HeaderMap) -> Response {
+async fn recent(
+    State(shared): State<Shared>,
+    Path(guid): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     dump(shared, guid, headers, Form::Dropsonde).await
 }
 
-async fn old_recent(State(shared): State<Shared>, Query(param): Query<AppParam>, headers: HeaderMap) -> Response {
+async fn old_recent(
+    State(shared): State<Shared>,
+    Query(param): Query<AppParam>,
+    headers: HeaderMap,
+) -> Response {
     dump(shared, param.app, headers, Form::Old).await
 }
 
 async fn may_read(shared: &Shared, headers: &HeaderMap, app: &str) -> bool {
-    match headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) {
+    match headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+    {
         Some(token) => (shared.access)(token.to_owned(), app.to_owned()).await,
         None => false,
     }
 }
 
 fn refused() -> Response {
-    (StatusCode::UNAUTHORIZED, "You are not authorized to read the logs of this app. Log in again.\n").into_response()
+    (
+        StatusCode::UNAUTHORIZED,
+        "You are not authorized to read the logs of this app. Log in again.\n",
+    )
+        .into_response()
 }
 
-async fn follow(shared: Shared, app: String, headers: HeaderMap, upgrade: WebSocketUpgrade, form: Form) -> Response {
+async fn follow(
+    shared: Shared,
+    app: String,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+    form: Form,
+) -> Response {
     if !may_read(&shared, &headers, &app).await {
         return refused();
     }
@@ -132,7 +175,9 @@ fn lost(app: &str, count: u64) -> LogLine {
         seq: 0,
         timestamp_ns: now_ns(),
         stream: LogStream::Err,
-        message: format!("{count} lines were dropped because this reader is too slow; read them with cf logs --recent"),
+        message: format!(
+            "{count} lines were dropped because this reader is too slow; read them with cf logs --recent"
+        ),
     }
 }
 
@@ -154,5 +199,12 @@ async fn dump(shared: Shared, app: String, headers: HeaderMap, form: Form) -> Re
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
     // Clients cut the boundary out by a pattern: it must be last and without quotes.
-    ([(header::CONTENT_TYPE, format!("multipart/x-protobuf; boundary={boundary}"))], body).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            format!("multipart/x-protobuf; boundary={boundary}"),
+        )],
+        body,
+    )
+        .into_response()
 }

@@ -103,7 +103,14 @@ impl Hub {
     /// Takes a batch; returns how many lines were new. Repeating a batch changes nothing.
     pub fn accept(&self, batch: LogBatch) -> usize {
         let mut state = self.lock();
-        batch.lines.into_iter().filter(|line| state.judge(line)).collect::<Vec<_>>().into_iter().map(|line| self.store(&mut state, line)).count()
+        batch
+            .lines
+            .into_iter()
+            .filter(|line| state.judge(line))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|line| self.store(&mut state, line))
+            .count()
     }
 
     /// Adds one line of the platform itself.
@@ -123,19 +130,29 @@ impl Hub {
 
     /// Recent lines of an app, oldest first.
     pub fn recent(&self, app: &str) -> Vec<Arc<LogLine>> {
-        self.lock().apps.get(app).map(|app| app.ring.lines()).unwrap_or_default()
+        self.lock()
+            .apps
+            .get(app)
+            .map(|app| app.ring.lines())
+            .unwrap_or_default()
     }
 
     /// Follows an app from now on.
     pub fn follow(&self, app: &str) -> Stream {
         let mut state = self.lock();
         let live = self.app(&mut state, app).live.subscribe();
-        Stream { hub: self.clone(), live }
+        Stream {
+            hub: self.clone(),
+            live,
+        }
     }
 
     /// Counters since the start.
     pub fn counters(&self) -> Counters {
-        Counters { lagged: self.0.lagged.load(Ordering::Relaxed), ..self.lock().counters }
+        Counters {
+            lagged: self.0.lagged.load(Ordering::Relaxed),
+            ..self.lock().counters
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -174,7 +191,10 @@ impl Hub {
 
 impl State {
     fn judge(&mut self, line: &LogLine) -> bool {
-        match self.numbering.judge(&line.instance_id, &line.source_type, line.seq) {
+        match self
+            .numbering
+            .judge(&line.instance_id, &line.source_type, line.seq)
+        {
             Verdict::New { missing } => {
                 self.counters.missing += missing;
                 true
@@ -188,12 +208,20 @@ impl State {
 
     /// Drops the recent lines of the app silent for longest; its readers keep their stream.
     fn forget_quietest(&mut self) -> bool {
-        let quietest = self.apps.iter().filter(|(_, app)| app.ring.len() > 0).min_by_key(|(_, app)| app.touched).map(|(guid, _)| guid.clone());
-        let Some(app) = quietest.and_then(|guid| self.apps.get_mut(&guid)) else { return false };
+        let quietest = self
+            .apps
+            .iter()
+            .filter(|(_, app)| app.ring.len() > 0)
+            .min_by_key(|(_, app)| app.touched)
+            .map(|(guid, _)| guid.clone());
+        let Some(app) = quietest.and_then(|guid| self.apps.get_mut(&guid)) else {
+            return false;
+        };
         let ring = std::mem::take(&mut app.ring);
         self.bytes -= ring.bytes();
         self.counters.displaced += ring.len() as u64;
-        self.apps.retain(|_, app| app.ring.len() > 0 || app.live.receiver_count() > 0);
+        self.apps
+            .retain(|_, app| app.ring.len() > 0 || app.live.receiver_count() > 0);
         true
     }
 }
@@ -242,7 +270,11 @@ mod tests {
 
     #[test]
     fn recent_lines_are_bounded_per_app_and_in_all() {
-        let config = Config { recent_bytes_per_app: 1_000, recent_bytes_total: 1_500, ..Config::default() };
+        let config = Config {
+            recent_bytes_per_app: 1_000,
+            recent_bytes_total: 1_500,
+            ..Config::default()
+        };
         let hub = Hub::new(&config);
         for seq in 1..=50 {
             hub.accept(batch(vec![line("old", seq, "0123456789")]));
@@ -252,15 +284,24 @@ mod tests {
         for seq in 1..=50 {
             hub.accept(batch(vec![line("new", seq, "0123456789")]));
         }
-        assert!(hub.recent("old").is_empty(), "the quiet app is forgotten first");
+        assert!(
+            hub.recent("old").is_empty(),
+            "the quiet app is forgotten first"
+        );
         assert!(!hub.recent("new").is_empty());
         let counters = hub.counters();
-        assert_eq!(counters.accepted, counters.displaced + hub.recent("new").len() as u64);
+        assert_eq!(
+            counters.accepted,
+            counters.displaced + hub.recent("new").len() as u64
+        );
     }
 
     #[tokio::test]
     async fn a_slow_reader_is_told_what_it_lost_and_blocks_nobody() {
-        let hub = Hub::new(&Config { stream_backlog_lines: 4, ..Config::default() });
+        let hub = Hub::new(&Config {
+            stream_backlog_lines: 4,
+            ..Config::default()
+        });
         let mut slow = hub.follow("a");
         for seq in 1..=10 {
             hub.accept(batch(vec![line("a", seq, "x")]));

@@ -51,7 +51,11 @@ impl Numbering {
 
     fn make_room(&mut self) {
         if self.streams.len() >= MAX_STREAMS
-            && let Some(oldest) = self.streams.iter().min_by_key(|(_, (_, touched))| *touched).map(|(key, _)| key.clone())
+            && let Some(oldest) = self
+                .streams
+                .iter()
+                .min_by_key(|(_, (_, touched))| *touched)
+                .map(|(key, _)| key.clone())
         {
             self.streams.remove(&oldest);
         }
@@ -68,7 +72,11 @@ mod tests {
         assert_eq!(numbering.judge("i", "App", 1), Verdict::New { missing: 0 });
         assert_eq!(numbering.judge("i", "App", 1), Verdict::Duplicate);
         assert_eq!(numbering.judge("i", "App", 5), Verdict::New { missing: 3 });
-        assert_eq!(numbering.judge("i", "STG", 1), Verdict::New { missing: 0 }, "each source counts alone");
+        assert_eq!(
+            numbering.judge("i", "STG", 1),
+            Verdict::New { missing: 0 },
+            "each source counts alone"
+        );
         assert_eq!(numbering.judge("j", "App", 9), Verdict::New { missing: 0 });
         assert_eq!(numbering.judge("i", "App", 0), Verdict::New { missing: 0 });
     }

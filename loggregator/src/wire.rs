@@ -102,7 +102,11 @@ pub fn encode(line: &LogLine, form: Form) -> Vec<u8> {
 }
 
 fn kind(line: &LogLine) -> i32 {
-    if line.stream == LogStream::Err { ERR } else { OUT }
+    if line.stream == LogStream::Err {
+        ERR
+    } else {
+        OUT
+    }
 }
 
 fn envelope(line: &LogLine) -> Envelope {
@@ -159,7 +163,10 @@ mod tests {
         let mut expected = vec![0x0a, 8];
         expected.extend(b"bloomery");
         expected.extend([0x10, 5, 0x30, 3, 0x42, 19]);
-        expected.extend([0x0a, 2, b'h', b'i', 0x10, 2, 0x18, 3, 0x22, 1, b'g', 0x2a, 3, b'A', b'p', b'p', 0x32, 1, b'0']);
+        expected.extend([
+            0x0a, 2, b'h', b'i', 0x10, 2, 0x18, 3, 0x22, 1, b'g', 0x2a, 3, b'A', b'p', b'p', 0x32,
+            1, b'0',
+        ]);
         assert_eq!(encode(&line(), Form::Dropsonde), expected);
     }
 

@@ -58,10 +58,15 @@ impl DaemonConfig for Config {}
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let store = Store::open(&config.database).await.map_err(OpenError::from)?;
+    let store = Store::open(&config.database)
+        .await
+        .map_err(OpenError::from)?;
     let uaa = Uaa::open(store, &config).await?;
     seed_admin(&uaa, &config).await?;
-    let listen = |source| StartError::Listen { listen: config.listen.clone(), source };
+    let listen = |source| StartError::Listen {
+        listen: config.listen.clone(),
+        source,
+    };
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
@@ -70,9 +75,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 }
 
 async fn seed_admin(uaa: &Uaa, config: &Config) -> Result<(), StartError> {
-    let (Some(user), Some(path)) = (&config.admin_user, &config.admin_password_file) else { return Ok(()) };
-    let password = std::fs::read_to_string(path)
-        .map_err(|source| StartError::AdminPassword { path: path.display().to_string(), source })?;
+    let (Some(user), Some(path)) = (&config.admin_user, &config.admin_password_file) else {
+        return Ok(());
+    };
+    let password = std::fs::read_to_string(path).map_err(|source| StartError::AdminPassword {
+        path: path.display().to_string(),
+        source,
+    })?;
     uaa.ensure_user(NewUser {
         username: user.clone(),
         password: password.trim().to_owned(),

@@ -39,8 +39,16 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Refusal {
-        Refusal { status, error, description: description.into() }
+    pub(crate) fn new(
+        status: StatusCode,
+        error: &'static str,
+        description: impl Into<String>,
+    ) -> Refusal {
+        Refusal {
+            status,
+            error,
+            description: description.into(),
+        }
     }
 
     pub(crate) fn unauthorized(description: impl Into<String>) -> Refusal {
@@ -64,21 +72,37 @@ impl Refusal {
     }
 
     pub(crate) fn scim(status: StatusCode, description: impl Into<String>) -> Refusal {
-        Refusal::new(status, if status == StatusCode::CONFLICT { "scim_resource_already_exists" } else { "scim_resource_not_found" }, description)
+        Refusal::new(
+            status,
+            if status == StatusCode::CONFLICT {
+                "scim_resource_already_exists"
+            } else {
+                "scim_resource_not_found"
+            },
+            description,
+        )
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Refusal {
         tracing::error!(%error, "uaa store failed");
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the user store failed; see the server's log")
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "the user store failed; see the server's log",
+        )
     }
 }
 
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Refusal {
         tracing::error!(%error, "uaa failed");
-        Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "internal error; see the server's log")
+        Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "internal error; see the server's log",
+        )
     }
 }
 

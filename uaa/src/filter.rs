@@ -40,7 +40,9 @@ fn term(attribute: &str, value: String) -> Result<Term, String> {
     match attribute.to_ascii_lowercase().as_str() {
         "id" => Ok(Term::Id(value)),
         "username" => Ok(Term::UserName(value.to_lowercase())),
-        other => Err(format!("attribute {other:?} is not supported: use id or userName")),
+        other => Err(format!(
+            "attribute {other:?} is not supported: use id or userName"
+        )),
     }
 }
 
@@ -50,7 +52,10 @@ fn word(text: &str) -> (&str, &str) {
 }
 
 fn quoted(text: &str) -> Result<(String, &str), String> {
-    let body = text.trim_start().strip_prefix('"').ok_or("a value must stand in double quotes")?;
+    let body = text
+        .trim_start()
+        .strip_prefix('"')
+        .ok_or("a value must stand in double quotes")?;
     let end = body.find('"').ok_or("a value lacks its closing quote")?;
     Ok((body[..end].to_owned(), &body[end + 1..]))
 }
@@ -62,7 +67,10 @@ mod tests {
 
     #[test]
     fn both_client_forms_are_read() {
-        assert_eq!(parse(r#"userName Eq "Admin""#).unwrap(), [Term::UserName("admin".into())]);
+        assert_eq!(
+            parse(r#"userName Eq "Admin""#).unwrap(),
+            [Term::UserName("admin".into())]
+        );
         assert_eq!(
             parse(r#"ID eq "g1" or ID eq "g2""#).unwrap(),
             [Term::Id("g1".into()), Term::Id("g2".into())]
@@ -71,7 +79,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_a_reason() {
-        for bad in ["", "userName", "userName eq x", "userName co \"x\"", "id eq \"a\" and id eq \"b\"", "id eq \"a"] {
+        for bad in [
+            "",
+            "userName",
+            "userName eq x",
+            "userName co \"x\"",
+            "id eq \"a\" and id eq \"b\"",
+            "id eq \"a",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -26,7 +26,9 @@ pub(crate) fn generate() -> Result<String, OpenError> {
 
 /// Reads a stored pair.
 pub(crate) fn load(kid: &str, pkcs8: &str) -> Result<SigningKey, OpenError> {
-    let der = STANDARD.decode(pkcs8).map_err(|error| failed(&error.to_string()))?;
+    let der = STANDARD
+        .decode(pkcs8)
+        .map_err(|error| failed(&error.to_string()))?;
     let pair = KeyPair::from_pkcs8(&der).map_err(|error| failed(&error.to_string()))?;
     let public = pair.public_key();
     let public_der: PublicKeyX509Der<'_> = public.as_der().map_err(|_| failed("public key"))?;
@@ -42,7 +44,10 @@ pub(crate) fn load(kid: &str, pkcs8: &str) -> Result<SigningKey, OpenError> {
 impl SigningKey {
     /// Modulus and exponent as a JSON Web Key wants them.
     pub(crate) fn jwk_parts(&self) -> (String, String) {
-        (URL_SAFE_NO_PAD.encode(&self.modulus), URL_SAFE_NO_PAD.encode(&self.exponent))
+        (
+            URL_SAFE_NO_PAD.encode(&self.modulus),
+            URL_SAFE_NO_PAD.encode(&self.exponent),
+        )
     }
 }
 

@@ -23,9 +23,15 @@ impl Attempts {
     /// The state after one more failure.
     pub(crate) fn after_failure(self, now: i64) -> Attempts {
         if self.failures + 1 >= MAX_FAILURES {
-            Attempts { failures: 0, locked_until: now + LOCK_MICROS }
+            Attempts {
+                failures: 0,
+                locked_until: now + LOCK_MICROS,
+            }
         } else {
-            Attempts { failures: self.failures + 1, ..self }
+            Attempts {
+                failures: self.failures + 1,
+                ..self
+            }
         }
     }
 }
@@ -48,7 +54,11 @@ mod tests {
 
     #[test]
     fn after_a_lock_counting_starts_anew() {
-        let locked = Attempts { failures: 4, locked_until: 0 }.after_failure(0);
+        let locked = Attempts {
+            failures: 4,
+            locked_until: 0,
+        }
+        .after_failure(0);
         let later = locked.after_failure(LOCK_MICROS + 1);
         assert_eq!(later.failures, 1);
         assert_eq!(later.locked_for(LOCK_MICROS + 1), None);

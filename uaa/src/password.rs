@@ -22,7 +22,10 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Result<Passwords, OpenError> {
         let decoy = hash_now("a password nobody has")?;
-        Ok(Passwords { gate: Arc::new(Semaphore::new(PARALLEL)), decoy: decoy.into() })
+        Ok(Passwords {
+            gate: Arc::new(Semaphore::new(PARALLEL)),
+            decoy: decoy.into(),
+        })
     }
 
     pub(crate) async fn hash(&self, password: &str) -> Result<String, OpenError> {
@@ -31,7 +34,11 @@ impl Passwords {
     }
 
     /// Whether the password fits; `None` (unknown user) takes as long and is false.
-    pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, OpenError> {
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<bool, OpenError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
         let password = password.to_owned();
@@ -39,7 +46,10 @@ impl Passwords {
         Ok(known && fits)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, OpenError> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, OpenError> {
         let _permit = self
             .gate
             .acquire()
@@ -60,6 +70,10 @@ fn hash_now(password: &str) -> Result<String, OpenError> {
 
 fn verify_now(password: &str, hash: &str) -> bool {
     PasswordHash::new(hash)
-        .map(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
+        .map(|parsed| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &parsed)
+                .is_ok()
+        })
         .unwrap_or(false)
 }

@@ -48,7 +48,9 @@ pub(crate) fn granted(groups: &[String], wish: &str) -> Option<Vec<String>> {
 pub(crate) fn audience(scopes: &[String], client: &str) -> Vec<String> {
     let mut audience = vec![client.to_owned()];
     for scope in scopes {
-        let resource = scope.rsplit_once('.').map_or(scope.as_str(), |(resource, _)| resource);
+        let resource = scope
+            .rsplit_once('.')
+            .map_or(scope.as_str(), |(resource, _)| resource);
         if !audience.iter().any(|known| known == resource) {
             audience.push(resource.to_owned());
         }
@@ -75,12 +77,18 @@ mod tests {
 
     #[test]
     fn a_wish_beyond_the_groups_grants_nothing() {
-        assert_eq!(granted(&groups(DEFAULT_GROUPS), "cloud_controller.admin"), None);
+        assert_eq!(
+            granted(&groups(DEFAULT_GROUPS), "cloud_controller.admin"),
+            None
+        );
     }
 
     #[test]
     fn audience_holds_the_controller() {
         let scopes = groups(&["cloud_controller.read", "openid"]);
-        assert_eq!(audience(&scopes, "cf"), ["cf", "cloud_controller", "openid"]);
+        assert_eq!(
+            audience(&scopes, "cf"),
+            ["cf", "cloud_controller", "openid"]
+        );
     }
 }

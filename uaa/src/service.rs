@@ -71,7 +71,9 @@ impl Uaa {
     /// [`OpenError`] naming the step.
     pub async fn open(store: Store, config: &Config) -> Result<Uaa, OpenError> {
         let keys = load_keys(&store).await?;
-        let newest = keys.first().ok_or_else(|| OpenError::Key("no key in the store".into()))?;
+        let newest = keys
+            .first()
+            .ok_or_else(|| OpenError::Key("no key in the store".into()))?;
         Ok(Uaa(Arc::new(Inner {
             signer: Signer::new(newest)?,
             verifier: Verifier::new(&keys),
@@ -118,7 +120,12 @@ impl Uaa {
     /// # Errors
     /// [`OpenError`] when the store fails.
     pub async fn find_user(&self, username: &str) -> Result<Option<(String, String)>, OpenError> {
-        Ok(self.0.store.user_by_name(username).await?.map(|u| (u.id, u.username)))
+        Ok(self
+            .0
+            .store
+            .user_by_name(username)
+            .await?
+            .map(|u| (u.id, u.username)))
     }
 
     pub(crate) async fn create(&self, user: NewUser) -> Result<UserRow, OpenError> {
@@ -130,7 +137,11 @@ impl Uaa {
             email: user.email,
             given_name: user.given_name,
             family_name: user.family_name,
-            groups: DEFAULT_GROUPS.iter().chain(admin).map(|g| g.to_string()).collect(),
+            groups: DEFAULT_GROUPS
+                .iter()
+                .chain(admin)
+                .map(|g| g.to_string())
+                .collect(),
             attempts: Default::default(),
         };
         self.0.store.insert_user(&row, now_micros()).await?;
@@ -138,7 +149,14 @@ impl Uaa {
     }
 
     /// Grant `password`.
-    pub(crate) async fn login(&self, client: &str, name: &str, password: &str, wish: &str, issuer: &str) -> Result<Tokens, Refusal> {
+    pub(crate) async fn login(
+        &self,
+        client: &str,
+        name: &str,
+        password: &str,
+        wish: &str,
+        issuer: &str,
+    ) -> Result<Tokens, Refusal> {
         let now = now_micros();
         let user = self.0.store.user_by_name(name).await?;
         if let Some(seconds) = user.as_ref().and_then(|u| u.attempts.locked_for(now)) {
@@ -148,43 +166,99 @@ impl Uaa {
         }
         let hash = user.as_ref().map(|u| u.password_hash.as_str());
         let fits = self.0.passwords.verify(password, hash).await?;
-        let Some(user) = user else { return Err(Refusal::unauthorized("Bad credentials")) };
+        let Some(user) = user else {
+            return Err(Refusal::unauthorized("Bad credentials"));
+        };
         if !fits {
-            self.0.store.set_attempts(&user.id, user.attempts.after_failure(now)).await?;
+            self.0
+                .store
+                .set_attempts(&user.id, user.attempts.after_failure(now))
+                .await?;
             return Err(Refusal::unauthorized("Bad credentials"));
         }
         if user.attempts != Default::default() {
-            self.0.store.set_attempts(&user.id, Default::default()).await?;
+            self.0
+                .store
+                .set_attempts(&user.id, Default::default())
+                .await?;
         }
         let family = Uuid::new_v4().to_string();
-        self.user_tokens(&user, client, wish, "password", issuer, (&family, None)).await
+        self.user_tokens(&user, client, wish, "password", issuer, (&family, None))
+            .await
     }
 
     /// Grant `refresh_token`. The token is replaced; using a replaced one later than a grace ends the whole login.
-    pub(crate) async fn refresh(&self, client: &str, token: &str, wish: &str, issuer: &str) -> Result<Tokens, Refusal> {
+    pub(crate) async fn refresh(
+        &self,
+        client: &str,
+        token: &str,
+        wish: &str,
+        issuer: &str,
+    ) -> Result<Tokens, Refusal> {
         let now = now_micros();
-        let dead = || Refusal::invalid_token("The refresh token is not valid or has expired. Log in again.");
-        let old = self.0.store.refresh_token(&hash_token(token)).await?.ok_or_else(dead)?;
+        let dead = || {
+            Refusal::invalid_token("The refresh token is not valid or has expired. Log in again.")
+        };
+        let old = self
+            .0
+            .store
+            .refresh_token(&hash_token(token))
+            .await?
+            .ok_or_else(dead)?;
         if old.expires_at < now || old.client_id != client {
             return Err(dead());
         }
-        if old.used_at.is_some_and(|used| now - used > REUSE_GRACE_MICROS) {
+        if old
+            .used_at
+            .is_some_and(|used| now - used > REUSE_GRACE_MICROS)
+        {
             self.0.store.revoke_family(&old.family).await?;
-            return Err(Refusal::invalid_token("The refresh token was used before; the login it came from is ended. Log in again."));
+            return Err(Refusal::invalid_token(
+                "The refresh token was used before; the login it came from is ended. Log in again.",
+            ));
         }
-        let user = self.0.store.user_by_id(&old.user_id).await?.ok_or_else(dead)?;
-        let wish = if wish.trim().is_empty() { old.scope.as_str() } else { wish };
-        self.user_tokens(&user, client, wish, "refresh_token", issuer, (&old.family, Some(&old.token_hash))).await
+        let user = self
+            .0
+            .store
+            .user_by_id(&old.user_id)
+            .await?
+            .ok_or_else(dead)?;
+        let wish = if wish.trim().is_empty() {
+            old.scope.as_str()
+        } else {
+            wish
+        };
+        self.user_tokens(
+            &user,
+            client,
+            wish,
+            "refresh_token",
+            issuer,
+            (&old.family, Some(&old.token_hash)),
+        )
+        .await
     }
 
     /// Grant `client_credentials`.
     pub(crate) fn client_token(&self, client: &str, issuer: &str) -> Result<Tokens, Refusal> {
         let known = &self.0.clients[client];
         if known.authorities.is_empty() {
-            return Err(Refusal::unauthorized(format!("Client {client} has no authorities of its own")));
+            return Err(Refusal::unauthorized(format!(
+                "Client {client} has no authorities of its own"
+            )));
         }
-        let claims = self.claims(client, known.authorities.clone(), "client_credentials", issuer, None);
-        Ok(Tokens { access: self.0.signer.sign(&claims)?, refresh: None, claims })
+        let claims = self.claims(
+            client,
+            known.authorities.clone(),
+            "client_credentials",
+            issuer,
+            None,
+        );
+        Ok(Tokens {
+            access: self.0.signer.sign(&claims)?,
+            refresh: None,
+            claims,
+        })
     }
 
     async fn user_tokens(
@@ -196,8 +270,13 @@ impl Uaa {
         issuer: &str,
         (family, replaces): (&str, Option<&str>),
     ) -> Result<Tokens, Refusal> {
-        let scopes = scope::granted(&user.groups, wish)
-            .ok_or_else(|| Refusal::new(http::StatusCode::BAD_REQUEST, "invalid_scope", format!("none of the scopes {wish:?} may be given")))?;
+        let scopes = scope::granted(&user.groups, wish).ok_or_else(|| {
+            Refusal::new(
+                http::StatusCode::BAD_REQUEST,
+                "invalid_scope",
+                format!("none of the scopes {wish:?} may be given"),
+            )
+        })?;
         let claims = self.claims(client, scopes, grant, issuer, Some(user));
         let access = self.0.signer.sign(&claims)?;
         let refresh = random_token();
@@ -212,10 +291,21 @@ impl Uaa {
             used_at: None,
         };
         self.0.store.rotate_refresh(&row, replaces, now).await?;
-        Ok(Tokens { access, refresh: Some(refresh), claims })
+        Ok(Tokens {
+            access,
+            refresh: Some(refresh),
+            claims,
+        })
     }
 
-    fn claims(&self, client: &str, scope: Vec<String>, grant: &str, issuer: &str, user: Option<&UserRow>) -> Claims {
+    fn claims(
+        &self,
+        client: &str,
+        scope: Vec<String>,
+        grant: &str,
+        issuer: &str,
+        user: Option<&UserRow>,
+    ) -> Claims {
         let now = now_micros() / 1_000_000;
         Claims {
             jti: Uuid::new_v4().to_string(),
@@ -240,21 +330,41 @@ async fn load_keys(store: &Store) -> Result<Vec<SigningKey>, OpenError> {
         let pkcs8 = tokio::task::spawn_blocking(keys::generate)
             .await
             .map_err(|error| OpenError::Key(error.to_string()))??;
-        store.insert_first_key(&Uuid::new_v4().to_string(), &pkcs8, now_micros()).await?;
+        store
+            .insert_first_key(&Uuid::new_v4().to_string(), &pkcs8, now_micros())
+            .await?;
     }
-    store.keys().await?.iter().map(|(kid, pkcs8)| keys::load(kid, pkcs8)).collect()
+    store
+        .keys()
+        .await?
+        .iter()
+        .map(|(kid, pkcs8)| keys::load(kid, pkcs8))
+        .collect()
 }
 
 fn load_clients(config: &Config) -> Result<HashMap<String, Client>, OpenError> {
     let mut clients = HashMap::new();
-    clients.insert("cf".to_owned(), Client { secret: String::new(), authorities: Vec::new(), users: true });
+    clients.insert(
+        "cf".to_owned(),
+        Client {
+            secret: String::new(),
+            authorities: Vec::new(),
+            users: true,
+        },
+    );
     for client in &config.clients {
-        let secret = std::fs::read_to_string(&client.secret_file).map_err(|source| OpenError::ClientSecret {
-            client: client.id.clone(),
-            path: client.secret_file.display().to_string(),
-            source,
+        let secret = std::fs::read_to_string(&client.secret_file).map_err(|source| {
+            OpenError::ClientSecret {
+                client: client.id.clone(),
+                path: client.secret_file.display().to_string(),
+                source,
+            }
         })?;
-        let known = Client { secret: secret.trim().to_owned(), authorities: client.authorities.clone(), users: false };
+        let known = Client {
+            secret: secret.trim().to_owned(),
+            authorities: client.authorities.clone(),
+            users: false,
+        };
         clients.insert(client.id.clone(), known);
     }
     Ok(clients)

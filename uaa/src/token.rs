@@ -73,9 +73,16 @@ impl Verifier {
     pub(crate) fn new(keys: &[SigningKey]) -> Verifier {
         let keys = keys
             .iter()
-            .map(|key| (key.kid.clone(), DecodingKey::from_rsa_raw_components(&key.modulus, &key.exponent)))
+            .map(|key| {
+                (
+                    key.kid.clone(),
+                    DecodingKey::from_rsa_raw_components(&key.modulus, &key.exponent),
+                )
+            })
             .collect();
-        Verifier { keys: Arc::new(keys) }
+        Verifier {
+            keys: Arc::new(keys),
+        }
     }
 
     /// Checks signature, expiry and that the token is meant for the controller.
@@ -102,10 +109,21 @@ impl Verifier {
         self.check(token, None, 0)
     }
 
-    fn check(&self, token: &str, audience: Option<&str>, leeway: u64) -> Result<Claims, TokenError> {
+    fn check(
+        &self,
+        token: &str,
+        audience: Option<&str>,
+        leeway: u64,
+    ) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
-        let kid = header.kid.as_deref().ok_or_else(|| TokenError::Invalid("it names no key".into()))?;
-        let key = self.keys.get(kid).ok_or_else(|| TokenError::Invalid("its key is unknown here".into()))?;
+        let kid = header
+            .kid
+            .as_deref()
+            .ok_or_else(|| TokenError::Invalid("it names no key".into()))?;
+        let key = self
+            .keys
+            .get(kid)
+            .ok_or_else(|| TokenError::Invalid("its key is unknown here".into()))?;
         let mut rules = Validation::new(Algorithm::RS256);
         rules.leeway = leeway;
         match audience {
@@ -135,12 +153,16 @@ impl Signer {
     pub(crate) fn new(key: &SigningKey) -> Result<Signer, OpenError> {
         let encoding = EncodingKey::from_rsa_pem(key.private_pem.as_bytes())
             .map_err(|error| OpenError::Key(error.to_string()))?;
-        Ok(Signer { kid: key.kid.clone(), key: encoding })
+        Ok(Signer {
+            kid: key.kid.clone(),
+            key: encoding,
+        })
     }
 
     pub(crate) fn sign(&self, claims: &Claims) -> Result<String, OpenError> {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, claims, &self.key).map_err(|error| OpenError::Key(error.to_string()))
+        jsonwebtoken::encode(&header, claims, &self.key)
+            .map_err(|error| OpenError::Key(error.to_string()))
     }
 }

@@ -39,9 +39,9 @@ fn scheme(headers: &HeaderMap) -> &'static str {
 fn is_authority(host: &str) -> bool {
     !host.is_empty()
         && host.len() <= 255
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_'))
+        && host.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']' | b'_')
+        })
 }
 
 #[cfg(test)]
@@ -50,21 +50,33 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap()))
+            .collect()
     }
 
     #[test]
     fn urls_repeat_the_host_the_client_used() {
-        assert_eq!(client_base(&headers(&[("host", "127.0.0.1:8181")]), "x"), "http://127.0.0.1:8181");
+        assert_eq!(
+            client_base(&headers(&[("host", "127.0.0.1:8181")]), "x"),
+            "http://127.0.0.1:8181"
+        );
         let behind_tls = headers(&[("host", "api.example.com"), ("x-forwarded-proto", "https")]);
         assert_eq!(client_base(&behind_tls, "x"), "https://api.example.com");
-        assert_eq!(websocket_base("https://api.example.com"), "wss://api.example.com");
+        assert_eq!(
+            websocket_base("https://api.example.com"),
+            "wss://api.example.com"
+        );
     }
 
     #[test]
     fn a_hostile_host_is_replaced_by_the_fallback() {
         for host in ["evil/path", "user@evil", "a b", ""] {
-            assert_eq!(client_base(&headers(&[("host", host)]), "http://safe/"), "http://safe");
+            assert_eq!(
+                client_base(&headers(&[("host", host)]), "http://safe/"),
+                "http://safe"
+            );
         }
     }
 }

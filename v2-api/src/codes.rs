@@ -188,7 +188,12 @@ mod tests {
     #[test]
     fn codes_and_names_are_unique_and_ordered() {
         for pair in TABLE.windows(2) {
-            assert!(pair[0].code < pair[1].code, "{} before {}", pair[0].code, pair[1].code);
+            assert!(
+                pair[0].code < pair[1].code,
+                "{} before {}",
+                pair[0].code,
+                pair[1].code
+            );
         }
         let mut names: Vec<_> = TABLE.iter().map(|row| row.name).collect();
         names.sort_unstable();
@@ -215,7 +220,10 @@ mod tests {
 
     #[test]
     fn staging_reasons_resolve_by_name() {
-        assert_eq!(Code::by_name("NoAppDetectedError"), Some(Code::NoAppDetectedError));
+        assert_eq!(
+            Code::by_name("NoAppDetectedError"),
+            Some(Code::NoAppDetectedError)
+        );
         assert_eq!(Code::by_name("NoSuchThing"), None);
     }
 }

@@ -110,7 +110,8 @@ impl Job {
     pub fn body(&self, url: String) -> Value {
         let mut entity = json!({"guid": self.guid, "status": self.status.as_str()});
         if let Some((code, name, description)) = &self.error {
-            entity["error"] = json!("Use of entity>error is deprecated in favor of entity>error_details.");
+            entity["error"] =
+                json!("Use of entity>error is deprecated in favor of entity>error_details.");
             entity["error_details"] =
                 json!({"error_code": name, "description": description, "code": code});
         }

@@ -64,9 +64,15 @@ impl Filter {
             _ => vec![value.to_owned()],
         };
         if values.len() > MAX_IN_VALUES {
-            return Err(bad(format!("{key} IN with more than {MAX_IN_VALUES} values")));
+            return Err(bad(format!(
+                "{key} IN with more than {MAX_IN_VALUES} values"
+            )));
         }
-        Ok(Filter { key: key.to_owned(), op, values })
+        Ok(Filter {
+            key: key.to_owned(),
+            op,
+            values,
+        })
     }
 }
 
@@ -203,7 +209,11 @@ impl ListQuery {
 
     fn link(&self, path: &str, page: u64) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        let order = if self.order == Order::Asc { "asc" } else { "desc" };
+        let order = if self.order == Order::Asc {
+            "asc"
+        } else {
+            "desc"
+        };
         query.append_pair("order-direction", order);
         query.append_pair("page", &page.to_string());
         query.append_pair("results-per-page", &self.per_page.to_string());
@@ -215,7 +225,9 @@ impl ListQuery {
 fn number(key: &str, value: &str, min: u32, max: u32) -> Result<u32, ApiError> {
     match value.parse::<u32>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
-        _ => Err(bad(format!("{key} must be a number from {min} to {max}, not {value:?}"))),
+        _ => Err(bad(format!(
+            "{key} must be a number from {min} to {max}, not {value:?}"
+        ))),
     }
 }
 
@@ -244,7 +256,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn filter(key: &str, op: Op, values: &[&str]) -> Filter {
-        Filter { key: key.into(), op, values: values.iter().map(|v| v.to_string()).collect() }
+        Filter {
+            key: key.into(),
+            op,
+            values: values.iter().map(|v| v.to_string()).collect(),
+        }
     }
 
     #[test]
@@ -264,14 +280,21 @@ mod tests {
     #[test]
     fn operators_and_lists_are_read() {
         let cases = [
-            ("q=timestamp>=2015-01-01T00:00:00Z", filter("timestamp", Op::Ge, &["2015-01-01T00:00:00Z"])),
+            (
+                "q=timestamp>=2015-01-01T00:00:00Z",
+                filter("timestamp", Op::Ge, &["2015-01-01T00:00:00Z"]),
+            ),
             ("q=name+IN+a,b", filter("name", Op::In, &["a", "b"])),
             ("q=name:a;;b", filter("name", Op::Eq, &["a;b"])),
             ("q=path:%2Ffoo", filter("path", Op::Eq, &["/foo"])),
             ("q=x<3", filter("x", Op::Lt, &["3"])),
         ];
         for (raw, expected) in cases {
-            assert_eq!(ListQuery::parse(raw).unwrap().filters, vec![expected], "{raw}");
+            assert_eq!(
+                ListQuery::parse(raw).unwrap().filters,
+                vec![expected],
+                "{raw}"
+            );
         }
     }
 
@@ -292,7 +315,9 @@ mod tests {
 
     #[test]
     fn next_url_is_a_path_that_repeats_filters_and_depth() {
-        let query = ListQuery::parse("q=name:a&inline-relations-depth=1&page=2&results-per-page=10").unwrap();
+        let query =
+            ListQuery::parse("q=name:a&inline-relations-depth=1&page=2&results-per-page=10")
+                .unwrap();
         let list = query.page_of("/v2/apps", 35, vec![0; 10]);
         assert_eq!(
             list.next_url.unwrap(),

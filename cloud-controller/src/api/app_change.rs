@@ -48,7 +48,12 @@ impl AppChange {
     ///
     /// # Errors
     /// The API error of the first rule broken.
-    pub(crate) fn apply(&self, row: &mut AppRow, limits: &LimitsConfig, known_buildpack: bool) -> Result<(), ApiError> {
+    pub(crate) fn apply(
+        &self,
+        row: &mut AppRow,
+        limits: &LimitsConfig,
+        known_buildpack: bool,
+    ) -> Result<(), ApiError> {
         let before = row.clone();
         self.apply_names(row, known_buildpack)?;
         self.apply_numbers(row, limits)?;
@@ -74,8 +79,13 @@ impl AppChange {
         }
         if let Some(buildpack) = &self.buildpack {
             let wanted = buildpack.clone().filter(|text| !text.is_empty());
-            if let Some(text) = wanted.as_deref().filter(|text| !known_buildpack && !looks_like_url(text)) {
-                return Err(invalid(format!("buildpack {text} is not an installed buildpack and not a git or http URL")));
+            if let Some(text) = wanted
+                .as_deref()
+                .filter(|text| !known_buildpack && !looks_like_url(text))
+            {
+                return Err(invalid(format!(
+                    "buildpack {text} is not an installed buildpack and not a git or http URL"
+                )));
             }
             row.buildpack = wanted;
         }
@@ -110,14 +120,19 @@ impl AppChange {
     }
 
     fn apply_state(&self, row: &mut AppRow) -> Result<(), ApiError> {
-        let Some(state) = &self.state else { return Ok(()) };
+        let Some(state) = &self.state else {
+            return Ok(());
+        };
         if !matches!(state.as_str(), "STARTED" | "STOPPED") {
             return Err(invalid("Invalid app state provided"));
         }
         row.state.clone_from(state);
         if state == "STARTED" {
             if row.package_hash.is_none() {
-                return Err(ApiError::with(Code::AppPackageInvalid, "bits have not been uploaded"));
+                return Err(ApiError::with(
+                    Code::AppPackageInvalid,
+                    "bits have not been uploaded",
+                ));
             }
             if row.package_state == "FAILED" {
                 mark_pending(row);
@@ -142,20 +157,29 @@ fn check_numbers(row: &AppRow, limits: &LimitsConfig) -> Result<(), ApiError> {
         return Err(invalid("Number of instances less than 0"));
     }
     if row.instances > limits.maximum_instances {
-        return Err(invalid(format!("Number of instances more than {}", limits.maximum_instances)));
+        return Err(invalid(format!(
+            "Number of instances more than {}",
+            limits.maximum_instances
+        )));
     }
     if row.disk_quota < 0 {
         return Err(invalid("disk quota less than 0"));
     }
     if row.disk_quota > limits.maximum_app_disk_mb {
-        return Err(invalid(format!("too much disk requested (must be less than {})", limits.maximum_app_disk_mb)));
+        return Err(invalid(format!(
+            "too much disk requested (must be less than {})",
+            limits.maximum_app_disk_mb
+        )));
     }
     if !matches!(row.health_check_type.as_str(), "port" | "none" | "process") {
         return Err(invalid("health_check_type must be port or none"));
     }
     let timeout = row.health_check_timeout.unwrap_or(0);
     if timeout < 0 || timeout > limits.maximum_health_check_timeout {
-        return Err(invalid(format!("health_check_timeout must be from 0 to {}", limits.maximum_health_check_timeout)));
+        return Err(invalid(format!(
+            "health_check_timeout must be from 0 to {}",
+            limits.maximum_health_check_timeout
+        )));
     }
     Ok(())
 }
@@ -173,7 +197,9 @@ pub(crate) fn check_environment(vars: &Map<String, Value>) -> Result<(), ApiErro
 }
 
 fn looks_like_url(text: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://"].iter().any(|scheme| text.starts_with(scheme))
+    ["http://", "https://", "git://", "git@", "ssh://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
 }
 
 /// Instances carry the version: renewing it makes the health manager replace them. Instances, env and command do not renew it.
@@ -186,7 +212,11 @@ fn renews_version(before: &AppRow, after: &AppRow) -> bool {
 }
 
 /// Whether the quota has room for the row; `used` are memory (MB) and instances of the organization's other started apps.
-pub(crate) fn check_quota(row: &AppRow, quota: &QuotaRow, used: (i64, i64)) -> Result<(), ApiError> {
+pub(crate) fn check_quota(
+    row: &AppRow,
+    quota: &QuotaRow,
+    used: (i64, i64),
+) -> Result<(), ApiError> {
     if !row.is_started() {
         return Ok(());
     }
@@ -228,12 +258,16 @@ mod tests {
         ];
         for (sent, code) in table {
             let mut row = app("STOPPED", "STAGED", 1);
-            let error = change(sent.clone()).apply(&mut row, &LimitsConfig::default(), false).unwrap_err();
+            let error = change(sent.clone())
+                .apply(&mut row, &LimitsConfig::default(), false)
+                .unwrap_err();
             assert_eq!(error.row().code, code, "{sent}");
         }
         let mut bare = app("STOPPED", "PENDING", 1);
         bare.package_hash = None;
-        let error = change(json!({"state": "STARTED"})).apply(&mut bare, &LimitsConfig::default(), false).unwrap_err();
+        let error = change(json!({"state": "STARTED"}))
+            .apply(&mut bare, &LimitsConfig::default(), false)
+            .unwrap_err();
         assert_eq!(error.row().code, 150001);
     }
 
@@ -242,8 +276,13 @@ mod tests {
         let mut row = app("STOPPED", "STAGED", 1);
         row.command = Some("run".into());
         row.buildpack = Some("ruby".into());
-        change(json!({"command": null, "memory": null})).apply(&mut row, &LimitsConfig::default(), true).unwrap();
-        assert_eq!((row.command, row.buildpack.as_deref(), row.memory), (None, Some("ruby"), 64));
+        change(json!({"command": null, "memory": null}))
+            .apply(&mut row, &LimitsConfig::default(), true)
+            .unwrap();
+        assert_eq!(
+            (row.command, row.buildpack.as_deref(), row.memory),
+            (None, Some("ruby"), 64)
+        );
     }
 
     #[test]
@@ -259,7 +298,9 @@ mod tests {
         ];
         for (state, sent, renewed) in table {
             let mut row = app(state, "STAGED", 1);
-            change(sent.clone()).apply(&mut row, &LimitsConfig::default(), false).unwrap();
+            change(sent.clone())
+                .apply(&mut row, &LimitsConfig::default(), false)
+                .unwrap();
             assert_eq!(row.version != "v", renewed, "{state} {sent}");
         }
     }
@@ -268,8 +309,13 @@ mod tests {
     fn a_start_after_a_failed_staging_is_pending_at_once() {
         let mut row = app("STARTED", "FAILED", 1);
         row.staging_failed_reason = Some("StagingError".into());
-        change(json!({"state": "STARTED"})).apply(&mut row, &LimitsConfig::default(), false).unwrap();
-        assert_eq!((row.package_state.as_str(), row.staging_failed_reason), ("PENDING", None));
+        change(json!({"state": "STARTED"}))
+            .apply(&mut row, &LimitsConfig::default(), false)
+            .unwrap();
+        assert_eq!(
+            (row.package_state.as_str(), row.staging_failed_reason),
+            ("PENDING", None)
+        );
     }
 
     #[test]

@@ -12,7 +12,12 @@ use crate::failure::Outcome;
 use crate::store::{APPS, AppRow, Scope, SpaceRow};
 
 /// Always synchronous: 204, even with `async=true`.
-pub(super) async fn delete(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>, raw: RawQuery) -> Outcome<StatusCode> {
+pub(super) async fn delete(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+) -> Outcome<StatusCode> {
     let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
     let metadata = json!({"request": {"recursive": body::flag(&raw, "recursive")}});
     let event = audit::of_app(&ctl, &caller, "audit.app.delete-request", &app, metadata).await?;
@@ -29,7 +34,13 @@ pub(super) async fn delete(State(ctl): State<Ctl>, caller: Caller, Path(guid): P
 
 /// Deletes every app of a space.
 pub(super) async fn empty_space(ctl: &Ctl, space: &SpaceRow) -> Outcome<()> {
-    let apps: Vec<AppRow> = ctl.store.all(&APPS, &Scope::all().and(&["t.space_guid = ", ""], &space.guid)).await?;
+    let apps: Vec<AppRow> = ctl
+        .store
+        .all(
+            &APPS,
+            &Scope::all().and(&["t.space_guid = ", ""], &space.guid),
+        )
+        .await?;
     if apps.iter().any(AppRow::is_started) {
         ctl.need_bus()?;
     }
@@ -48,10 +59,21 @@ async fn clean_up(ctl: &Ctl, app: &AppRow) {
     if let Err(failure) = ctl.stop_all(&app.guid).await {
         tracing::warn!(app = %app.guid, error = %failure.0, "deleted app could not be told to stop; the health manager will");
     }
-    let _ = ctl.bus.publish(&bus::staging::Stop { app_id: app.guid.clone() }).await;
-    let Ok(stack) = ctl.stack_of(app).await else { return };
+    let _ = ctl
+        .bus
+        .publish(&bus::staging::Stop {
+            app_id: app.guid.clone(),
+        })
+        .await;
+    let Ok(stack) = ctl.stack_of(app).await else {
+        return;
+    };
     let mut places = vec![Place::BuildpackCache(app.guid.clone(), stack.name)];
-    places.extend(app.droplet_hash.iter().map(|sha1| Place::Droplet(app.guid.clone(), sha1.clone())));
+    places.extend(
+        app.droplet_hash
+            .iter()
+            .map(|sha1| Place::Droplet(app.guid.clone(), sha1.clone())),
+    );
     for place in places {
         if let Err(error) = ctl.blobs.delete(&place).await {
             tracing::warn!(%error, ?place, "blob of a deleted app left behind");

@@ -11,7 +11,13 @@ use crate::store::{AppRow, NewEvent, SpaceRow};
 const HIDDEN: &str = "PRIVATE DATA HIDDEN";
 
 /// An event about an app.
-pub(crate) async fn of_app(ctl: &Ctl, caller: &Caller, kind: &'static str, app: &AppRow, metadata: Value) -> Outcome<NewEvent> {
+pub(crate) async fn of_app(
+    ctl: &Ctl,
+    caller: &Caller,
+    kind: &'static str,
+    app: &AppRow,
+    metadata: Value,
+) -> Outcome<NewEvent> {
     Ok(NewEvent {
         kind,
         actor: (caller.guid.clone(), "user", Some(caller.email.clone())),
@@ -23,7 +29,12 @@ pub(crate) async fn of_app(ctl: &Ctl, caller: &Caller, kind: &'static str, app: 
 }
 
 /// An event about a space.
-pub(crate) fn of_space(caller: &Caller, kind: &'static str, space: &SpaceRow, metadata: Value) -> NewEvent {
+pub(crate) fn of_space(
+    caller: &Caller,
+    kind: &'static str,
+    space: &SpaceRow,
+    metadata: Value,
+) -> NewEvent {
     NewEvent {
         kind,
         actor: (caller.guid.clone(), "user", Some(caller.email.clone())),

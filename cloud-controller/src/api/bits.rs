@@ -25,8 +25,14 @@ const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
-        .route("/v2/resource_match", put(resource_match).layer(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)))
-        .route("/v2/apps/{guid}/bits", put(upload).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/v2/resource_match",
+            put(resource_match).layer(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)),
+        )
+        .route(
+            "/v2/apps/{guid}/bits",
+            put(upload).layer(DefaultBodyLimit::disable()),
+        )
 }
 
 /// A file the client says we have.
@@ -56,11 +62,17 @@ fn keeps(limits: &crate::config::LimitsConfig, size: u64) -> bool {
 }
 
 /// The entries we have, whole: a client takes an entry without its mode for a failure.
-async fn resource_match(State(ctl): State<Ctl>, caller: Caller, Body(sent): Body<Vec<Value>>) -> Outcome<Json<Value>> {
+async fn resource_match(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Body(sent): Body<Vec<Value>>,
+) -> Outcome<Json<Value>> {
     check_flag(&ctl, &caller).await?;
     let mut known = Vec::new();
     for entry in sent {
-        let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else { continue };
+        let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else {
+            continue;
+        };
         if resource.is_candidate(&ctl) && ctl.blobs.has(&Place::Resource(resource.sha1)).await? {
             known.push(entry);
         }
@@ -126,13 +138,18 @@ async fn upload(
 }
 
 /// The two parts, in any order.
-async fn receive(ctl: &Ctl, mut form: Multipart, scratch: &FsPath) -> Outcome<(Vec<Resource>, Option<PathBuf>)> {
+async fn receive(
+    ctl: &Ctl,
+    mut form: Multipart,
+    scratch: &FsPath,
+) -> Outcome<(Vec<Resource>, Option<PathBuf>)> {
     let (mut resources, mut zip) = (None, None);
     while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
         match field.name() {
             Some("resources") => {
                 let text = upload::text(field, RESOURCES_LIMIT).await?;
-                let list = serde_json::from_slice(&text).map_err(|error| refused(format!("invalid :resources ({error})")))?;
+                let list = serde_json::from_slice(&text)
+                    .map_err(|error| refused(format!("invalid :resources ({error})")))?;
                 resources = Some(list);
             }
             Some("application") => {
@@ -147,13 +164,22 @@ async fn receive(ctl: &Ctl, mut form: Multipart, scratch: &FsPath) -> Outcome<(V
 }
 
 /// New files and known ones become one package; new bits ask for staging, identical ones do not.
-async fn make_package(ctl: &Ctl, guid: &str, resources: Vec<Resource>, zip: Option<PathBuf>, scratch: &FsPath) -> Outcome<()> {
+async fn make_package(
+    ctl: &Ctl,
+    guid: &str,
+    resources: Vec<Resource>,
+    zip: Option<PathBuf>,
+    scratch: &FsPath,
+) -> Outcome<()> {
     let limit = ctl.config.limits.max_package_bytes;
     let mut tree = unpack(zip, scratch, limit).await?;
     keep_resources(ctl, &tree).await?;
     add_known(ctl, resources, &mut tree, scratch).await?;
     if tree.size() > limit {
-        return Err(fail_with(Code::AppPackageInvalid, format!("Package may not be larger than {limit} bytes")));
+        return Err(fail_with(
+            Code::AppPackageInvalid,
+            format!("Package may not be larger than {limit} bytes"),
+        ));
     }
     if tree.is_empty() {
         return Err(refused("it holds no files"));
@@ -165,9 +191,14 @@ async fn make_package(ctl: &Ctl, guid: &str, resources: Vec<Resource>, zip: Opti
         Ok(sha1_of_file(&target)?)
     })
     .await?;
-    ctl.blobs.put(&Place::Package(sha1.clone()), &package).await?;
+    ctl.blobs
+        .put(&Place::Package(sha1.clone()), &package)
+        .await?;
     let mut tx = ctl.store.begin().await?;
-    let mut app = tx.app(guid).await?.ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
+    let mut app = tx
+        .app(guid)
+        .await?
+        .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
     if app.package_hash.as_deref() != Some(&sha1) {
         app.package_hash = Some(sha1);
         mark_pending(&mut app);
@@ -177,13 +208,18 @@ async fn make_package(ctl: &Ctl, guid: &str, resources: Vec<Resource>, zip: Opti
     Ok(tx.commit().await?)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static) -> Outcome<T> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+) -> Outcome<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::from(std::io::Error::other(error)))?.map_err(Failure::from)
+    done.map_err(|error| Failure::from(std::io::Error::other(error)))?
+        .map_err(Failure::from)
 }
 
 async fn unpack(zip: Option<PathBuf>, scratch: &FsPath, limit: u64) -> Outcome<Tree> {
-    let Some(zip) = zip else { return Ok(Tree::default()) };
+    let Some(zip) = zip else {
+        return Ok(Tree::default());
+    };
     let into = scratch.join("new");
     blocking(move || {
         std::fs::create_dir(&into)?;
@@ -194,7 +230,10 @@ async fn unpack(zip: Option<PathBuf>, scratch: &FsPath, limit: u64) -> Outcome<T
 
 /// New files of a size worth keeping go to the resource pool, for the next push.
 async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<()> {
-    for (_, member) in tree.files().filter(|(_, member)| keeps(&ctl.config.limits, member.size)) {
+    for (_, member) in tree
+        .files()
+        .filter(|(_, member)| keeps(&ctl.config.limits, member.size))
+    {
         let content = member.content.clone();
         let sha1 = blocking(move || Ok(sha1_of_file(&content)?)).await?;
         let place = Place::Resource(sha1);
@@ -205,25 +244,47 @@ async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<()> {
     Ok(())
 }
 
-async fn add_known(ctl: &Ctl, resources: Vec<Resource>, tree: &mut Tree, scratch: &FsPath) -> Outcome<()> {
+async fn add_known(
+    ctl: &Ctl,
+    resources: Vec<Resource>,
+    tree: &mut Tree,
+    scratch: &FsPath,
+) -> Outcome<()> {
     for (at, resource) in resources.into_iter().enumerate() {
         if resource.sha1 == "0" || resource.size == 0 && resource.sha1.len() != 40 {
             continue;
         }
         let content = scratch.join(format!("known{at}"));
-        if !ctl.blobs.fetch(&Place::Resource(resource.sha1.clone()), &content).await? {
-            return Err(refused(format!("file {:?} is not known here (sha1 {}); upload it", resource.path, resource.sha1)));
+        if !ctl
+            .blobs
+            .fetch(&Place::Resource(resource.sha1.clone()), &content)
+            .await?
+        {
+            return Err(refused(format!(
+                "file {:?} is not known here (sha1 {}); upload it",
+                resource.path, resource.sha1
+            )));
         }
         let size = tokio::fs::metadata(&content).await?.len();
-        tree.add(&resource.path, Member { content, mode: mode(resource.mode.as_deref())?, size })?;
+        tree.add(
+            &resource.path,
+            Member {
+                content,
+                mode: mode(resource.mode.as_deref())?,
+                size,
+            },
+        )?;
     }
     Ok(())
 }
 
 /// Octal text, with or without a leading zero.
 fn mode(text: Option<&str>) -> Result<u32, ApiError> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(0o644) };
-    let bits = u32::from_str_radix(text, 8).map_err(|_| ApiError::with(Code::AppResourcesFileModeInvalid, text))?;
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(0o644);
+    };
+    let bits = u32::from_str_radix(text, 8)
+        .map_err(|_| ApiError::with(Code::AppResourcesFileModeInvalid, text))?;
     // The owner can always read: a file nobody can read is of no use to an app.
     Ok((bits & 0o777) | 0o400)
 }

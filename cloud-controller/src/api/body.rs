@@ -17,7 +17,9 @@ impl<T: DeserializeOwned> FromRequest<Ctl> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, ctl: &Ctl) -> Result<Body<T>, Failure> {
-        let bytes = Bytes::from_request(request, ctl).await.map_err(|error| fail_with(Code::MessageParseError, error))?;
+        let bytes = Bytes::from_request(request, ctl)
+            .await
+            .map_err(|error| fail_with(Code::MessageParseError, error))?;
         parse(&bytes).map(Body).map_err(Failure::from)
     }
 }
@@ -28,7 +30,9 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 /// Tells `null` (`Some(None)`) from absent (`None`).
-pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(from).map(Some)
 }
 
@@ -41,7 +45,9 @@ pub(crate) fn flag(raw: &axum::extract::RawQuery, name: &str) -> bool {
 /// A query parameter.
 pub(crate) fn parameter(raw: &axum::extract::RawQuery, name: &str) -> Option<String> {
     let query = raw.0.as_deref().unwrap_or_default();
-    url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 /// A name: trimmed, printable, not empty.

@@ -24,8 +24,14 @@ use crate::store::{BUILDPACKS, BuildpackRow, Scope};
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
         .route("/v2/buildpacks", get(list).post(create))
-        .route("/v2/buildpacks/{guid}", get(show).put(update).delete(delete))
-        .route("/v2/buildpacks/{guid}/bits", put(bits).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/v2/buildpacks/{guid}",
+            get(show).put(update).delete(delete),
+        )
+        .route(
+            "/v2/buildpacks/{guid}/bits",
+            put(bits).layer(DefaultBodyLimit::disable()),
+        )
         .route("/v2/buildpacks/{guid}/download", get(download))
 }
 
@@ -34,21 +40,48 @@ impl Present for BuildpackRow {
         let entity = json!({
             "name": self.name, "position": self.position, "enabled": self.enabled, "locked": self.locked, "filename": self.filename,
         });
-        Ok(envelope("buildpacks", &self.guid, (self.created_at, self.updated_at), entity))
+        Ok(envelope(
+            "buildpacks",
+            &self.guid,
+            (self.created_at, self.updated_at),
+            entity,
+        ))
     }
 }
 
 async fn load(ctl: &Ctl, guid: &str) -> Outcome<BuildpackRow> {
     let found: Option<BuildpackRow> = ctl.store.find(&BUILDPACKS, &Scope::all(), guid).await?;
-    found.ok_or_else(|| fail_with(Code::NotFound, format!("The buildpack could not be found: {guid}")))
+    found.ok_or_else(|| {
+        fail_with(
+            Code::NotFound,
+            format!("The buildpack could not be found: {guid}"),
+        )
+    })
 }
 
 async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<BuildpackRow>(&View { ctl: &ctl, caller: &caller }, &BUILDPACKS, &Scope::all(), &raw, "/v2/buildpacks").await
+    page::<BuildpackRow>(
+        &View {
+            ctl: &ctl,
+            caller: &caller,
+        },
+        &BUILDPACKS,
+        &Scope::all(),
+        &raw,
+        "/v2/buildpacks",
+    )
+    .await
 }
 
-async fn show(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
-    Ok(Json(load(&ctl, &guid).await?.flat(&View { ctl: &ctl, caller: &caller })?))
+async fn show(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
+    Ok(Json(load(&ctl, &guid).await?.flat(&View {
+        ctl: &ctl,
+        caller: &caller,
+    })?))
 }
 
 #[derive(Deserialize)]
@@ -60,11 +93,26 @@ struct BuildpackBody {
 }
 
 fn check_name(name: &str) -> Result<String, Failure> {
-    let fits = !name.is_empty() && name.len() <= 255 && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    if fits { Ok(name.to_owned()) } else { Err(fail_with(Code::BuildpackInvalid, "name must be made of word characters and -")) }
+    let fits = !name.is_empty()
+        && name.len() <= 255
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(fail_with(
+            Code::BuildpackInvalid,
+            "name must be made of word characters and -",
+        ))
+    }
 }
 
-async fn create(State(ctl): State<Ctl>, caller: Caller, Body(sent): Body<BuildpackBody>) -> Outcome<(StatusCode, Json<Value>)> {
+async fn create(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Body(sent): Body<BuildpackBody>,
+) -> Outcome<(StatusCode, Json<Value>)> {
     caller.need(Action::Administer)?;
     let name = check_name(sent.name.as_deref().unwrap_or_default())?;
     let row = BuildpackRow {
@@ -98,15 +146,26 @@ async fn update(
     write(&ctl, &caller, &row).await
 }
 
-async fn write(ctl: &Ctl, caller: &Caller, row: &BuildpackRow) -> Outcome<(StatusCode, Json<Value>)> {
+async fn write(
+    ctl: &Ctl,
+    caller: &Caller,
+    row: &BuildpackRow,
+) -> Outcome<(StatusCode, Json<Value>)> {
     let mut tx = ctl.store.begin().await?;
-    tx.save_buildpack(row).await.map_err(|error| taken(error, Code::BuildpackNameTaken, &row.name))?;
+    tx.save_buildpack(row)
+        .await
+        .map_err(|error| taken(error, Code::BuildpackNameTaken, &row.name))?;
     tx.commit().await?;
     let row = load(ctl, &row.guid).await?;
     Ok((StatusCode::CREATED, Json(row.flat(&View { ctl, caller })?)))
 }
 
-async fn delete(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>, raw: RawQuery) -> Outcome<Deleted> {
+async fn delete(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+) -> Outcome<Deleted> {
     caller.need(Action::Administer)?;
     let row = load(&ctl, &guid).await?;
     let mut tx = ctl.store.begin().await?;
@@ -141,31 +200,46 @@ async fn bits(
             return Err(refused("only zip files allowed"));
         }
         let saved = upload::save(field, &path, ctl.config.limits.max_droplet_bytes).await?;
-        check_zip(path.clone()).await.map_err(|reason| refused(&reason))?;
+        check_zip(path.clone())
+            .await
+            .map_err(|reason| refused(&reason))?;
         if row.sha1.as_deref() != Some(&saved.sha1) {
-            ctl.blobs.put(&Place::Buildpack(guid.clone(), saved.sha1.clone()), &path).await?;
+            ctl.blobs
+                .put(&Place::Buildpack(guid.clone(), saved.sha1.clone()), &path)
+                .await?;
         }
         row.sha1 = Some(saved.sha1);
         row.filename = Some(filename);
         return write(&ctl, &caller, &row).await;
     }
-    Err(refused("a file must be provided in the field \"buildpack\""))
+    Err(refused(
+        "a file must be provided in the field \"buildpack\"",
+    ))
 }
 
 /// A buildpack that is no zip would fail only at the first staging.
 async fn check_zip(path: std::path::PathBuf) -> Result<(), String> {
     let opened = tokio::task::spawn_blocking(move || {
         let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        zip::ZipArchive::new(std::io::BufReader::new(file)).map(|_| ()).map_err(|error| error.to_string())
+        zip::ZipArchive::new(std::io::BufReader::new(file))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     });
     opened.await.map_err(|error| error.to_string())?
 }
 
 /// For DEAs.
-async fn download(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+async fn download(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Response> {
     if !authorized(&headers, &ctl.config.staging_auth.basic()) {
         return Err(fail(Code::NotAuthenticated));
     }
-    let sha1 = load(&ctl, &guid).await?.sha1.ok_or_else(|| fail(Code::NotFound))?;
+    let sha1 = load(&ctl, &guid)
+        .await?
+        .sha1
+        .ok_or_else(|| fail(Code::NotFound))?;
     internal::send(&ctl, &Place::Buildpack(guid, sha1)).await
 }

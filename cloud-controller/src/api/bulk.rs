@@ -13,15 +13,17 @@ use super::body::{Body, parameter};
 use super::times::rfc3339;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail, fail_with};
-use crate::health::LEASE;
 use crate::store::LeaseRow;
+use crate::wishes::LEASE;
 
 /// Rows of one batch at most.
 const MAX_BATCH: i64 = 5_000;
-/// The lease lasts this many heartbeats.
+/// A lease whose length nobody names lasts this many heartbeats.
 const LEASE_HEARTBEATS: u32 = 5;
-/// …and at least this many milliseconds.
-const LEASE_MINIMUM_MS: i64 = 3_000;
+/// Shortest lease, seconds.
+const SHORTEST_LEASE: f64 = 0.5;
+/// Longest lease, seconds: a manager that died holds up its successor no longer than this.
+const LONGEST_LEASE: f64 = 300.0;
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -33,7 +35,11 @@ pub(super) fn routes() -> Router<Ctl> {
 
 fn check(ctl: &Ctl, headers: &HeaderMap) -> Outcome<()> {
     let auth = &ctl.config.bulk_auth;
-    if !auth.password.is_empty() && authorized(headers, &auth.basic()) { Ok(()) } else { Err(fail(Code::NotAuthenticated)) }
+    if !auth.password.is_empty() && authorized(headers, &auth.basic()) {
+        Ok(())
+    } else {
+        Err(fail(Code::NotAuthenticated))
+    }
 }
 
 /// `{"id":n}`; an empty object begins anew.
@@ -46,10 +52,13 @@ struct Token {
 async fn apps(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
     let missing = |key: &str| fail_with(Code::BadQueryParameter, key);
-    let size = parameter(&raw, "batch_size").and_then(|text| text.parse::<i64>().ok()).filter(|size| *size > 0);
+    let size = parameter(&raw, "batch_size")
+        .and_then(|text| text.parse::<i64>().ok())
+        .filter(|size| *size > 0);
     let size = size.ok_or_else(|| missing("batch_size"))?.min(MAX_BATCH);
     let token = parameter(&raw, "bulk_token").ok_or_else(|| missing("bulk_token"))?;
-    let token: Token = serde_json::from_str(&token).map_err(|error| missing(&format!("bulk_token: {error}")))?;
+    let token: Token =
+        serde_json::from_str(&token).map_err(|error| missing(&format!("bulk_token: {error}")))?;
     let rows = ctl.store.bulk(token.id.unwrap_or(0), size).await?;
     let mut results = Map::new();
     for row in &rows {
@@ -59,14 +68,21 @@ async fn apps(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outc
         });
         results.insert(row.guid.clone(), entry);
     }
-    Ok(Json(json!({"results": results, "bulk_token": {"id": rows.last().map(|row| row.id)}})))
+    Ok(Json(
+        json!({"results": results, "bulk_token": {"id": rows.last().map(|row| row.id)}}),
+    ))
 }
 
 async fn counts(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
     match parameter(&raw, "model").as_deref() {
-        Some("user") => Ok(Json(json!({"counts": {"user": ctl.store.count_users().await?}}))),
-        other => Err(fail_with(Code::BadQueryParameter, format!("model {other:?}: use user"))),
+        Some("user") => Ok(Json(
+            json!({"counts": {"user": ctl.store.count_users().await?}}),
+        )),
+        other => Err(fail_with(
+            Code::BadQueryParameter,
+            format!("model {other:?}: use user"),
+        )),
     }
 }
 
@@ -78,17 +94,33 @@ async fn drains(State(ctl): State<Ctl>, headers: HeaderMap) -> Outcome<Json<Valu
 #[derive(Deserialize)]
 struct Holder {
     holder: String,
+    ttl_seconds: Option<f64>,
+}
+
+impl Holder {
+    /// Length of the lease asked for, microseconds.
+    fn length(&self, heartbeat: std::time::Duration) -> i64 {
+        let usual = heartbeat.as_secs_f64() * f64::from(LEASE_HEARTBEATS);
+        let seconds = self
+            .ttl_seconds
+            .filter(|ttl| ttl.is_finite())
+            .unwrap_or(usual);
+        (seconds.clamp(SHORTEST_LEASE, LONGEST_LEASE) * 1_000_000.0) as i64
+    }
 }
 
 /// Who asks holds the lease unless another does; each change of holder is a new epoch. 409 names the other holder.
-async fn lease(State(ctl): State<Ctl>, headers: HeaderMap, Body(sent): Body<Holder>) -> Outcome<axum::response::Response> {
+async fn lease(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Body(sent): Body<Holder>,
+) -> Outcome<axum::response::Response> {
     use axum::response::IntoResponse as _;
     check(&ctl, &headers)?;
-    let heartbeat = i64::try_from(ctl.times.heartbeat.as_millis()).unwrap_or(1_000);
-    let length_ms = (heartbeat * i64::from(LEASE_HEARTBEATS)).max(LEASE_MINIMUM_MS);
+    let length = sent.length(ctl.times.heartbeat);
     let mut tx = ctl.store.begin().await?;
     let now = tx.now();
-    let next = match next_lease(tx.lease(LEASE).await?, &sent.holder, now, length_ms * 1_000) {
+    let next = match next_lease(tx.lease(LEASE).await?, &sent.holder, now, length) {
         Ok(next) => next,
         Err(held) => {
             let body = json!({"holder": held.holder, "epoch": held.epoch, "expires_in": seconds(held.expires_at - now)});
@@ -97,7 +129,7 @@ async fn lease(State(ctl): State<Ctl>, headers: HeaderMap, Body(sent): Body<Hold
     };
     tx.save_lease(&next).await?;
     tx.commit().await?;
-    Ok(Json(json!({"epoch": next.epoch, "expires_in": seconds(length_ms * 1_000)})).into_response())
+    Ok(Json(json!({"epoch": next.epoch, "expires_in": seconds(length)})).into_response())
 }
 
 fn seconds(micros: i64) -> f64 {
@@ -105,8 +137,18 @@ fn seconds(micros: i64) -> f64 {
 }
 
 /// The lease after `holder` asked for it, or the lease of whoever holds it. Pure; times in microseconds.
-fn next_lease(current: Option<LeaseRow>, holder: &str, now: i64, length: i64) -> Result<LeaseRow, LeaseRow> {
-    let renewed = |epoch| LeaseRow { name: LEASE.to_owned(), holder: holder.to_owned(), epoch, expires_at: now + length };
+fn next_lease(
+    current: Option<LeaseRow>,
+    holder: &str,
+    now: i64,
+    length: i64,
+) -> Result<LeaseRow, LeaseRow> {
+    let renewed = |epoch| LeaseRow {
+        name: LEASE.to_owned(),
+        holder: holder.to_owned(),
+        epoch,
+        expires_at: now + length,
+    };
     match current {
         None => Ok(renewed(1)),
         Some(held) if held.holder == holder && held.expires_at > now => Ok(renewed(held.epoch)),
@@ -124,10 +166,22 @@ mod tests {
     fn a_lease_changes_hands_only_after_it_ran_out_and_then_in_a_new_epoch() {
         let first = next_lease(None, "a", 0, 10).unwrap();
         assert_eq!((first.epoch, first.expires_at), (1, 10));
-        assert_eq!(next_lease(Some(first.clone()), "b", 9, 10).unwrap_err().holder, "a");
+        assert_eq!(
+            next_lease(Some(first.clone()), "b", 9, 10)
+                .unwrap_err()
+                .holder,
+            "a"
+        );
         let renewed = next_lease(Some(first.clone()), "a", 9, 10).unwrap();
         assert_eq!((renewed.epoch, renewed.expires_at), (1, 19));
-        assert_eq!(next_lease(Some(first.clone()), "b", 10, 10).unwrap().epoch, 2);
-        assert_eq!(next_lease(Some(first), "a", 10, 10).unwrap().epoch, 2, "a holder that slept is not sure nobody acted");
+        assert_eq!(
+            next_lease(Some(first.clone()), "b", 10, 10).unwrap().epoch,
+            2
+        );
+        assert_eq!(
+            next_lease(Some(first), "a", 10, 10).unwrap().epoch,
+            2,
+            "a holder that slept is not sure nobody acted"
+        );
     }
 }

@@ -35,7 +35,12 @@ pub(super) fn routes() -> Router<Ctl> {
 impl Present for StackRow {
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let entity = json!({"name": self.name, "description": self.description});
-        Ok(envelope("stacks", &self.guid, (self.created_at, self.updated_at), entity))
+        Ok(envelope(
+            "stacks",
+            &self.guid,
+            (self.created_at, self.updated_at),
+            entity,
+        ))
     }
 }
 
@@ -46,7 +51,12 @@ impl Present for QuotaRow {
             "total_routes": self.total_routes, "total_private_domains": self.total_private_domains, "memory_limit": self.memory_limit,
             "trial_db_allowed": false, "instance_memory_limit": self.instance_memory_limit, "app_instance_limit": self.app_instance_limit,
         });
-        Ok(envelope("quota_definitions", &self.guid, (self.created_at, self.updated_at), entity))
+        Ok(envelope(
+            "quota_definitions",
+            &self.guid,
+            (self.created_at, self.updated_at),
+            entity,
+        ))
     }
 }
 
@@ -57,30 +67,83 @@ impl Present for SecurityGroupRow {
             "name": self.name, "rules": rules, "running_default": self.running_default, "staging_default": self.staging_default,
             "spaces_url": format!("/v2/security_groups/{}/spaces", self.guid),
         });
-        Ok(envelope("security_groups", &self.guid, (self.created_at, self.updated_at), entity))
+        Ok(envelope(
+            "security_groups",
+            &self.guid,
+            (self.created_at, self.updated_at),
+            entity,
+        ))
     }
 }
 
 async fn stacks(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<StackRow>(&View { ctl: &ctl, caller: &caller }, &STACKS, &Scope::all(), &raw, "/v2/stacks").await
+    page::<StackRow>(
+        &View {
+            ctl: &ctl,
+            caller: &caller,
+        },
+        &STACKS,
+        &Scope::all(),
+        &raw,
+        "/v2/stacks",
+    )
+    .await
 }
 
-async fn stack(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn stack(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let found: Option<StackRow> = ctl.store.find(&STACKS, &Scope::all(), &guid).await?;
     let stack = found.ok_or_else(|| fail_with(Code::StackNotFound, &guid))?;
-    Ok(Json(stack.flat(&View { ctl: &ctl, caller: &caller })?))
+    Ok(Json(stack.flat(&View {
+        ctl: &ctl,
+        caller: &caller,
+    })?))
 }
 
 async fn quotas(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<QuotaRow>(&View { ctl: &ctl, caller: &caller }, &QUOTAS, &Scope::all(), &raw, "/v2/quota_definitions").await
+    page::<QuotaRow>(
+        &View {
+            ctl: &ctl,
+            caller: &caller,
+        },
+        &QUOTAS,
+        &Scope::all(),
+        &raw,
+        "/v2/quota_definitions",
+    )
+    .await
 }
 
-async fn quota(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn quota(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let found: Option<QuotaRow> = ctl.store.find(&QUOTAS, &Scope::all(), &guid).await?;
     let quota = found.ok_or_else(|| fail_with(Code::QuotaDefinitionNotFound, &guid))?;
-    Ok(Json(quota.flat(&View { ctl: &ctl, caller: &caller })?))
+    Ok(Json(quota.flat(&View {
+        ctl: &ctl,
+        caller: &caller,
+    })?))
 }
 
-async fn security_groups(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<SecurityGroupRow>(&View { ctl: &ctl, caller: &caller }, &SECURITY_GROUPS, &Scope::all(), &raw, "/v2/security_groups").await
+async fn security_groups(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    raw: RawQuery,
+) -> Outcome<Json<Value>> {
+    page::<SecurityGroupRow>(
+        &View {
+            ctl: &ctl,
+            caller: &caller,
+        },
+        &SECURITY_GROUPS,
+        &Scope::all(),
+        &raw,
+        "/v2/security_groups",
+    )
+    .await
 }

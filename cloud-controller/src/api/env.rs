@@ -10,7 +10,11 @@ use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::messages::vcap_application;
 
-pub(super) async fn show(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+pub(super) async fn show(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
     let around = ctl.surroundings(&app).await?;
     let vcap = vcap_application(&app, &around);

@@ -24,11 +24,26 @@ impl Present for EventRow {
             "actee": self.actee, "actee_type": self.actee_type, "actee_name": self.actee_name, "timestamp": rfc3339(self.timestamp),
             "metadata": metadata, "space_guid": self.space_guid, "organization_guid": self.organization_guid,
         });
-        Ok(envelope("events", &self.guid, (self.timestamp, None), entity))
+        Ok(envelope(
+            "events",
+            &self.guid,
+            (self.timestamp, None),
+            entity,
+        ))
     }
 }
 
 async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View { ctl: &ctl, caller: &caller };
-    page::<EventRow>(&view, &EVENTS, &caller.visible(SEEN_EVENTS), &raw, "/v2/events").await
+    let view = View {
+        ctl: &ctl,
+        caller: &caller,
+    };
+    page::<EventRow>(
+        &view,
+        &EVENTS,
+        &caller.visible(SEEN_EVENTS),
+        &raw,
+        "/v2/events",
+    )
+    .await
 }

@@ -11,7 +11,10 @@ use crate::authorize;
 use crate::controller::Ctl;
 
 pub(super) fn routes() -> Router<Ctl> {
-    Router::new().route("/", get(root)).route("/v3", get(v3)).route("/v2/info", get(info))
+    Router::new()
+        .route("/", get(root))
+        .route("/v3", get(v3))
+        .route("/v2/info", get(info))
 }
 
 async fn info(State(ctl): State<Ctl>, headers: HeaderMap) -> Json<Value> {

@@ -30,7 +30,10 @@ pub(super) fn routes() -> Router<Ctl> {
         .route("/v2/apps/{guid}/instances/{index}", delete(kill))
         .route("/v2/apps/{guid}/instances/{index}/files", get(files_root))
         .route("/v2/apps/{guid}/instances/{index}/files/", get(files_root))
-        .route("/v2/apps/{guid}/instances/{index}/files/{*path}", get(files))
+        .route(
+            "/v2/apps/{guid}/instances/{index}/files/{*path}",
+            get(files),
+        )
         .route("/v2/apps/{guid}/stats", get(stats))
         .route("/v2/apps/{guid}/crashes", get(crashes))
 }
@@ -41,7 +44,11 @@ fn now_seconds() -> f64 {
 
 /// The error that explains why a failed app has no instances.
 fn staging_failure(app: &AppRow) -> Failure {
-    let code = app.staging_failed_reason.as_deref().and_then(Code::by_name).unwrap_or(Code::StagingError);
+    let code = app
+        .staging_failed_reason
+        .as_deref()
+        .and_then(Code::by_name)
+        .unwrap_or(Code::StagingError);
     let mut error = match &app.staging_failed_description {
         Some(text) if code.row().message.contains("%s") => ApiError::with(code, text),
         _ => ApiError::new(code),
@@ -58,7 +65,11 @@ fn wanted(app: &AppRow) -> u32 {
     u32::try_from(app.instances).unwrap_or(0)
 }
 
-async fn instances(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn instances(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let (app, _) = apps::load(&ctl, &caller, &guid).await?;
     match app.package_state.as_str() {
         "FAILED" => return Err(staging_failure(&app)),
@@ -66,10 +77,15 @@ async fn instances(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<Stri
         _ => {}
     }
     if !app.is_started() {
-        let text = format!("Request failed for app: {} as the app is in stopped state.", app.name);
+        let text = format!(
+            "Request failed for app: {} as the app is in stopped state.",
+            app.name
+        );
         return Err(fail_with(Code::InstancesError, text));
     }
-    let states = ctl.live().indices(&app.guid, &app.version, wanted(&app), Instant::now());
+    let states = ctl
+        .live()
+        .indices(&app.guid, &app.version, wanted(&app), Instant::now());
     let mut shown = Map::new();
     for (index, state) in states {
         let mut entry = json!({
@@ -95,22 +111,35 @@ fn question(app: &AppRow) -> Stop {
     }
 }
 
-async fn stats(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn stats(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let (app, _) = apps::load(&ctl, &caller, &guid).await?;
     if !app.is_started() {
         return Err(fail_with(Code::AppStoppedStatsError, app.name));
     }
     let wanted = wanted(&app);
     // As many answers as instances are known to run: a dead index does not cost the full wait.
-    let expected = ctl.live().running_instances(&app.guid, &app.version, Instant::now());
-    let find = Find { filter: question(&app), include_stats: true, path: None };
+    let expected = ctl
+        .live()
+        .running_instances(&app.guid, &app.version, Instant::now());
+    let find = Find {
+        filter: question(&app),
+        include_stats: true,
+        path: None,
+    };
     let found: Vec<Found> = match ctl.bus.gather(FIND, &find, expected, FIND_LIMIT).await {
         Ok(found) => found,
         Err(error) => return Err(fail_with(Code::StatsUnavailable, error)),
     };
     let mut shown = Map::new();
     for index in 0..wanted {
-        let stats = found.iter().find(|one| one.index == index).and_then(|one| one.stats.as_ref());
+        let stats = found
+            .iter()
+            .find(|one| one.index == index)
+            .and_then(|one| one.stats.as_ref());
         let entry = match stats {
             Some(stats) => json!({"state": "RUNNING", "stats": stats}),
             None => json!({"state": "DOWN", "since": now_seconds()}),
@@ -120,43 +149,88 @@ async fn stats(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>)
     Ok(Json(Value::Object(shown)))
 }
 
-async fn crashes(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn crashes(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let (app, _) = apps::load(&ctl, &caller, &guid).await?;
     let crashed = ctl.live().crashed(&app.guid, &app.version, Instant::now());
-    Ok(Json(crashed.into_iter().map(|(instance, since)| json!({"instance": instance, "since": since})).collect()))
+    Ok(Json(
+        crashed
+            .into_iter()
+            .map(|(instance, since)| json!({"instance": instance, "since": since}))
+            .collect(),
+    ))
 }
 
 /// Stops one index; the health manager starts it anew.
-async fn kill(State(ctl): State<Ctl>, caller: Caller, Path((guid, index)): Path<(String, String)>) -> Outcome<StatusCode> {
+async fn kill(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((guid, index)): Path<(String, String)>,
+) -> Outcome<StatusCode> {
     let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
-    let index = index.parse::<u32>().ok().filter(|index| *index < wanted(&app));
-    let index = index.ok_or_else(|| fail_with(Code::InstancesError, format!("app {} has indices 0 to {}", app.name, app.instances - 1)))?;
+    let index = index
+        .parse::<u32>()
+        .ok()
+        .filter(|index| *index < wanted(&app));
+    let index = index.ok_or_else(|| {
+        fail_with(
+            Code::InstancesError,
+            format!("app {} has indices 0 to {}", app.name, app.instances - 1),
+        )
+    })?;
     ctl.need_bus()?;
     ctl.stop_indices(&app, vec![index]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn files_root(state: State<Ctl>, caller: Caller, Path((guid, index)): Path<(String, String)>) -> Outcome<Response> {
+async fn files_root(
+    state: State<Ctl>,
+    caller: Caller,
+    Path((guid, index)): Path<(String, String)>,
+) -> Outcome<Response> {
     fetch(state, caller, guid, index, String::new()).await
 }
 
-async fn files(state: State<Ctl>, caller: Caller, Path((guid, index, path)): Path<(String, String, String)>) -> Outcome<Response> {
+async fn files(
+    state: State<Ctl>,
+    caller: Caller,
+    Path((guid, index, path)): Path<(String, String, String)>,
+) -> Outcome<Response> {
     fetch(state, caller, guid, index, path).await
 }
 
 /// A file or listing of an instance: fetched from the DEA's directory server and answered here, because old clients
 /// cannot follow a redirect to a host without dots.
-async fn fetch(State(ctl): State<Ctl>, caller: Caller, guid: String, index: String, path: String) -> Outcome<Response> {
+async fn fetch(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    guid: String,
+    index: String,
+    path: String,
+) -> Outcome<Response> {
     let (app, _) = apps::load(&ctl, &caller, &guid).await?;
     let failed = |text: String| fail_with(Code::FileError, text);
     if !app.is_started() {
-        return Err(failed(format!("Request failed for app: {} path: {path} as the app is in stopped state.", app.name)));
+        return Err(failed(format!(
+            "Request failed for app: {} path: {path} as the app is in stopped state.",
+            app.name
+        )));
     }
     let filter = match index.parse::<u32>() {
-        Ok(index) if index < wanted(&app) => {
-            Stop { indices: Some(vec![index]), states: Some(vec!["RUNNING".into(), "STARTING".into()]), ..question(&app) }
+        Ok(index) if index < wanted(&app) => Stop {
+            indices: Some(vec![index]),
+            states: Some(vec!["RUNNING".into(), "STARTING".into()]),
+            ..question(&app)
+        },
+        Ok(_) => {
+            return Err(failed(format!(
+                "Request failed for app: {}, instance: {index} and path: {path} as the instance is out of range.",
+                app.name
+            )));
         }
-        Ok(_) => return Err(failed(format!("Request failed for app: {}, instance: {index} and path: {path} as the instance is out of range.", app.name))),
         Err(_) => Stop {
             version: None,
             instance_ids: Some(vec![index.clone()]),
@@ -165,15 +239,25 @@ async fn fetch(State(ctl): State<Ctl>, caller: Caller, guid: String, index: Stri
         },
     };
     ctl.need_bus()?;
-    let find = Find { filter, include_stats: false, path: Some(format!("/{path}")) };
+    let find = Find {
+        filter,
+        include_stats: false,
+        path: Some(format!("/{path}")),
+    };
     let found: Vec<Found> = ctl.bus.gather(FIND, &find, 1, FIND_LIMIT).await?;
     let uri = found.into_iter().next().and_then(|one| one.file_uri_v2);
-    let uri = uri.ok_or_else(|| failed(format!("no DEA knows instance {index} of {}", app.name)))?;
-    relay(&uri).await.map_err(|error| failed(format!("the DEA's file server did not answer: {error}")))
+    let uri =
+        uri.ok_or_else(|| failed(format!("no DEA knows instance {index} of {}", app.name)))?;
+    relay(&uri)
+        .await
+        .map_err(|error| failed(format!("the DEA's file server did not answer: {error}")))
 }
 
 async fn relay(uri: &str) -> Result<Response, reqwest::Error> {
-    let client = reqwest::Client::builder().timeout(FILE_LIMIT).no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .timeout(FILE_LIMIT)
+        .no_proxy()
+        .build()?;
     let answer = client.get(uri).send().await?;
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let body = axum::body::Body::from_stream(answer.bytes_stream());

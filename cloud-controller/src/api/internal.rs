@@ -26,44 +26,85 @@ const FIELD: &str = "upload[droplet]";
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
         .route("/staging/apps/{guid}", get(package))
-        .route("/staging/droplets/{guid}/upload", post(upload_droplet).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/staging/droplets/{guid}/upload",
+            post(upload_droplet).layer(DefaultBodyLimit::disable()),
+        )
         .route("/staging/droplets/{guid}/download", get(droplet))
-        .route("/staging/buildpack_cache/{guid}/upload", post(upload_cache).layer(DefaultBodyLimit::disable()))
+        .route(
+            "/staging/buildpack_cache/{guid}/upload",
+            post(upload_cache).layer(DefaultBodyLimit::disable()),
+        )
         .route("/staging/buildpack_cache/{guid}/download", get(cache))
         .route("/staging/jobs/{guid}", get(job))
-        .route("/internal/v2/droplets/{guid}/{sha1}/download", get(droplet_by_hash))
+        .route(
+            "/internal/v2/droplets/{guid}/{sha1}/download",
+            get(droplet_by_hash),
+        )
         .route("/internal/log_access/{guid}", get(log_access))
 }
 
 fn check(ctl: &Ctl, headers: &HeaderMap) -> Outcome<()> {
     let auth = &ctl.config.staging_auth;
-    if !auth.password.is_empty() && authorized(headers, &auth.basic()) { Ok(()) } else { Err(fail(Code::NotAuthenticated)) }
+    if !auth.password.is_empty() && authorized(headers, &auth.basic()) {
+        Ok(())
+    } else {
+        Err(fail(Code::NotAuthenticated))
+    }
 }
 
 async fn app(ctl: &Ctl, guid: &str) -> Outcome<AppRow> {
-    ctl.store.app(guid).await?.ok_or_else(|| fail_with(Code::AppNotFound, guid))
+    ctl.store
+        .app(guid)
+        .await?
+        .ok_or_else(|| fail_with(Code::AppNotFound, guid))
 }
 
 /// A blob as an answer; missing is 404.
 pub(super) async fn send(ctl: &Ctl, place: &Place) -> Outcome<Response> {
-    let (size, content) = ctl.blobs.get(place).await?.ok_or_else(|| fail(Code::NotFound))?;
-    let headers = [(header::CONTENT_LENGTH, size.to_string()), (header::CONTENT_TYPE, "application/octet-stream".to_owned())];
+    let (size, content) = ctl
+        .blobs
+        .get(place)
+        .await?
+        .ok_or_else(|| fail(Code::NotFound))?;
+    let headers = [
+        (header::CONTENT_LENGTH, size.to_string()),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+    ];
     Ok((headers, Body::from_stream(content)).into_response())
 }
 
-async fn package(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+async fn package(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
-    let hash = app(&ctl, &guid).await?.package_hash.ok_or_else(|| fail_with(Code::AppPackageNotFound, &guid))?;
+    let hash = app(&ctl, &guid)
+        .await?
+        .package_hash
+        .ok_or_else(|| fail_with(Code::AppPackageNotFound, &guid))?;
     send(&ctl, &Place::Package(hash)).await
 }
 
-async fn droplet(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+async fn droplet(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
-    let hash = app(&ctl, &guid).await?.droplet_hash.ok_or_else(|| fail(Code::NotFound))?;
+    let hash = app(&ctl, &guid)
+        .await?
+        .droplet_hash
+        .ok_or_else(|| fail(Code::NotFound))?;
     send(&ctl, &Place::Droplet(guid, hash)).await
 }
 
-async fn droplet_by_hash(State(ctl): State<Ctl>, headers: HeaderMap, Path((guid, sha1)): Path<(String, String)>) -> Outcome<Response> {
+async fn droplet_by_hash(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path((guid, sha1)): Path<(String, String)>,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
     if !ctl.store.has_droplet(&guid, &sha1).await? {
         return Err(fail(Code::NotFound));
@@ -72,7 +113,13 @@ async fn droplet_by_hash(State(ctl): State<Ctl>, headers: HeaderMap, Path((guid,
 }
 
 /// The uploaded file, with its checksums compared against what the sender claims.
-async fn receive(ctl: &Ctl, headers: &HeaderMap, raw: &RawQuery, mut form: Multipart, to: &std::path::Path) -> Outcome<Saved> {
+async fn receive(
+    ctl: &Ctl,
+    headers: &HeaderMap,
+    raw: &RawQuery,
+    mut form: Multipart,
+    to: &std::path::Path,
+) -> Outcome<Saved> {
     while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
         if field.name() != Some(FIELD) {
             continue;
@@ -81,27 +128,46 @@ async fn receive(ctl: &Ctl, headers: &HeaderMap, raw: &RawQuery, mut form: Multi
         check_sums(headers, raw, &saved, to).await?;
         return Ok(saved);
     }
-    Err(fail_with(Code::StagingError, format!("malformed droplet upload: no field {FIELD}")))
+    Err(fail_with(
+        Code::StagingError,
+        format!("malformed droplet upload: no field {FIELD}"),
+    ))
 }
 
-async fn check_sums(headers: &HeaderMap, raw: &RawQuery, saved: &Saved, file: &std::path::Path) -> Outcome<()> {
+async fn check_sums(
+    headers: &HeaderMap,
+    raw: &RawQuery,
+    saved: &Saved,
+    file: &std::path::Path,
+) -> Outcome<()> {
     if let Some(claimed) = parameter(raw, "sha1")
         && !claimed.eq_ignore_ascii_case(&saved.sha1)
     {
         return Err(mismatch("sha1", &claimed, saved));
     }
-    if let Some(claimed) = headers.get("content-md5").and_then(|value| value.to_str().ok()) {
+    if let Some(claimed) = headers
+        .get("content-md5")
+        .and_then(|value| value.to_str().ok())
+    {
         let path = file.to_owned();
-        let found = tokio::task::spawn_blocking(move || md5_of(&path)).await.map_err(std::io::Error::other)??;
+        let found = tokio::task::spawn_blocking(move || md5_of(&path))
+            .await
+            .map_err(std::io::Error::other)??;
         if found != claimed {
-            return Err(fail_with(Code::StagingError, "content md5 did not match; the upload was damaged, send it again"));
+            return Err(fail_with(
+                Code::StagingError,
+                "content md5 did not match; the upload was damaged, send it again",
+            ));
         }
     }
     Ok(())
 }
 
 fn mismatch(what: &str, claimed: &str, saved: &Saved) -> Failure {
-    let text = format!("{what} did not match: {claimed} was announced, {} arrived; send it again", bits::describe(saved));
+    let text = format!(
+        "{what} did not match: {claimed} was announced, {} arrived; send it again",
+        bits::describe(saved)
+    );
     fail_with(Code::StagingError, text)
 }
 
@@ -120,27 +186,47 @@ fn md5_of(path: &std::path::Path) -> std::io::Result<String> {
 }
 
 /// The upload itself completes the staging named in its address.
-async fn upload_droplet(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>, raw: RawQuery, form: Multipart) -> Outcome<Response> {
+async fn upload_droplet(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+    form: Multipart,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
     app(&ctl, &guid).await?;
     let scratch = ctl.scratch()?;
     let file = scratch.path().join("droplet.tgz");
     let saved = receive(&ctl, &headers, &raw, form, &file).await?;
     let task = parameter(&raw, "task");
-    if !ctl.accept_droplet(&guid, task.as_deref(), &saved.sha1, &file, saved.size).await? {
-        return Err(fail_with(Code::StagingError, "another staging of this app was begun, or this one was given up; the droplet is not wanted"));
+    if !ctl
+        .accept_droplet(&guid, task.as_deref(), &saved.sha1, &file, saved.size)
+        .await?
+    {
+        return Err(fail_with(
+            Code::StagingError,
+            "another staging of this app was begun, or this one was given up; the droplet is not wanted",
+        ));
     }
     uploaded(&ctl, &raw).await
 }
 
-async fn upload_cache(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>, raw: RawQuery, form: Multipart) -> Outcome<Response> {
+async fn upload_cache(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+    form: Multipart,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
     let app = app(&ctl, &guid).await?;
     let scratch = ctl.scratch()?;
     let file = scratch.path().join("cache.tgz");
     receive(&ctl, &headers, &raw, form, &file).await?;
     let stack = ctl.stack_of(&app).await?.name;
-    ctl.blobs.put(&Place::BuildpackCache(guid, stack), &file).await?;
+    ctl.blobs
+        .put(&Place::BuildpackCache(guid, stack), &file)
+        .await?;
     uploaded(&ctl, &raw).await
 }
 
@@ -154,14 +240,22 @@ async fn uploaded(ctl: &Ctl, raw: &RawQuery) -> Outcome<Response> {
     Ok(Json(job.body(url)).into_response())
 }
 
-async fn cache(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Response> {
+async fn cache(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Response> {
     check(&ctl, &headers)?;
     let app = app(&ctl, &guid).await?;
     let stack = ctl.stack_of(&app).await?.name;
     send(&ctl, &Place::BuildpackCache(guid, stack)).await
 }
 
-async fn job(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn job(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
     let job = jobs::find(&ctl, &guid).await?;
     let url = format!("{}/staging/jobs/{}", ctl.staging_base, job.guid);
@@ -177,8 +271,14 @@ pub(super) async fn may_read_logs(ctl: &Ctl, token: &str, app: &str) -> Outcome<
     Ok(apps::load(ctl, &caller, app).await.is_ok())
 }
 
-async fn log_access(State(ctl): State<Ctl>, headers: HeaderMap, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn log_access(
+    State(ctl): State<Ctl>,
+    headers: HeaderMap,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     let caller = authorize::authenticate(&ctl, &headers, 0, false).await?;
-    apps::load(&ctl, &caller, &guid).await.map_err(|_| fail_with(Code::AppNotFound, &guid))?;
+    apps::load(&ctl, &caller, &guid)
+        .await
+        .map_err(|_| fail_with(Code::AppNotFound, &guid))?;
     Ok(Json(json!({})))
 }

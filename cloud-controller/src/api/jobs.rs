@@ -34,14 +34,22 @@ pub(super) fn body_for_users(job: &Job) -> Value {
     job.body(format!("/v2/jobs/{}", job.guid))
 }
 
-async fn show(State(ctl): State<Ctl>, _caller: Caller, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn show(
+    State(ctl): State<Ctl>,
+    _caller: Caller,
+    Path(guid): Path<String>,
+) -> Outcome<Json<Value>> {
     Ok(Json(body_for_users(&find(&ctl, &guid).await?)))
 }
 
 /// Writes a job that is over already, so that the client's first poll finds its end.
 pub(super) async fn over(ctl: &Ctl, error: Option<&ApiError>) -> Outcome<Job> {
     let guid = bus::ids::guid();
-    let status = if error.is_some() { JobStatus::Failed } else { JobStatus::Finished };
+    let status = if error.is_some() {
+        JobStatus::Failed
+    } else {
+        JobStatus::Finished
+    };
     let mut tx = ctl.store.begin().await?;
     tx.save_job(&guid, status, error).await?;
     tx.commit().await?;

@@ -30,7 +30,12 @@ pub(crate) trait Present: Record + Sync {
 }
 
 /// `metadata` and `entity`.
-pub(crate) fn envelope(collection: &str, guid: &str, times: (i64, Option<i64>), entity: Value) -> Value {
+pub(crate) fn envelope(
+    collection: &str,
+    guid: &str,
+    times: (i64, Option<i64>),
+    entity: Value,
+) -> Value {
     json!({
         "metadata": {
             "guid": guid,
@@ -48,7 +53,13 @@ pub(crate) fn query(raw: &RawQuery) -> Outcome<ListQuery> {
 }
 
 /// One page of a collection.
-pub(crate) async fn page<R: Present>(view: &View<'_>, table: &Table, scope: &Scope, raw: &RawQuery, path: &str) -> Outcome<Json<Value>> {
+pub(crate) async fn page<R: Present>(
+    view: &View<'_>,
+    table: &Table,
+    scope: &Scope,
+    raw: &RawQuery,
+    path: &str,
+) -> Outcome<Json<Value>> {
     let query = query(raw)?;
     let (total, rows) = view.ctl.store.list::<R>(table, scope, &query).await?;
     let mut resources = Vec::with_capacity(rows.len());
@@ -59,7 +70,11 @@ pub(crate) async fn page<R: Present>(view: &View<'_>, table: &Table, scope: &Sco
 }
 
 /// All members in scope, flat; for embedding.
-pub(crate) async fn embedded<R: Present>(view: &View<'_>, table: &Table, scope: &Scope) -> Outcome<Value> {
+pub(crate) async fn embedded<R: Present>(
+    view: &View<'_>,
+    table: &Table,
+    scope: &Scope,
+) -> Outcome<Value> {
     let rows = view.ctl.store.all::<R>(table, scope).await?;
     let flat: Outcome<Vec<Value>> = rows.iter().map(|row| row.flat(view)).collect();
     Ok(Value::Array(flat?))

@@ -17,28 +17,54 @@ use crate::store::{AppRow, RouteRow};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
-        .route("/v2/apps/{guid}/routes/{other}", put(map_by_app).delete(unmap_by_app))
-        .route("/v2/routes/{guid}/apps/{other}", put(map_by_route).delete(unmap_by_route))
+        .route(
+            "/v2/apps/{guid}/routes/{other}",
+            put(map_by_app).delete(unmap_by_app),
+        )
+        .route(
+            "/v2/routes/{guid}/apps/{other}",
+            put(map_by_route).delete(unmap_by_route),
+        )
 }
 
 type Answer = Outcome<(StatusCode, Json<Value>)>;
 
-async fn map_by_app(State(ctl): State<Ctl>, caller: Caller, Path((app, route)): Path<(String, String)>, raw: RawQuery) -> Answer {
+async fn map_by_app(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((app, route)): Path<(String, String)>,
+    raw: RawQuery,
+) -> Answer {
     let (app, _) = change(&ctl, &caller, &app, &route, true).await?;
     present(&ctl, &caller, &app, &raw).await
 }
 
-async fn unmap_by_app(State(ctl): State<Ctl>, caller: Caller, Path((app, route)): Path<(String, String)>, raw: RawQuery) -> Answer {
+async fn unmap_by_app(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((app, route)): Path<(String, String)>,
+    raw: RawQuery,
+) -> Answer {
     let (app, _) = change(&ctl, &caller, &app, &route, false).await?;
     present(&ctl, &caller, &app, &raw).await
 }
 
-async fn map_by_route(State(ctl): State<Ctl>, caller: Caller, Path((route, app)): Path<(String, String)>, raw: RawQuery) -> Answer {
+async fn map_by_route(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((route, app)): Path<(String, String)>,
+    raw: RawQuery,
+) -> Answer {
     let (_, route) = change(&ctl, &caller, &app, &route, true).await?;
     present(&ctl, &caller, &route, &raw).await
 }
 
-async fn unmap_by_route(State(ctl): State<Ctl>, caller: Caller, Path((route, app)): Path<(String, String)>, raw: RawQuery) -> Answer {
+async fn unmap_by_route(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((route, app)): Path<(String, String)>,
+    raw: RawQuery,
+) -> Answer {
     let (_, route) = change(&ctl, &caller, &app, &route, false).await?;
     present(&ctl, &caller, &route, &raw).await
 }
@@ -46,20 +72,43 @@ async fn unmap_by_route(State(ctl): State<Ctl>, caller: Caller, Path((route, app
 /// The parent resource, as the original answers for relations.
 async fn present<R: Present>(ctl: &Ctl, caller: &Caller, row: &R, raw: &RawQuery) -> Answer {
     let depth = super::lists::query(raw)?.depth;
-    Ok((StatusCode::CREATED, Json(row.present(&View { ctl, caller }, depth).await?)))
+    Ok((
+        StatusCode::CREATED,
+        Json(row.present(&View { ctl, caller }, depth).await?),
+    ))
 }
 
 /// Maps or unmaps. The version stays: running instances are told their new list of addresses and keep running.
-async fn change(ctl: &Ctl, caller: &Caller, app: &str, route: &str, map: bool) -> Outcome<(AppRow, RouteRow)> {
+async fn change(
+    ctl: &Ctl,
+    caller: &Caller,
+    app: &str,
+    route: &str,
+    map: bool,
+) -> Outcome<(AppRow, RouteRow)> {
     let (app, space) = apps::load_to_change(ctl, caller, app).await?;
     let route = routes::load(ctl, caller, route).await?;
     if route.space_guid != space.guid {
-        return Err(fail_with(Code::InvalidRelation, format!("app {} and route {} are in different spaces", app.guid, route.guid)));
+        return Err(fail_with(
+            Code::InvalidRelation,
+            format!(
+                "app {} and route {} are in different spaces",
+                app.guid, route.guid
+            ),
+        ));
     }
-    let kind = if map { "audit.app.map-route" } else { "audit.app.unmap-route" };
+    let kind = if map {
+        "audit.app.map-route"
+    } else {
+        "audit.app.unmap-route"
+    };
     let event = audit::of_app(ctl, caller, kind, &app, json!({"route_guid": route.guid})).await?;
     let mut tx = ctl.store.begin().await?;
-    let changed = if map { tx.map_route(&app.guid, &route.guid).await? } else { tx.unmap_route(&app.guid, &route.guid).await? };
+    let changed = if map {
+        tx.map_route(&app.guid, &route.guid).await?
+    } else {
+        tx.unmap_route(&app.guid, &route.guid).await?
+    };
     if changed {
         tx.record_event(&event).await?;
     }

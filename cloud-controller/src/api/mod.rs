@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `info` | `/`, `/v3`, `/v2/info` |
 //! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
-//! | `apps`, `app_change`, `app_delete`, `instances`, `env`, `summary` | apps |
+//! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
 //! | `bits`, `upload` | resource matching, uploads |
 //! | `routes`, `mappings`, `domains` | addresses |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
@@ -13,6 +13,7 @@
 
 mod app_change;
 mod app_delete;
+mod app_update;
 mod apps;
 mod audit;
 mod bits;
@@ -82,7 +83,11 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .with_state(ctl.clone())
         .merge(ctl.uaa.router(ctl.fallback_base.clone()))
-        .merge(loggregator::router(ctl.logs.clone(), log_access(ctl), ctl.config.internal_auth.basic()))
+        .merge(loggregator::router(
+            ctl.logs.clone(),
+            log_access(ctl),
+            ctl.config.internal_auth.basic(),
+        ))
         .fallback(|| async { fail(Code::NotFound) })
         .method_not_allowed_fallback(|| async { fail(Code::NotFound) })
         .layer(middleware::from_fn(request_id))
@@ -93,14 +98,22 @@ fn log_access(ctl: &Ctl) -> loggregator::Access {
     let ctl = ctl.clone();
     Arc::new(move |token, app| {
         let ctl = ctl.clone();
-        Box::pin(async move { internal::may_read_logs(&ctl, &token, &app).await.unwrap_or(false) })
+        Box::pin(async move {
+            internal::may_read_logs(&ctl, &token, &app)
+                .await
+                .unwrap_or(false)
+        })
     })
 }
 
 /// Gives every answer a request id: the incoming one extended, or a new one.
 async fn request_id(request: Request, next: Next) -> Response {
     let own = bus::ids::guid();
-    let id = match request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()) {
+    let id = match request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+    {
         Some(incoming) => format!("{incoming}::{own}"),
         None => own,
     };
@@ -109,8 +122,14 @@ async fn request_id(request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let headers = response.headers_mut();
-    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
+    if headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json")
+    {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json;charset=utf-8"),
+        );
     }
     response
 }
@@ -129,5 +148,9 @@ pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
 
 /// A uniqueness or reference violation as the API error it means.
 fn taken(error: crate::store::StoreError, code: Code, detail: &str) -> Failure {
-    if error.is_duplicate() { crate::failure::fail_with(code, detail) } else { error.into() }
+    if error.is_duplicate() {
+        crate::failure::fail_with(code, detail)
+    } else {
+        error.into()
+    }
 }

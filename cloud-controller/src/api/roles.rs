@@ -21,14 +21,32 @@ pub(super) fn routes() -> Router<Ctl> {
     for relation in ["users", "managers", "billing_managers", "auditors"] {
         let path = format!("/v2/organizations/{{guid}}/{relation}");
         router = router
-            .route(&path, get(move |s, c, p, q| list(s, c, p, q, Kind::Org, relation)).put(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, true)).delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, false)))
-            .route(&format!("{path}/{{user}}"), put(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, true)).delete(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, false)));
+            .route(
+                &path,
+                get(move |s, c, p, q| list(s, c, p, q, Kind::Org, relation))
+                    .put(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, true))
+                    .delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, false)),
+            )
+            .route(
+                &format!("{path}/{{user}}"),
+                put(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, true))
+                    .delete(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, false)),
+            );
     }
     for relation in ["managers", "developers", "auditors"] {
         let path = format!("/v2/spaces/{{guid}}/{relation}");
         router = router
-            .route(&path, get(move |s, c, p, q| list(s, c, p, q, Kind::Space, relation)).put(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, true)).delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, false)))
-            .route(&format!("{path}/{{user}}"), put(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, true)).delete(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, false)));
+            .route(
+                &path,
+                get(move |s, c, p, q| list(s, c, p, q, Kind::Space, relation))
+                    .put(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, true))
+                    .delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, false)),
+            )
+            .route(
+                &format!("{path}/{{user}}"),
+                put(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, true))
+                    .delete(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, false)),
+            );
     }
     router
 }
@@ -50,25 +68,70 @@ impl Kind {
 }
 
 /// Members of a role, for whoever may read its target.
-async fn list(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>, raw: RawQuery, kind: Kind, relation: &'static str) -> Outcome<Json<Value>> {
+async fn list(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+    kind: Kind,
+    relation: &'static str,
+) -> Outcome<Json<Value>> {
     match kind {
         Kind::Org => drop(orgs::load(&ctl, &caller, &guid).await?),
         Kind::Space => drop(spaces::load(&ctl, &caller, &guid).await?),
     }
     let role = kind.role(relation)?.word();
-    let scope = Scope::all()
-        .and(&["t.guid IN (SELECT user_guid FROM roles WHERE kind || ':' || target_guid = ", ")"], format!("{role}:{guid}"));
-    let folder = if kind == Kind::Org { "organizations" } else { "spaces" };
-    page::<UserRow>(&View { ctl: &ctl, caller: &caller }, &USERS, &scope, &raw, &format!("/v2/{folder}/{guid}/{relation}")).await
+    let scope = Scope::all().and(
+        &[
+            "t.guid IN (SELECT user_guid FROM roles WHERE kind || ':' || target_guid = ",
+            ")",
+        ],
+        format!("{role}:{guid}"),
+    );
+    let folder = if kind == Kind::Org {
+        "organizations"
+    } else {
+        "spaces"
+    };
+    page::<UserRow>(
+        &View {
+            ctl: &ctl,
+            caller: &caller,
+        },
+        &USERS,
+        &scope,
+        &raw,
+        &format!("/v2/{folder}/{guid}/{relation}"),
+    )
+    .await
 }
 
 type Answer = Outcome<(StatusCode, Json<Value>)>;
 
-async fn by_guid(State(ctl): State<Ctl>, caller: Caller, Path((guid, user)): Path<(String, String)>, kind: Kind, relation: &'static str, grant: bool) -> Answer {
+async fn by_guid(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path((guid, user)): Path<(String, String)>,
+    kind: Kind,
+    relation: &'static str,
+    grant: bool,
+) -> Answer {
     if !ctl.store.knows_user(&user, None).await? {
-        return Err(fail_with(Code::InvalidRelation, format!("Could not find User with guid: {user}")));
+        return Err(fail_with(
+            Code::InvalidRelation,
+            format!("Could not find User with guid: {user}"),
+        ));
     }
-    change(&ctl, &caller, kind, &guid, kind.role(relation)?, &user, grant).await
+    change(
+        &ctl,
+        &caller,
+        kind,
+        &guid,
+        kind.role(relation)?,
+        &user,
+        grant,
+    )
+    .await
 }
 
 #[derive(Deserialize)]
@@ -76,21 +139,54 @@ struct NameBody {
     username: String,
 }
 
-async fn by_name(State(ctl): State<Ctl>, caller: Caller, Path(guid): Path<String>, Body(sent): Body<NameBody>, kind: Kind, relation: &'static str, grant: bool) -> Answer {
-    let flag = if grant { "set_roles_by_username" } else { "unset_roles_by_username" };
+async fn by_name(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    Body(sent): Body<NameBody>,
+    kind: Kind,
+    relation: &'static str,
+    grant: bool,
+) -> Answer {
+    let flag = if grant {
+        "set_roles_by_username"
+    } else {
+        "unset_roles_by_username"
+    };
     if !caller.admin && !super::settings::is_enabled(&ctl, flag).await? {
         return Err(fail_with(Code::FeatureDisabled, flag));
     }
-    let found = ctl.uaa.find_user(&sent.username).await.map_err(|_| fail(Code::UaaUnavailable))?;
+    let found = ctl
+        .uaa
+        .find_user(&sent.username)
+        .await
+        .map_err(|_| fail(Code::UaaUnavailable))?;
     let (user, name) = found.ok_or_else(|| fail_with(Code::UserNotFound, &sent.username))?;
     let mut tx = ctl.store.begin().await?;
     tx.ensure_user(&user, Some(&name), false).await?;
     tx.commit().await?;
-    change(&ctl, &caller, kind, &guid, kind.role(relation)?, &user, grant).await
+    change(
+        &ctl,
+        &caller,
+        kind,
+        &guid,
+        kind.role(relation)?,
+        &user,
+        grant,
+    )
+    .await
 }
 
 /// Grants or takes a role and answers with its target.
-async fn change(ctl: &Ctl, caller: &Caller, kind: Kind, guid: &str, role: Role, user: &str, grant: bool) -> Answer {
+async fn change(
+    ctl: &Ctl,
+    caller: &Caller,
+    kind: Kind,
+    guid: &str,
+    role: Role,
+    user: &str,
+    grant: bool,
+) -> Answer {
     let view = View { ctl, caller };
     let (org, target) = match kind {
         Kind::Org => {
@@ -120,9 +216,15 @@ async fn change(ctl: &Ctl, caller: &Caller, kind: Kind, guid: &str, role: Role, 
 /// Roles are for members of the organization.
 async fn need_member(ctl: &Ctl, user: &str, org: &str) -> Result<(), Failure> {
     let roles = ctl.store.roles_of(user).await?;
-    if roles.iter().any(|(kind, target)| kind == Role::OrgUser.word() && target == org) {
+    if roles
+        .iter()
+        .any(|(kind, target)| kind == Role::OrgUser.word() && target == org)
+    {
         Ok(())
     } else {
-        Err(fail_with(Code::InvalidRelation, format!("user {user} is not in the organization; add it with the users relation first")))
+        Err(fail_with(
+            Code::InvalidRelation,
+            format!("user {user} is not in the organization; add it with the users relation first"),
+        ))
     }
 }

@@ -29,18 +29,30 @@ pub(super) fn routes() -> Router<Ctl> {
     Router::new()
         .route("/v2/config/feature_flags", get(flags))
         .route("/v2/config/feature_flags/{name}", get(flag).put(set_flag))
-        .route("/v2/config/environment_variable_groups/{name}", get(group).put(set_group))
+        .route(
+            "/v2/config/environment_variable_groups/{name}",
+            get(group).put(set_group),
+        )
 }
 
 /// Whether a flag is on.
 pub(super) async fn is_enabled(ctl: &Ctl, name: &str) -> Outcome<bool> {
-    let default = FLAGS.iter().find(|(flag, _)| *flag == name).is_some_and(|(_, default)| *default);
-    Ok(ctl.store.flag(name).await?.map_or(default, |(enabled, _)| enabled))
+    let default = FLAGS
+        .iter()
+        .find(|(flag, _)| *flag == name)
+        .is_some_and(|(_, default)| *default);
+    Ok(ctl
+        .store
+        .flag(name)
+        .await?
+        .map_or(default, |(enabled, _)| enabled))
 }
 
 async fn describe(ctl: &Ctl, name: &str, default: bool) -> Outcome<Value> {
     let (enabled, message) = ctl.store.flag(name).await?.unwrap_or((default, None));
-    Ok(json!({"name": name, "enabled": enabled, "error_message": message, "url": format!("/v2/config/feature_flags/{name}")}))
+    Ok(
+        json!({"name": name, "enabled": enabled, "error_message": message, "url": format!("/v2/config/feature_flags/{name}")}),
+    )
 }
 
 async fn flags(State(ctl): State<Ctl>, _caller: Caller) -> Outcome<Json<Value>> {
@@ -53,10 +65,16 @@ async fn flags(State(ctl): State<Ctl>, _caller: Caller) -> Outcome<Json<Value>> 
 
 fn known(name: &str) -> Outcome<bool> {
     let found = FLAGS.iter().find(|(flag, _)| *flag == name);
-    found.map(|(_, default)| *default).ok_or_else(|| fail_with(Code::FeatureFlagNotFound, name))
+    found
+        .map(|(_, default)| *default)
+        .ok_or_else(|| fail_with(Code::FeatureFlagNotFound, name))
 }
 
-async fn flag(State(ctl): State<Ctl>, _caller: Caller, Path(name): Path<String>) -> Outcome<Json<Value>> {
+async fn flag(
+    State(ctl): State<Ctl>,
+    _caller: Caller,
+    Path(name): Path<String>,
+) -> Outcome<Json<Value>> {
     let default = known(&name)?;
     Ok(Json(describe(&ctl, &name, default).await?))
 }
@@ -67,20 +85,34 @@ struct FlagBody {
     error_message: Option<String>,
 }
 
-async fn set_flag(State(ctl): State<Ctl>, caller: Caller, Path(name): Path<String>, Body(sent): Body<FlagBody>) -> Outcome<Json<Value>> {
+async fn set_flag(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(sent): Body<FlagBody>,
+) -> Outcome<Json<Value>> {
     caller.need(Action::Administer)?;
     let default = known(&name)?;
     let mut tx = ctl.store.begin().await?;
-    tx.set_flag(&name, sent.enabled, sent.error_message.as_deref()).await?;
+    tx.set_flag(&name, sent.enabled, sent.error_message.as_deref())
+        .await?;
     tx.commit().await?;
     Ok(Json(describe(&ctl, &name, default).await?))
 }
 
 fn known_group(name: &str) -> Outcome<()> {
-    if matches!(name, "running" | "staging") { Ok(()) } else { Err(fail(Code::NotFound)) }
+    if matches!(name, "running" | "staging") {
+        Ok(())
+    } else {
+        Err(fail(Code::NotFound))
+    }
 }
 
-async fn group(State(ctl): State<Ctl>, _caller: Caller, Path(name): Path<String>) -> Outcome<Json<Value>> {
+async fn group(
+    State(ctl): State<Ctl>,
+    _caller: Caller,
+    Path(name): Path<String>,
+) -> Outcome<Json<Value>> {
     known_group(&name)?;
     Ok(Json(Value::Object(ctl.store.env_group(&name).await?)))
 }
@@ -93,8 +125,14 @@ async fn set_group(
 ) -> Outcome<Json<Value>> {
     caller.need(Action::Administer)?;
     known_group(&name)?;
-    if let Some((key, _)) = vars.iter().find(|(_, value)| !(value.is_string() || value.is_number())) {
-        return Err(fail_with(Code::EnvironmentVariableGroupInvalid, format!("{key} must be a text or a number")));
+    if let Some((key, _)) = vars
+        .iter()
+        .find(|(_, value)| !(value.is_string() || value.is_number()))
+    {
+        return Err(fail_with(
+            Code::EnvironmentVariableGroupInvalid,
+            format!("{key} must be a text or a number"),
+        ));
     }
     let sealed = ctl.store.seal(&vars)?;
     let mut tx = ctl.store.begin().await?;

@@ -18,7 +18,10 @@ fn running(view: &View<'_>, app: &AppRow) -> i64 {
         return -1;
     }
     let wanted = u32::try_from(app.instances).unwrap_or(0);
-    view.ctl.live().running(&app.guid, &app.version, wanted, Instant::now()).into()
+    view.ctl
+        .live()
+        .running(&app.guid, &app.version, wanted, Instant::now())
+        .into()
 }
 
 async fn routes(view: &View<'_>, app: &AppRow) -> Outcome<(Vec<Value>, Vec<String>)> {
@@ -27,13 +30,22 @@ async fn routes(view: &View<'_>, app: &AppRow) -> Outcome<(Vec<Value>, Vec<Strin
         json!({"guid": route.guid, "host": route.host, "path": route.path,
                "domain": {"guid": route.domain_guid, "name": route.domain_name}})
     });
-    Ok((shown.collect(), rows.iter().map(RouteRow::address).collect()))
+    Ok((
+        shown.collect(),
+        rows.iter().map(RouteRow::address).collect(),
+    ))
 }
 
 /// One app.
 pub(super) async fn of_app(view: &View<'_>, app: &AppRow, space: &SpaceRow) -> Outcome<Value> {
     let mut summary = attributes(app, view)?;
-    let usable = Scope::all().and(&["t.owning_organization_guid IS NULL OR t.owning_organization_guid = ", ""], &space.organization_guid);
+    let usable = Scope::all().and(
+        &[
+            "t.owning_organization_guid IS NULL OR t.owning_organization_guid = ",
+            "",
+        ],
+        &space.organization_guid,
+    );
     let domains: Vec<DomainRow> = view.ctl.store.all(&DOMAINS, &usable).await?;
     summary["guid"] = json!(app.guid);
     summary["routes"] = json!(routes(view, app).await?.0);
@@ -54,7 +66,14 @@ fn short_domain(domain: &DomainRow) -> Value {
 
 /// A space with all its apps.
 pub(super) async fn of_space(view: &View<'_>, space: &SpaceRow) -> Outcome<Value> {
-    let rows: Vec<AppRow> = view.ctl.store.all(&APPS, &Scope::all().and(&["t.space_guid = ", ""], &space.guid)).await?;
+    let rows: Vec<AppRow> = view
+        .ctl
+        .store
+        .all(
+            &APPS,
+            &Scope::all().and(&["t.space_guid = ", ""], &space.guid),
+        )
+        .await?;
     let mut apps = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut app = attributes(row, view)?;

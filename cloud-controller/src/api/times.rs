@@ -10,6 +10,9 @@ pub(crate) fn rfc3339(micros: i64) -> String {
 mod tests {
     #[test]
     fn times_have_the_form_old_clients_parse() {
-        assert_eq!(super::rfc3339(1_441_108_800_500_000), "2015-09-01T12:00:00Z");
+        assert_eq!(
+            super::rfc3339(1_441_108_800_500_000),
+            "2015-09-01T12:00:00Z"
+        );
     }
 }

@@ -29,7 +29,11 @@ pub(crate) struct Saved {
 }
 
 /// Streams a field into a file.
-pub(crate) async fn save(mut field: Field<'_>, to: &Path, limit: u64) -> Result<Saved, UploadError> {
+pub(crate) async fn save(
+    mut field: Field<'_>,
+    to: &Path,
+    limit: u64,
+) -> Result<Saved, UploadError> {
     let mut file = tokio::fs::File::create(to).await?;
     let (mut size, mut hash) = (0u64, Sha1::new());
     while let Some(chunk) = field.chunk().await? {
@@ -41,7 +45,10 @@ pub(crate) async fn save(mut field: Field<'_>, to: &Path, limit: u64) -> Result<
         file.write_all(&chunk).await?;
     }
     file.flush().await?;
-    Ok(Saved { size, sha1: hex::encode(hash.finalize()) })
+    Ok(Saved {
+        size,
+        sha1: hex::encode(hash.finalize()),
+    })
 }
 
 /// Reads a small field into memory.

@@ -1,7 +1,12 @@
 //! MD5 (RFC 1321), only to compare the `Content-MD5` of old DEAs. Not for protection.
 
 /// Shift amounts per round and step.
-const SHIFTS: [[u32; 4]; 4] = [[7, 12, 17, 22], [5, 9, 14, 20], [4, 11, 16, 23], [6, 10, 15, 21]];
+const SHIFTS: [[u32; 4]; 4] = [
+    [7, 12, 17, 22],
+    [5, 9, 14, 20],
+    [4, 11, 16, 23],
+    [6, 10, 15, 21],
+];
 
 /// A running MD5.
 pub(super) struct Md5 {
@@ -12,7 +17,11 @@ pub(super) struct Md5 {
 
 impl Default for Md5 {
     fn default() -> Md5 {
-        Md5 { state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476], pending: Vec::with_capacity(64), length: 0 }
+        Md5 {
+            state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
+            pending: Vec::with_capacity(64),
+            length: 0,
+        }
     }
 }
 
@@ -66,7 +75,10 @@ impl Md5 {
                 _ => (c ^ (b | !d), (7 * step) % 16),
             };
             let constant = (((step + 1) as f64).sin().abs() * 4_294_967_296.0) as u32;
-            let sum = a.wrapping_add(mix).wrapping_add(constant).wrapping_add(words[word]);
+            let sum = a
+                .wrapping_add(mix)
+                .wrapping_add(constant)
+                .wrapping_add(words[word]);
             (a, d, c) = (d, c, b);
             b = b.wrapping_add(sum.rotate_left(SHIFTS[step / 16][step % 4]));
         }
@@ -92,8 +104,12 @@ mod tests {
     fn digests_are_those_of_rfc_1321() {
         assert_eq!(hex_of(&[b""]), "d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!(hex_of(&[b"abc"]), "900150983cd24fb0d6963f7d28e17f72");
-        let digits: &[u8] = b"12345678901234567890123456789012345678901234567890123456789012345678901234567890";
+        let digits: &[u8] =
+            b"12345678901234567890123456789012345678901234567890123456789012345678901234567890";
         assert_eq!(hex_of(&[digits]), "57edf4a22be3c955ac49da2e2107b67a");
-        assert_eq!(hex_of(&[&digits[..7], &digits[7..70], &digits[70..]]), "57edf4a22be3c955ac49da2e2107b67a");
+        assert_eq!(
+            hex_of(&[&digits[..7], &digits[7..70], &digits[70..]]),
+            "57edf4a22be3c955ac49da2e2107b67a"
+        );
     }
 }

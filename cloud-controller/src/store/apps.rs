@@ -37,7 +37,10 @@ pub(crate) static APPS: Table = Table {
     filters: &[
         ("name", Column::Name("t.name_key")),
         ("space_guid", Column::Text("t.space_guid")),
-        ("organization_guid", Column::Within("t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid")),
+        (
+            "organization_guid",
+            Column::Within("t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid"),
+        ),
         ("stack_guid", Column::Text("t.stack_guid")),
         // No app here is a Diego app: `diego:false` is everything, `diego:true` nothing.
         ("diego", Column::Bool("(1 = 0)")),
@@ -48,19 +51,32 @@ const BY_GUID: &str = "SELECT t.*, p.version, p.instances, p.droplet_hash FROM a
 
 impl Store {
     pub(crate) async fn app(&self, guid: &str) -> Result<Option<AppRow>, StoreError> {
-        optional(sqlx::query(BY_GUID).bind(guid).fetch_optional(&self.reader).await?)
+        optional(
+            sqlx::query(BY_GUID)
+                .bind(guid)
+                .fetch_optional(&self.reader)
+                .await?,
+        )
     }
 
     /// Organization of an app's space.
     pub(crate) async fn org_of_space(&self, space: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT organization_guid FROM spaces WHERE guid = $1";
-        Ok(sqlx::query_scalar(sql).bind(space).fetch_optional(&self.reader).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(space)
+            .fetch_optional(&self.reader)
+            .await?)
     }
 }
 
 impl Tx {
     pub(crate) async fn app(&mut self, guid: &str) -> Result<Option<AppRow>, StoreError> {
-        optional(sqlx::query(BY_GUID).bind(guid).fetch_optional(&mut *self.inner).await?)
+        optional(
+            sqlx::query(BY_GUID)
+                .bind(guid)
+                .fetch_optional(&mut *self.inner)
+                .await?,
+        )
     }
 
     /// Writes an app and its first process; a new guid makes new rows.
@@ -133,7 +149,10 @@ impl Tx {
             "DELETE FROM processes WHERE app_guid = $1",
             "DELETE FROM apps WHERE guid = $1",
         ] {
-            sqlx::query(sql).bind(guid).execute(&mut *self.inner).await?;
+            sqlx::query(sql)
+                .bind(guid)
+                .execute(&mut *self.inner)
+                .await?;
         }
         Ok(())
     }

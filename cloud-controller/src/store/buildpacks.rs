@@ -27,8 +27,12 @@ impl Store {
         many(sqlx::query(sql).fetch_all(&self.reader).await?)
     }
 
-    pub(crate) async fn buildpack_by_name(&self, name: &str) -> Result<Option<BuildpackRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM buildpacks WHERE name_key = $1").bind(name.to_lowercase());
+    pub(crate) async fn buildpack_by_name(
+        &self,
+        name: &str,
+    ) -> Result<Option<BuildpackRow>, StoreError> {
+        let row =
+            sqlx::query("SELECT * FROM buildpacks WHERE name_key = $1").bind(name.to_lowercase());
         optional(row.fetch_optional(&self.reader).await?)
     }
 }
@@ -59,15 +63,20 @@ impl Tx {
     }
 
     pub(crate) async fn delete_buildpack(&mut self, guid: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM buildpacks WHERE guid = $1").bind(guid).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM buildpacks WHERE guid = $1")
+            .bind(guid)
+            .execute(&mut *self.inner)
+            .await?;
         self.renumber_buildpacks("", 0).await
     }
 
     async fn renumber_buildpacks(&mut self, moved: &str, wanted: i64) -> Result<(), StoreError> {
-        let others: Vec<String> = sqlx::query_scalar("SELECT guid FROM buildpacks WHERE guid <> $1 ORDER BY position, id")
-            .bind(moved)
-            .fetch_all(&mut *self.inner)
-            .await?;
+        let others: Vec<String> = sqlx::query_scalar(
+            "SELECT guid FROM buildpacks WHERE guid <> $1 ORDER BY position, id",
+        )
+        .bind(moved)
+        .fetch_all(&mut *self.inner)
+        .await?;
         let mut order = others;
         if !moved.is_empty() {
             let at = usize::try_from(wanted - 1).unwrap_or(0).min(order.len());

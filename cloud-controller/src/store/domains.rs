@@ -18,17 +18,23 @@ pub(crate) static DOMAINS: Table = Table {
     name: Some("t.name_key"),
     filters: &[
         ("name", Column::Name("t.name_key")),
-        ("owning_organization_guid", Column::Text("t.owning_organization_guid")),
+        (
+            "owning_organization_guid",
+            Column::Text("t.owning_organization_guid"),
+        ),
         (
             "space_guid",
-            Column::Within("t.owning_organization_guid IN (SELECT organization_guid FROM spaces WHERE guid"),
+            Column::Within(
+                "t.owning_organization_guid IN (SELECT organization_guid FROM spaces WHERE guid",
+            ),
         ),
     ],
 };
 
 impl Store {
     pub(crate) async fn domain_by_name(&self, name: &str) -> Result<Option<DomainRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
+        let row =
+            sqlx::query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
         optional(row.fetch_optional(&self.reader).await?)
     }
 }
@@ -52,8 +58,14 @@ impl Tx {
 
     /// Deletes a domain and the routes on it.
     pub(crate) async fn delete_domain(&mut self, guid: &str) -> Result<(), StoreError> {
-        for sql in ["DELETE FROM routes WHERE domain_guid = $1", "DELETE FROM domains WHERE guid = $1"] {
-            sqlx::query(sql).bind(guid).execute(&mut *self.inner).await?;
+        for sql in [
+            "DELETE FROM routes WHERE domain_guid = $1",
+            "DELETE FROM domains WHERE guid = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(guid)
+                .execute(&mut *self.inner)
+                .await?;
         }
         Ok(())
     }

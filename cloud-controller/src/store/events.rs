@@ -69,7 +69,10 @@ impl Tx {
 
     /// Forgets events older than this.
     pub(crate) async fn prune_events(&mut self, before: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM events WHERE timestamp < $1").bind(before).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM events WHERE timestamp < $1")
+            .bind(before)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 }

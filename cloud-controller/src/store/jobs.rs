@@ -8,7 +8,10 @@ use crate::api::times::rfc3339;
 
 impl Store {
     pub(crate) async fn job(&self, guid: &str) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query("SELECT * FROM jobs WHERE guid = $1").bind(guid).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM jobs WHERE guid = $1")
+            .bind(guid)
+            .fetch_optional(&self.reader)
+            .await?;
         let Some(row) = row else { return Ok(None) };
         let code: Option<i64> = row.try_get("error_code")?;
         let name: Option<String> = row.try_get("error_name")?;
@@ -17,14 +20,25 @@ impl Store {
             guid: row.try_get("guid")?,
             status: JobStatus::parse(&row.try_get::<String, _>("status")?),
             created_at: rfc3339(row.try_get("created_at")?),
-            error: code.map(|code| (u32::try_from(code).unwrap_or(10001), name.unwrap_or_default(), text.unwrap_or_default())),
+            error: code.map(|code| {
+                (
+                    u32::try_from(code).unwrap_or(10001),
+                    name.unwrap_or_default(),
+                    text.unwrap_or_default(),
+                )
+            }),
         }))
     }
 }
 
 impl Tx {
     /// Writes a job's state; the first write makes it.
-    pub(crate) async fn save_job(&mut self, guid: &str, status: JobStatus, error: Option<&ApiError>) -> Result<(), StoreError> {
+    pub(crate) async fn save_job(
+        &mut self,
+        guid: &str,
+        status: JobStatus,
+        error: Option<&ApiError>,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO jobs (guid, status, error_code, error_name, error_text, created_at) VALUES ($1,$2,$3,$4,$5,$6) \
              ON CONFLICT (guid) DO UPDATE SET status = $2, error_code = $3, error_name = $4, error_text = $5",
@@ -41,7 +55,11 @@ impl Tx {
     }
 
     /// Jobs a dead process left unfinished fail with this text; old ones are forgotten.
-    pub(crate) async fn sweep_jobs(&mut self, unfinished_before: i64, forget_before: i64) -> Result<(), StoreError> {
+    pub(crate) async fn sweep_jobs(
+        &mut self,
+        unfinished_before: i64,
+        forget_before: i64,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE jobs SET status = 'failed', error_code = 290006, error_name = 'CF-JobTimeout', \
              error_text = 'The controller was restarted or the job took too long. Try again.' \
@@ -50,7 +68,10 @@ impl Tx {
         .bind(unfinished_before)
         .execute(&mut *self.inner)
         .await?;
-        sqlx::query("DELETE FROM jobs WHERE created_at < $1").bind(forget_before).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM jobs WHERE created_at < $1")
+            .bind(forget_before)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 }

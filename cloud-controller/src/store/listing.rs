@@ -48,7 +48,11 @@ impl Scope {
     }
 
     /// Adds a condition; the value stands between the pieces (each `pieces` gap is the same value).
-    pub(crate) fn and(mut self, pieces: &'static [&'static str], value: impl Into<String>) -> Scope {
+    pub(crate) fn and(
+        mut self,
+        pieces: &'static [&'static str],
+        value: impl Into<String>,
+    ) -> Scope {
         self.0.push((pieces, value.into()));
         self
     }
@@ -56,7 +60,12 @@ impl Scope {
 
 impl Store {
     /// One page of a collection and its total.
-    pub(crate) async fn list<R: Record>(&self, table: &Table, scope: &Scope, query: &ListQuery) -> Result<(u64, Vec<R>), StoreError> {
+    pub(crate) async fn list<R: Record>(
+        &self,
+        table: &Table,
+        scope: &Scope,
+        query: &ListQuery,
+    ) -> Result<(u64, Vec<R>), StoreError> {
         let mut count = Builder::new("SELECT COUNT(*) ");
         count.push(table.from);
         conditions(&mut count, table, scope, &query.filters)?;
@@ -66,8 +75,16 @@ impl Store {
         page.push(" ").push(table.from);
         conditions(&mut page, table, scope, &query.filters)?;
         let order = table.name.filter(|_| query.by_name).unwrap_or(table.order);
-        let direction = if query.order == Order::Asc { " ASC" } else { " DESC" };
-        page.push(" ORDER BY ").push(order).push(direction).push(", t.guid").push(direction);
+        let direction = if query.order == Order::Asc {
+            " ASC"
+        } else {
+            " DESC"
+        };
+        page.push(" ORDER BY ")
+            .push(order)
+            .push(direction)
+            .push(", t.guid")
+            .push(direction);
         page.push(" LIMIT ").push_bind(i64::from(query.per_page));
         page.push(" OFFSET ").push_bind(query.offset());
         let rows = page.build().fetch_all(&self.reader).await?;
@@ -75,7 +92,11 @@ impl Store {
     }
 
     /// All members in scope, in default order.
-    pub(crate) async fn all<R: Record>(&self, table: &Table, scope: &Scope) -> Result<Vec<R>, StoreError> {
+    pub(crate) async fn all<R: Record>(
+        &self,
+        table: &Table,
+        scope: &Scope,
+    ) -> Result<Vec<R>, StoreError> {
         let mut sql = Builder::new(table.select);
         sql.push(" ").push(table.from);
         conditions(&mut sql, table, scope, &[])?;
@@ -84,7 +105,12 @@ impl Store {
     }
 
     /// The member with this guid, if it is in scope.
-    pub(crate) async fn find<R: Record>(&self, table: &Table, scope: &Scope, guid: &str) -> Result<Option<R>, StoreError> {
+    pub(crate) async fn find<R: Record>(
+        &self,
+        table: &Table,
+        scope: &Scope,
+        guid: &str,
+    ) -> Result<Option<R>, StoreError> {
         let scope = scope.clone().and(&["t.guid = ", ""], guid);
         let mut sql = Builder::new(table.select);
         sql.push(" ").push(table.from);
@@ -93,7 +119,12 @@ impl Store {
     }
 }
 
-fn conditions(sql: &mut Builder, table: &Table, scope: &Scope, filters: &[Filter]) -> Result<(), StoreError> {
+fn conditions(
+    sql: &mut Builder,
+    table: &Table,
+    scope: &Scope,
+    filters: &[Filter],
+) -> Result<(), StoreError> {
     sql.push(" WHERE 1 = 1");
     for (pieces, value) in &scope.0 {
         sql.push(" AND (");
@@ -106,7 +137,11 @@ fn conditions(sql: &mut Builder, table: &Table, scope: &Scope, filters: &[Filter
         sql.push(")");
     }
     for filter in filters {
-        let column = table.filters.iter().find(|(key, _)| *key == filter.key).map(|(_, column)| *column);
+        let column = table
+            .filters
+            .iter()
+            .find(|(key, _)| *key == filter.key)
+            .map(|(_, column)| *column);
         let column = column.ok_or_else(|| StoreError::Filter(filter.key.clone()))?;
         sql.push(" AND ");
         condition(sql, column, filter)?;
@@ -129,7 +164,9 @@ fn condition(sql: &mut Builder, column: Column, filter: &Filter) -> Result<(), S
         Column::Time(name) => {
             let at = chrono::DateTime::parse_from_rfc3339(&filter.values[0])
                 .map_err(|error| StoreError::Filter(format!("{}: {error}", filter.key)))?;
-            sql.push(name).push(sign(filter.op)).push_bind(at.timestamp_micros());
+            sql.push(name)
+                .push(sign(filter.op))
+                .push_bind(at.timestamp_micros());
         }
     }
     Ok(())
@@ -143,7 +180,8 @@ fn text(sql: &mut Builder, name: &'static str, filter: &Filter, map: fn(&str) ->
     }
     sql.push(" IN (");
     for (at, value) in filter.values.iter().enumerate() {
-        sql.push(if at > 0 { "," } else { "" }).push_bind(map(value));
+        sql.push(if at > 0 { "," } else { "" })
+            .push_bind(map(value));
     }
     sql.push(")");
 }

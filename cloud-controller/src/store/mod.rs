@@ -42,7 +42,7 @@ pub(crate) use security::{SECURITY_GROUPS, SecurityGroupRow};
 pub(crate) use settings::LeaseRow;
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
-pub(crate) use staging::{StagingEnd, StagingTask};
+pub(crate) use staging::{StagingFailure, StagingTask};
 pub(crate) use users::{Role, USERS, UserRow};
 
 /// Why the store failed.
@@ -67,7 +67,8 @@ impl StoreError {
 
     /// Whether something still refers to the row.
     pub(crate) fn is_referenced(&self) -> bool {
-        self.database().is_some_and(|e| e.is_foreign_key_violation())
+        self.database()
+            .is_some_and(|e| e.is_foreign_key_violation())
     }
 
     fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
@@ -98,7 +99,10 @@ impl Store {
     /// Begins a write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Tx { inner, now: now_micros() })
+        Ok(Tx {
+            inner,
+            now: now_micros(),
+        })
     }
 
     /// Encrypts a JSON object for a `*_sealed` column.
@@ -116,11 +120,6 @@ impl Store {
     pub(crate) fn uaa(&self) -> uaa::store::Store {
         uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
     }
-
-    /// Whether the database answers.
-    pub(crate) async fn ping(&self) -> bool {
-        sqlx::query("SELECT 1").fetch_one(&self.reader).await.is_ok()
-    }
 }
 
 impl Tx {
@@ -136,7 +135,9 @@ impl Tx {
 
     /// The next place in the default order.
     async fn next_id(&mut self) -> Result<i64, StoreError> {
-        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last").fetch_one(&mut *self.inner).await?;
+        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last")
+            .fetch_one(&mut *self.inner)
+            .await?;
         Ok(id)
     }
 }

@@ -57,18 +57,39 @@ impl Store {
     pub(crate) async fn open(path: &Path, cipher: Cipher) -> Result<Store, OpenError> {
         let name = path.display().to_string();
         let lock = lock(path)?;
-        let database = |source| OpenError::Database { path: name.clone(), source };
+        let database = |source| OpenError::Database {
+            path: name.clone(),
+            source,
+        };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(database)?;
-        migrator().run(&writer).await.map_err(|source| OpenError::Migration { path: name.clone(), source })?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(database)?;
+        migrator()
+            .run(&writer)
+            .await
+            .map_err(|source| OpenError::Migration {
+                path: name.clone(),
+                source,
+            })?;
         let readers = SqlitePoolOptions::new().max_connections(READERS);
-        let reader = readers.connect_with(options.read_only(true)).await.map_err(database)?;
-        Ok(Store { writer, reader, cipher, _lock: Arc::new(lock) })
+        let reader = readers
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(database)?;
+        Ok(Store {
+            writer,
+            reader,
+            cipher,
+            _lock: Arc::new(lock),
+        })
     }
 }
 
@@ -81,7 +102,10 @@ fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
         .truncate(false)
         .write(true)
         .open(lock_path)
-        .map_err(|source| OpenError::Lock { path: name.clone(), source })?;
+        .map_err(|source| OpenError::Lock {
+            path: name.clone(),
+            source,
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: name }),
@@ -91,10 +115,20 @@ fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
 
 fn migrator() -> Migrator {
     let simple = |version, name: &'static str, sql: &'static str| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            version,
+            name.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     };
     Migrator::with_migrations(vec![
-        simple(1, "controller", include_str!("../../migrations/sqlite/0001_controller.sql")),
+        simple(
+            1,
+            "controller",
+            include_str!("../../migrations/sqlite/0001_controller.sql"),
+        ),
         simple(2, "uaa", uaa::store::MIGRATION),
     ])
 }

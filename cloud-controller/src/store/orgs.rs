@@ -14,7 +14,11 @@ record! {
 /// The part of a role filter up to its user.
 macro_rules! with_role {
     ($kind:literal) => {
-        Column::Within(concat!("t.guid IN (SELECT target_guid FROM roles WHERE kind = '", $kind, "' AND user_guid"))
+        Column::Within(concat!(
+            "t.guid IN (SELECT target_guid FROM roles WHERE kind = '",
+            $kind,
+            "' AND user_guid"
+        ))
     };
 }
 
@@ -25,7 +29,10 @@ pub(crate) static ORGS: Table = Table {
     name: Some("t.name_key"),
     filters: &[
         ("name", Column::Name("t.name_key")),
-        ("space_guid", Column::Within("t.guid IN (SELECT organization_guid FROM spaces WHERE guid")),
+        (
+            "space_guid",
+            Column::Within("t.guid IN (SELECT organization_guid FROM spaces WHERE guid"),
+        ),
         ("user_guid", with_role!("org_user")),
         ("manager_guid", with_role!("org_manager")),
         ("billing_manager_guid", with_role!("org_billing_manager")),
@@ -36,7 +43,11 @@ pub(crate) static ORGS: Table = Table {
 
 impl Store {
     /// Memory (MB) and instances of all started apps of an organization, without one app.
-    pub(crate) async fn org_usage(&self, org: &str, without_app: &str) -> Result<(i64, i64), StoreError> {
+    pub(crate) async fn org_usage(
+        &self,
+        org: &str,
+        without_app: &str,
+    ) -> Result<(i64, i64), StoreError> {
         use sqlx::Row as _;
         let row = sqlx::query(
             "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
@@ -93,7 +104,10 @@ impl Tx {
             "DELETE FROM roles WHERE target_guid = $1",
             "DELETE FROM organizations WHERE guid = $1",
         ] {
-            sqlx::query(sql).bind(guid).execute(&mut *self.inner).await?;
+            sqlx::query(sql)
+                .bind(guid)
+                .execute(&mut *self.inner)
+                .await?;
         }
         Ok(())
     }

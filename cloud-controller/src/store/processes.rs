@@ -15,18 +15,21 @@ impl Store {
     pub(crate) async fn bulk(&self, after: i64, limit: i64) -> Result<Vec<BulkRow>, StoreError> {
         let sql = "SELECT p.id, p.guid, p.instances, a.state, a.memory, a.package_state, p.version, p.updated_at \
                    FROM processes p JOIN apps a ON a.guid = p.app_guid WHERE p.id > $1 ORDER BY p.id LIMIT $2";
-        many(sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.reader).await?)
+        many(
+            sqlx::query(sql)
+                .bind(after)
+                .bind(limit)
+                .fetch_all(&self.reader)
+                .await?,
+        )
     }
 
     /// The app a process belongs to.
     pub(crate) async fn app_of_process(&self, process: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT app_guid FROM processes WHERE guid = $1";
-        Ok(sqlx::query_scalar(sql).bind(process).fetch_optional(&self.reader).await?)
-    }
-
-    /// Apps that should run: guids of all STARTED, staged ones.
-    pub(crate) async fn started_apps(&self) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT guid FROM apps WHERE state = 'STARTED' AND package_state = 'STAGED'";
-        Ok(sqlx::query_scalar(sql).fetch_all(&self.reader).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(process)
+            .fetch_optional(&self.reader)
+            .await?)
     }
 }

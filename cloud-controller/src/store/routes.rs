@@ -33,20 +33,34 @@ pub(crate) static ROUTES: Table = Table {
         ("path", Column::Name("t.path_key")),
         ("domain_guid", Column::Text("t.domain_guid")),
         ("space_guid", Column::Text("t.space_guid")),
-        ("organization_guid", Column::Within("t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid")),
+        (
+            "organization_guid",
+            Column::Within("t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid"),
+        ),
     ],
 };
 
 impl Store {
     /// Addresses of an app's routes, in mapping order: the `uris` of start and update messages.
     pub(crate) async fn uris_of(&self, app: &str) -> Result<Vec<String>, StoreError> {
-        let scope = super::Scope::all().and(&["t.guid IN (SELECT route_guid FROM route_mappings WHERE app_guid = ", ")"], app);
+        let scope = super::Scope::all().and(
+            &[
+                "t.guid IN (SELECT route_guid FROM route_mappings WHERE app_guid = ",
+                ")",
+            ],
+            app,
+        );
         let routes: Vec<RouteRow> = self.all(&ROUTES, &scope).await?;
         Ok(routes.iter().map(RouteRow::address).collect())
     }
 
     /// Whether a route with these parts exists anywhere.
-    pub(crate) async fn route_taken(&self, domain: &str, host: &str, path: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn route_taken(
+        &self,
+        domain: &str,
+        host: &str,
+        path: &str,
+    ) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM routes WHERE domain_guid = $1 AND host_key = $2 AND path_key = $3";
         let found: Option<i64> = sqlx::query_scalar(sql)
             .bind(domain)
@@ -60,7 +74,10 @@ impl Store {
     /// Routes of an organization, for its quota.
     pub(crate) async fn count_routes(&self, org: &str) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
-        Ok(sqlx::query_scalar(sql).bind(org).fetch_one(&self.reader).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(org)
+            .fetch_one(&self.reader)
+            .await?)
     }
 }
 
@@ -86,14 +103,20 @@ impl Tx {
     }
 
     pub(crate) async fn delete_route(&mut self, guid: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM routes WHERE guid = $1").bind(guid).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM routes WHERE guid = $1")
+            .bind(guid)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 
     /// Apps a route leads to.
     pub(crate) async fn apps_on_route(&mut self, route: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT app_guid FROM route_mappings WHERE route_guid = $1";
-        Ok(sqlx::query_scalar(sql).bind(route).fetch_all(&mut *self.inner).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(route)
+            .fetch_all(&mut *self.inner)
+            .await?)
     }
 
     /// Maps; false when it was mapped already.
@@ -109,11 +132,12 @@ impl Tx {
 
     /// Unmaps; false when it was not mapped.
     pub(crate) async fn unmap_route(&mut self, app: &str, route: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM route_mappings WHERE app_guid = $1 AND route_guid = $2")
-            .bind(app)
-            .bind(route)
-            .execute(&mut *self.inner)
-            .await?;
+        let done =
+            sqlx::query("DELETE FROM route_mappings WHERE app_guid = $1 AND route_guid = $2")
+                .bind(app)
+                .bind(route)
+                .execute(&mut *self.inner)
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 }

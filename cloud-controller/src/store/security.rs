@@ -33,7 +33,13 @@ impl Store {
 
 impl Tx {
     /// Makes a group that is a default for running and staging, or brings its rules up to date.
-    pub(crate) async fn ensure_security_group(&mut self, name: &str, rules: &str, running: bool, staging: bool) -> Result<(), StoreError> {
+    pub(crate) async fn ensure_security_group(
+        &mut self,
+        name: &str,
+        rules: &str,
+        running: bool,
+        staging: bool,
+    ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
         sqlx::query(
             "INSERT INTO security_groups (id, guid, name, name_key, rules, running_default, staging_default, created_at, updated_at) \

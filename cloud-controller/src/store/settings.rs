@@ -13,26 +13,45 @@ record! {
 
 impl Store {
     /// Flags somebody set: (enabled, message).
-    pub(crate) async fn flag(&self, name: &str) -> Result<Option<(bool, Option<String>)>, StoreError> {
-        let row = sqlx::query("SELECT enabled, error_message FROM feature_flags WHERE name = $1").bind(name);
-        let Some(row) = row.fetch_optional(&self.reader).await? else { return Ok(None) };
+    pub(crate) async fn flag(
+        &self,
+        name: &str,
+    ) -> Result<Option<(bool, Option<String>)>, StoreError> {
+        let row = sqlx::query("SELECT enabled, error_message FROM feature_flags WHERE name = $1")
+            .bind(name);
+        let Some(row) = row.fetch_optional(&self.reader).await? else {
+            return Ok(None);
+        };
         Ok(Some((row.try_get(0)?, row.try_get(1)?)))
     }
 
     /// An environment variable group: `running` or `staging`.
     pub(crate) async fn env_group(&self, name: &str) -> Result<Map<String, Value>, StoreError> {
         let sealed: Option<String> =
-            sqlx::query_scalar("SELECT vars_sealed FROM env_groups WHERE name = $1").bind(name).fetch_optional(&self.reader).await?;
+            sqlx::query_scalar("SELECT vars_sealed FROM env_groups WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&self.reader)
+                .await?;
         sealed.map_or_else(|| Ok(Map::new()), |sealed| self.unseal(&sealed))
     }
 
     pub(crate) async fn lease(&self, name: &str) -> Result<Option<LeaseRow>, StoreError> {
-        optional(sqlx::query("SELECT * FROM leases WHERE name = $1").bind(name).fetch_optional(&self.reader).await?)
+        optional(
+            sqlx::query("SELECT * FROM leases WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&self.reader)
+                .await?,
+        )
     }
 }
 
 impl Tx {
-    pub(crate) async fn set_flag(&mut self, name: &str, enabled: bool, message: Option<&str>) -> Result<(), StoreError> {
+    pub(crate) async fn set_flag(
+        &mut self,
+        name: &str,
+        enabled: bool,
+        message: Option<&str>,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO feature_flags (name, enabled, error_message) VALUES ($1,$2,$3) \
              ON CONFLICT (name) DO UPDATE SET enabled = $2, error_message = $3",
@@ -46,7 +65,11 @@ impl Tx {
     }
 
     /// Writes an already sealed group.
-    pub(crate) async fn set_env_group(&mut self, name: &str, sealed: &str) -> Result<(), StoreError> {
+    pub(crate) async fn set_env_group(
+        &mut self,
+        name: &str,
+        sealed: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("INSERT INTO env_groups (name, vars_sealed) VALUES ($1,$2) ON CONFLICT (name) DO UPDATE SET vars_sealed = $2")
             .bind(name)
             .bind(sealed)
@@ -56,7 +79,12 @@ impl Tx {
     }
 
     pub(crate) async fn lease(&mut self, name: &str) -> Result<Option<LeaseRow>, StoreError> {
-        optional(sqlx::query("SELECT * FROM leases WHERE name = $1").bind(name).fetch_optional(&mut *self.inner).await?)
+        optional(
+            sqlx::query("SELECT * FROM leases WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&mut *self.inner)
+                .await?,
+        )
     }
 
     pub(crate) async fn save_lease(&mut self, lease: &LeaseRow) -> Result<(), StoreError> {

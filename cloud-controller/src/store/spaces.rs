@@ -21,9 +21,14 @@ pub(crate) static SPACES: Table = Table {
         ("organization_guid", Column::Text("t.organization_guid")),
         (
             "developer_guid",
-            Column::Within("t.guid IN (SELECT target_guid FROM roles WHERE kind = 'space_developer' AND user_guid"),
+            Column::Within(
+                "t.guid IN (SELECT target_guid FROM roles WHERE kind = 'space_developer' AND user_guid",
+            ),
         ),
-        ("app_guid", Column::Within("t.guid IN (SELECT space_guid FROM apps WHERE guid")),
+        (
+            "app_guid",
+            Column::Within("t.guid IN (SELECT space_guid FROM apps WHERE guid"),
+        ),
     ],
 };
 
@@ -65,7 +70,10 @@ impl Tx {
             "DELETE FROM roles WHERE target_guid = $1",
             "DELETE FROM spaces WHERE guid = $1",
         ] {
-            sqlx::query(sql).bind(guid).execute(&mut *self.inner).await?;
+            sqlx::query(sql)
+                .bind(guid)
+                .execute(&mut *self.inner)
+                .await?;
         }
         Ok(())
     }

@@ -26,7 +26,12 @@ impl Store {
 
 impl Tx {
     /// Makes a stack unless the name is known.
-    pub(crate) async fn ensure_stack(&mut self, guid: &str, name: &str, description: &str) -> Result<(), StoreError> {
+    pub(crate) async fn ensure_stack(
+        &mut self,
+        guid: &str,
+        name: &str,
+        description: &str,
+    ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
         sqlx::query(
             "INSERT INTO stacks (id, guid, name, name_key, description, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,$6,NULL) \

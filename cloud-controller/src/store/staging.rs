@@ -1,6 +1,6 @@
 //! Stagings. A task is current while the app names it; whatever arrives for another task is ignored.
 
-use super::record::{many, optional, record};
+use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
 record! {
@@ -8,21 +8,16 @@ record! {
     StagingTask { task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64 }
 }
 
-/// How a staging ended.
+/// Why a staging failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StagingEnd {
-    /// A droplet arrived.
-    Staged,
-    /// It failed: reason code name and text.
-    Failed(String, String),
+pub(crate) struct StagingFailure {
+    /// Name of a row of the error table; clients print it.
+    pub(crate) reason: String,
+    /// What happened, for people.
+    pub(crate) text: String,
 }
 
 impl Store {
-    pub(crate) async fn staging_task(&self, task_id: &str) -> Result<Option<StagingTask>, StoreError> {
-        let sql = "SELECT * FROM staging_tasks WHERE task_id = $1";
-        optional(sqlx::query(sql).bind(task_id).fetch_optional(&self.reader).await?)
-    }
-
     /// Open stagings past their deadline.
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
         let sql = "SELECT * FROM staging_tasks WHERE state = 'OPEN' AND deadline < $1";
@@ -32,7 +27,11 @@ impl Store {
     /// The app's droplet row with this sha1.
     pub(crate) async fn has_droplet(&self, app: &str, sha1: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM droplets WHERE app_guid = $1 AND sha1 = $2";
-        let found: Option<i64> = sqlx::query_scalar(sql).bind(app).bind(sha1).fetch_optional(&self.reader).await?;
+        let found: Option<i64> = sqlx::query_scalar(sql)
+            .bind(app)
+            .bind(sha1)
+            .fetch_optional(&self.reader)
+            .await?;
         Ok(found.is_some())
     }
 }
@@ -40,7 +39,10 @@ impl Store {
 impl Tx {
     /// Opens a task and closes every other of the app.
     pub(crate) async fn open_staging(&mut self, task: &StagingTask) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM staging_tasks WHERE app_guid = $1").bind(&task.app_guid).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM staging_tasks WHERE app_guid = $1")
+            .bind(&task.app_guid)
+            .execute(&mut *self.inner)
+            .await?;
         sqlx::query(
             "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at) VALUES ($1,$2,$3,$4,'OPEN',$5,$6)",
         )
@@ -56,28 +58,47 @@ impl Tx {
     }
 
     pub(crate) async fn close_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1").bind(task_id).execute(&mut *self.inner).await?;
+        sqlx::query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
+            .bind(task_id)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 
     /// Notes a droplet and returns the sha1s of droplets beyond the newest `keep`.
-    pub(crate) async fn add_droplet(&mut self, app: &str, sha1: &str, size: i64, keep: i64) -> Result<Vec<String>, StoreError> {
-        sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2").bind(app).bind(sha1).execute(&mut *self.inner).await?;
-        sqlx::query("INSERT INTO droplets (guid, app_guid, sha1, size, created_at) VALUES ($1,$2,$3,$4,$5)")
-            .bind(bus::ids::guid())
+    pub(crate) async fn add_droplet(
+        &mut self,
+        app: &str,
+        sha1: &str,
+        size: i64,
+        keep: i64,
+    ) -> Result<Vec<String>, StoreError> {
+        sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
             .bind(app)
             .bind(sha1)
-            .bind(size)
-            .bind(self.now)
             .execute(&mut *self.inner)
             .await?;
+        sqlx::query(
+            "INSERT INTO droplets (guid, app_guid, sha1, size, created_at) VALUES ($1,$2,$3,$4,$5)",
+        )
+        .bind(bus::ids::guid())
+        .bind(app)
+        .bind(sha1)
+        .bind(size)
+        .bind(self.now)
+        .execute(&mut *self.inner)
+        .await?;
         let old: Vec<String> = sqlx::query_scalar("SELECT sha1 FROM droplets WHERE app_guid = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2")
             .bind(app)
             .bind(keep)
             .fetch_all(&mut *self.inner)
             .await?;
         for sha1 in &old {
-            sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2").bind(app).bind(sha1).execute(&mut *self.inner).await?;
+            sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
+                .bind(app)
+                .bind(sha1)
+                .execute(&mut *self.inner)
+                .await?;
         }
         Ok(old)
     }

@@ -11,7 +11,11 @@ record! {
 
 macro_rules! with_role {
     ($kind:literal) => {
-        Column::Within(concat!("t.guid IN (SELECT user_guid FROM roles WHERE kind = '", $kind, "' AND target_guid"))
+        Column::Within(concat!(
+            "t.guid IN (SELECT user_guid FROM roles WHERE kind = '",
+            $kind,
+            "' AND target_guid"
+        ))
     };
 }
 
@@ -24,7 +28,10 @@ pub(crate) static USERS: Table = Table {
         ("space_guid", with_role!("space_developer")),
         ("organization_guid", with_role!("org_user")),
         ("managed_organization_guid", with_role!("org_manager")),
-        ("billing_managed_organization_guid", with_role!("org_billing_manager")),
+        (
+            "billing_managed_organization_guid",
+            with_role!("org_billing_manager"),
+        ),
         ("audited_organization_guid", with_role!("org_auditor")),
         ("managed_space_guid", with_role!("space_manager")),
         ("audited_space_guid", with_role!("space_auditor")),
@@ -83,28 +90,47 @@ impl Store {
     /// All roles of a user as (kind, target).
     pub(crate) async fn roles_of(&self, user: &str) -> Result<Vec<(String, String)>, StoreError> {
         use sqlx::Row as _;
-        let rows = sqlx::query("SELECT kind, target_guid FROM roles WHERE user_guid = $1").bind(user).fetch_all(&self.reader).await?;
-        Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, sqlx::Error>>()?)
+        let rows = sqlx::query("SELECT kind, target_guid FROM roles WHERE user_guid = $1")
+            .bind(user)
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .collect::<Result<_, sqlx::Error>>()?)
     }
 
     /// Whether the user is known, with this name.
-    pub(crate) async fn knows_user(&self, guid: &str, username: Option<&str>) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE guid = $1 AND (username = $2 OR $2 IS NULL)")
-            .bind(guid)
-            .bind(username)
-            .fetch_optional(&self.reader)
-            .await?;
+    pub(crate) async fn knows_user(
+        &self,
+        guid: &str,
+        username: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM users WHERE guid = $1 AND (username = $2 OR $2 IS NULL)",
+        )
+        .bind(guid)
+        .bind(username)
+        .fetch_optional(&self.reader)
+        .await?;
         Ok(found.is_some())
     }
 
     pub(crate) async fn count_users(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.reader).await?)
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM users")
+            .fetch_one(&self.reader)
+            .await?)
     }
 }
 
 impl Tx {
     /// Makes a user on first sight, or notes a new name.
-    pub(crate) async fn ensure_user(&mut self, guid: &str, username: Option<&str>, admin: bool) -> Result<(), StoreError> {
+    pub(crate) async fn ensure_user(
+        &mut self,
+        guid: &str,
+        username: Option<&str>,
+        admin: bool,
+    ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
         sqlx::query(
             "INSERT INTO users (id, guid, username, admin, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,NULL) \
@@ -120,7 +146,12 @@ impl Tx {
         Ok(())
     }
 
-    pub(crate) async fn grant(&mut self, user: &str, role: Role, target: &str) -> Result<(), StoreError> {
+    pub(crate) async fn grant(
+        &mut self,
+        user: &str,
+        role: Role,
+        target: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("INSERT INTO roles (user_guid, kind, target_guid) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
             .bind(user)
             .bind(role.word())
@@ -130,7 +161,12 @@ impl Tx {
         Ok(())
     }
 
-    pub(crate) async fn revoke(&mut self, user: &str, role: Role, target: &str) -> Result<(), StoreError> {
+    pub(crate) async fn revoke(
+        &mut self,
+        user: &str,
+        role: Role,
+        target: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM roles WHERE user_guid = $1 AND kind = $2 AND target_guid = $3")
             .bind(user)
             .bind(role.word())
@@ -142,8 +178,14 @@ impl Tx {
 
     /// Forgets a user and every role; false when unknown.
     pub(crate) async fn delete_user(&mut self, guid: &str) -> Result<bool, StoreError> {
-        sqlx::query("DELETE FROM roles WHERE user_guid = $1").bind(guid).execute(&mut *self.inner).await?;
-        let done = sqlx::query("DELETE FROM users WHERE guid = $1").bind(guid).execute(&mut *self.inner).await?;
+        sqlx::query("DELETE FROM roles WHERE user_guid = $1")
+            .bind(guid)
+            .execute(&mut *self.inner)
+            .await?;
+        let done = sqlx::query("DELETE FROM users WHERE guid = $1")
+            .bind(guid)
+            .execute(&mut *self.inner)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -10,8 +10,15 @@ use crate::error::Refusal;
 use crate::token::Claims;
 
 /// The client that asks for a token: Basic or form fields, both accepted; both present must agree.
-pub(crate) fn client(shared: &Shared, headers: &HeaderMap, form_id: Option<&str>, form_secret: Option<&str>) -> Result<String, Refusal> {
-    let basic = headers.get(header::AUTHORIZATION).map(|value| decode_basic(value.as_bytes()));
+pub(crate) fn client(
+    shared: &Shared,
+    headers: &HeaderMap,
+    form_id: Option<&str>,
+    form_secret: Option<&str>,
+) -> Result<String, Refusal> {
+    let basic = headers
+        .get(header::AUTHORIZATION)
+        .map(|value| decode_basic(value.as_bytes()));
     let (id, secret) = match (basic, form_id) {
         (Some(Some(basic)), _) => basic,
         (Some(None), _) => return Err(refused()),
@@ -25,7 +32,11 @@ pub(crate) fn client(shared: &Shared, headers: &HeaderMap, form_id: Option<&str>
 }
 
 fn refused() -> Refusal {
-    Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "Bad client credentials: send client id and secret by HTTP Basic or as form fields")
+    Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "Bad client credentials: send client id and secret by HTTP Basic or as form fields",
+    )
 }
 
 fn decode_basic(value: &[u8]) -> Option<(String, String)> {
@@ -47,8 +58,15 @@ pub(crate) fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Claims, Ref
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| Refusal::unauthorized("Full authentication is required to access this resource"))?;
-    shared.uaa.0.verifier.verify_any_audience(token).map_err(|error| Refusal::invalid_token(error.to_string()))
+        .ok_or_else(|| {
+            Refusal::unauthorized("Full authentication is required to access this resource")
+        })?;
+    shared
+        .uaa
+        .0
+        .verifier
+        .verify_any_audience(token)
+        .map_err(|error| Refusal::invalid_token(error.to_string()))
 }
 
 /// Refuses a caller without any of these scopes.

@@ -19,7 +19,15 @@ pub(crate) async fn login_info(State(shared): State<Shared>, headers: HeaderMap)
 }
 
 pub(crate) async fn token_key(State(shared): State<Shared>) -> Json<Value> {
-    Json(shared.uaa.0.keys.first().map(describe).unwrap_or(Value::Null))
+    Json(
+        shared
+            .uaa
+            .0
+            .keys
+            .first()
+            .map(describe)
+            .unwrap_or(Value::Null),
+    )
 }
 
 pub(crate) async fn token_keys(State(shared): State<Shared>) -> Json<Value> {

@@ -23,26 +23,43 @@ pub(crate) struct TokenForm {
     scope: String,
 }
 
-pub(crate) async fn issue(State(shared): State<Shared>, headers: HeaderMap, Form(form): Form<TokenForm>) -> Result<Json<Value>, Refusal> {
-    let client = caller::client(&shared, &headers, form.client_id.as_deref(), form.client_secret.as_deref())?;
+pub(crate) async fn issue(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Form(form): Form<TokenForm>,
+) -> Result<Json<Value>, Refusal> {
+    let client = caller::client(
+        &shared,
+        &headers,
+        form.client_id.as_deref(),
+        form.client_secret.as_deref(),
+    )?;
     let issuer = format!("{}/oauth/token", shared.base(&headers));
     let for_users = shared.uaa.0.clients[&client].users;
     let tokens = match form.grant_type.as_str() {
         "password" if for_users => {
             let name = needed(&form.username, "username")?;
             let password = needed(&form.password, "password")?;
-            shared.uaa.login(&client, name, password, &form.scope, &issuer).await?
+            shared
+                .uaa
+                .login(&client, name, password, &form.scope, &issuer)
+                .await?
         }
         "refresh_token" if for_users => {
             let token = needed(&form.refresh_token, "refresh_token")?;
-            shared.uaa.refresh(&client, token, &form.scope, &issuer).await?
+            shared
+                .uaa
+                .refresh(&client, token, &form.scope, &issuer)
+                .await?
         }
         "client_credentials" => shared.uaa.client_token(&client, &issuer)?,
         other => {
             return Err(Refusal::new(
                 ::http::StatusCode::BAD_REQUEST,
                 "unsupported_grant_type",
-                format!("grant type {other:?} is not supported for client {client}: use password, refresh_token or client_credentials"),
+                format!(
+                    "grant type {other:?} is not supported for client {client}: use password, refresh_token or client_credentials"
+                ),
             ));
         }
     };
@@ -77,13 +94,23 @@ pub(crate) struct CheckForm {
     token: String,
 }
 
-pub(crate) async fn check(State(shared): State<Shared>, headers: HeaderMap, Form(form): Form<CheckForm>) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn check(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Form(form): Form<CheckForm>,
+) -> Result<Json<Value>, Refusal> {
     caller::client(&shared, &headers, None, None)?;
     let claims = shared
         .uaa
         .0
         .verifier
         .verify_any_audience(&form.token)
-        .map_err(|error| Refusal::new(::http::StatusCode::BAD_REQUEST, "invalid_token", error.to_string()))?;
+        .map_err(|error| {
+            Refusal::new(
+                ::http::StatusCode::BAD_REQUEST,
+                "invalid_token",
+                error.to_string(),
+            )
+        })?;
     Ok(Json(json!(claims)))
 }

@@ -19,25 +19,42 @@ pub(crate) struct ListParams {
     filter: Option<String>,
 }
 
-pub(crate) async fn list(State(shared): State<Shared>, headers: HeaderMap, Query(params): Query<ListParams>) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn list(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Query(params): Query<ListParams>,
+) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers)?;
     let terms = match &params.filter {
         Some(text) => {
             caller::require(&claims, &["scim.read", "scim.userids"])?;
-            filter::parse(text).map_err(|reason| Refusal::invalid_request(format!("filter {text:?}: {reason}")))?
+            filter::parse(text)
+                .map_err(|reason| Refusal::invalid_request(format!("filter {text:?}: {reason}")))?
         }
         None => {
             caller::require(&claims, &["scim.read"])?;
             Vec::new()
         }
     };
-    let users: Vec<Value> = shared.uaa.0.store.users(&terms).await?.iter().map(present).collect();
+    let users: Vec<Value> = shared
+        .uaa
+        .0
+        .store
+        .users(&terms)
+        .await?
+        .iter()
+        .map(present)
+        .collect();
     Ok(Json(json!({
         "totalResults": users.len(), "resources": users, "startIndex": 1, "itemsPerPage": 100, "schemas": [SCHEMA],
     })))
 }
 
-pub(crate) async fn show(State(shared): State<Shared>, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers)?;
     if claims.user_id.as_deref() != Some(id.as_str()) {
         caller::require(&claims, &["scim.read"])?;
@@ -71,13 +88,24 @@ pub(crate) struct UserBody {
     emails: Vec<Email>,
 }
 
-pub(crate) async fn create(State(shared): State<Shared>, headers: HeaderMap, Json(body): Json<UserBody>) -> Result<(StatusCode, Json<Value>), Refusal> {
+pub(crate) async fn create(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Json(body): Json<UserBody>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
     caller::require(&caller::bearer(&shared, &headers)?, &["scim.write"])?;
     if body.username.trim().is_empty() {
         return Err(Refusal::invalid_request("userName must not be empty"));
     }
-    let password = body.password.filter(|p| !p.is_empty()).ok_or_else(|| Refusal::invalid_request("password must not be empty"))?;
-    let email = body.emails.into_iter().next().map_or_else(|| body.username.clone(), |e| e.value);
+    let password = body
+        .password
+        .filter(|p| !p.is_empty())
+        .ok_or_else(|| Refusal::invalid_request("password must not be empty"))?;
+    let email = body
+        .emails
+        .into_iter()
+        .next()
+        .map_or_else(|| body.username.clone(), |e| e.value);
     let user = NewUser {
         username: body.username.clone(),
         password,
@@ -88,9 +116,10 @@ pub(crate) async fn create(State(shared): State<Shared>, headers: HeaderMap, Jso
     };
     match shared.uaa.create(user).await {
         Ok(row) => Ok((StatusCode::CREATED, Json(present(&row)))),
-        Err(OpenError::Store(error)) if error.is_duplicate() => {
-            Err(Refusal::scim(StatusCode::CONFLICT, format!("Username already in use: {}", body.username)))
-        }
+        Err(OpenError::Store(error)) if error.is_duplicate() => Err(Refusal::scim(
+            StatusCode::CONFLICT,
+            format!("Username already in use: {}", body.username),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -103,13 +132,24 @@ pub(crate) struct PasswordBody {
     old: Option<String>,
 }
 
-pub(crate) async fn change_password(State(shared): State<Shared>, headers: HeaderMap, Path(id): Path<String>, Json(body): Json<PasswordBody>) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn change_password(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Json(body): Json<PasswordBody>,
+) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers)?;
     let user = load(&shared, &id).await?;
     if claims.user_id.as_deref() == Some(user.id.as_str()) {
         caller::require(&claims, &["password.write"])?;
         let old = body.old.unwrap_or_default();
-        if !shared.uaa.0.passwords.verify(&old, Some(&user.password_hash)).await? {
+        if !shared
+            .uaa
+            .0
+            .passwords
+            .verify(&old, Some(&user.password_hash))
+            .await?
+        {
             return Err(Refusal::unauthorized("The old password is not correct"));
         }
     } else {
@@ -123,7 +163,11 @@ pub(crate) async fn change_password(State(shared): State<Shared>, headers: Heade
     Ok(Json(json!({"status": "ok", "message": "password updated"})))
 }
 
-pub(crate) async fn delete(State(shared): State<Shared>, headers: HeaderMap, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(crate) async fn delete(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     caller::require(&caller::bearer(&shared, &headers)?, &["scim.write"])?;
     let user = load(&shared, &id).await?;
     shared.uaa.0.store.delete_user(&user.id).await?;

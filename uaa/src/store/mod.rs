@@ -28,9 +28,9 @@ impl StoreError {
     /// Whether a unique column already held the value.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
-            StoreError::Database(error) => {
-                error.as_database_error().is_some_and(|e| e.is_unique_violation())
-            }
+            StoreError::Database(error) => error
+                .as_database_error()
+                .is_some_and(|e| e.is_unique_violation()),
             StoreError::Migration(_) => false,
         }
     }

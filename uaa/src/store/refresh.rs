@@ -42,7 +42,10 @@ impl Store {
         now: i64,
     ) -> Result<(), StoreError> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE expires_at < $1").bind(now).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE expires_at < $1")
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
         if let Some(old) = replaces {
             sqlx::query("UPDATE uaa_refresh_tokens SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL")
                 .bind(old)
@@ -68,7 +71,10 @@ impl Store {
 
     /// Ends every session of one login.
     pub(crate) async fn revoke_family(&self, family: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE family = $1").bind(family).execute(&self.writer).await?;
+        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE family = $1")
+            .bind(family)
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 }

@@ -32,8 +32,15 @@ impl UserRow {
             email: row.try_get("email")?,
             given_name: row.try_get("given_name")?,
             family_name: row.try_get("family_name")?,
-            groups: row.try_get::<String, _>("groups_list")?.split_whitespace().map(str::to_owned).collect(),
-            attempts: Attempts { failures: row.try_get("failures")?, locked_until: row.try_get("locked_until")? },
+            groups: row
+                .try_get::<String, _>("groups_list")?
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            attempts: Attempts {
+                failures: row.try_get("failures")?,
+                locked_until: row.try_get("locked_until")?,
+            },
         })
     }
 }
@@ -65,7 +72,9 @@ impl Store {
                 Term::UserName(name) => query.push(" OR username_key = ").push_bind(name.clone()),
             };
         }
-        query.push(" ORDER BY created_at, id LIMIT ").push_bind(MAX_LISTED);
+        query
+            .push(" ORDER BY created_at, id LIMIT ")
+            .push_bind(MAX_LISTED);
         let rows = query.build().fetch_all(&self.reader).await?;
         Ok(rows.iter().map(UserRow::read).collect::<Result<_, _>>()?)
     }
@@ -89,7 +98,11 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn set_attempts(&self, id: &str, attempts: Attempts) -> Result<(), StoreError> {
+    pub(crate) async fn set_attempts(
+        &self,
+        id: &str,
+        attempts: Attempts,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE uaa_users SET failures = $2, locked_until = $3 WHERE id = $1")
             .bind(id)
             .bind(attempts.failures)
@@ -102,12 +115,17 @@ impl Store {
     /// Sets a password and ends every session of the user.
     pub(crate) async fn set_password(&self, id: &str, hash: &str) -> Result<(), StoreError> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("UPDATE uaa_users SET password_hash = $2, failures = 0, locked_until = 0 WHERE id = $1")
+        sqlx::query(
+            "UPDATE uaa_users SET password_hash = $2, failures = 0, locked_until = 0 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(hash)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
             .bind(id)
-            .bind(hash)
             .execute(&mut *tx)
             .await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1").bind(id).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -115,8 +133,14 @@ impl Store {
     /// Deletes a user with all sessions; false when there was none.
     pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, StoreError> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1").bind(id).execute(&mut *tx).await?;
-        let done = sqlx::query("DELETE FROM uaa_users WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        let done = sqlx::query("DELETE FROM uaa_users WHERE id = $1")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }

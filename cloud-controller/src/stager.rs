@@ -1,0 +1,229 @@
+//! The conversation with a stager: one request, two replies, and what follows from them.
+
+use std::time::Duration;
+
+use bus::staging::{self, AdminBuildpack, Reply, Start};
+use v2_api::Code;
+
+use crate::blobs::Place;
+use crate::controller::Ctl;
+use crate::failure::Outcome;
+use crate::messages::{BuildpackChoice, staging_request};
+use crate::staging::{failed, need_of, staging_error};
+use crate::store::{AppRow, StagingFailure, StagingTask};
+
+/// Drives one task to its end in the background.
+pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
+    let shared = ctl.clone();
+    ctl.tasks.spawn("staging", async move {
+        let outcome = converse(&shared, &app, &task).await;
+        let ended = match outcome {
+            Ok(reply) => complete(&shared, &task, reply).await,
+            Err(failure) => shared.fail_staging(&task.task_id, &task.app_guid, &failure).await.map_err(Into::into),
+        };
+        if let Err(error) = ended {
+            tracing::warn!(?error, app = %task.app_guid, task = %task.task_id, "staging could not be concluded; its deadline will");
+        }
+    });
+}
+
+/// Request and two replies. An error is the way the staging ends.
+async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingFailure> {
+    let request = request(ctl, app, task)
+        .await
+        .map_err(|failure| staging_error(failure.0.description))?;
+    let away = |error: bus::BusError| {
+        staging_error(format!(
+            "the stager {} cannot be reached: {error}",
+            task.stager_id
+        ))
+    };
+    let inbox = ctl.bus.new_inbox();
+    let mut replies = ctl.bus.subscribe_to::<Reply>(&inbox).await.map_err(away)?;
+    ctl.bus
+        .publish(&staging::Stop {
+            app_id: app.guid.clone(),
+        })
+        .await
+        .map_err(away)?;
+    ctl.bus
+        .publish_with_reply(&Start::subject(&task.stager_id), &inbox, &request)
+        .await
+        .map_err(away)?;
+    ctl.stagers()
+        .reserve(&task.stager_id, need_of(ctl, app).0, None);
+    tracing::info!(app = %app.guid, task = %task.task_id, stager = %task.stager_id, "asked to stage");
+    let limit = Duration::from_secs(ctl.config.staging.timeout_seconds);
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut setup_done = false;
+    loop {
+        let reply = match tokio::time::timeout_at(deadline, replies.next()).await {
+            Ok(Some(delivery)) => delivery.body,
+            Ok(None) => {
+                return Err(staging_error(format!(
+                    "the stager {} is gone (nobody listens); push again",
+                    task.stager_id
+                )));
+            }
+            Err(_) => {
+                let text = format!(
+                    "the stager {} did not finish within {limit:?}; see its log, or push again",
+                    task.stager_id
+                );
+                return Err(failed("StagingTimeExpired", text));
+            }
+        };
+        if let Some(failure) = failure_of(&reply) {
+            return Err(failure);
+        }
+        if setup_done || reply.droplet_sha1.is_some() {
+            return Ok(reply);
+        }
+        setup_done = true;
+    }
+}
+
+/// How a reply ends the staging, if it reports an error. Unknown error types count as `StagingError`.
+fn failure_of(reply: &Reply) -> Option<StagingFailure> {
+    if let Some(info) = &reply.error_info {
+        let reason = Code::by_name(&info.kind).map_or("StagingError", |code| code.row().name);
+        return Some(failed(reason, info.message.clone()));
+    }
+    let text = reply.error.clone()?;
+    // A stager without room says so in words only.
+    let reason = if text.contains("resources available") {
+        "InsufficientResources"
+    } else {
+        "StagingError"
+    };
+    Some(failed(reason, text))
+}
+
+/// After a good second reply: details are stored and the other instances started (the DEA starts index 0 itself).
+async fn complete(ctl: &Ctl, task: &StagingTask, reply: Reply) -> Outcome<()> {
+    let mut tx = ctl.store.begin().await?;
+    let Some(mut app) = tx.app(&task.app_guid).await? else {
+        return Ok(());
+    };
+    if app.staging_task_id.as_deref() != Some(task.task_id.as_str()) {
+        return Ok(());
+    }
+    if !app.is_staged() || reply.droplet_sha1.is_some() && app.droplet_hash != reply.droplet_sha1 {
+        drop(tx);
+        let failure =
+            staging_error("the stager reported success, but its droplet was not uploaded");
+        ctl.fail_staging(&task.task_id, &task.app_guid, &failure)
+            .await?;
+        return Ok(());
+    }
+    app.detected_buildpack = reply.detected_buildpack.or(app.detected_buildpack);
+    app.detected_start_command = reply.detected_start_command.unwrap_or_default();
+    tx.save_app(&app).await?;
+    tx.commit().await?;
+    if !app.is_started() || app.version != task.version {
+        return Ok(());
+    }
+    let started_by_dea = u32::from(reply.droplet_sha1.is_some());
+    if started_by_dea == 1 {
+        let now = std::time::Instant::now();
+        let patience = Duration::from_secs(5).max(ctl.times.heartbeat * 5);
+        ctl.live()
+            .claim_start(&app.guid, &app.version, 0, now, now + patience);
+    }
+    let wanted = u32::try_from(app.instances).unwrap_or(0);
+    if let Err(failure) = ctl.start_indices(&app, started_by_dea..wanted).await {
+        ctl.say(
+            &app.guid,
+            "API",
+            format!(
+                "Not every instance could be started: {}. The health manager tries again.",
+                failure.0.description
+            ),
+        );
+    }
+    Ok(())
+}
+
+async fn request(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Outcome<Start> {
+    let around = ctl.surroundings(app).await?;
+    let choice = choose_buildpack(ctl, app).await?;
+    let buildpacks = admin_buildpacks(ctl).await?;
+    let cache = Place::BuildpackCache(app.guid.clone(), around.stack_name.clone());
+    let has_cache = ctl.blobs.has(&cache).await?;
+    Ok(staging_request(
+        app,
+        &around,
+        &task.task_id,
+        &choice,
+        buildpacks,
+        need_of(ctl, app),
+        has_cache,
+    ))
+}
+
+async fn choose_buildpack(ctl: &Ctl, app: &AppRow) -> Outcome<BuildpackChoice> {
+    let Some(wanted) = app.buildpack.as_deref().filter(|b| !b.is_empty()) else {
+        return Ok(BuildpackChoice::Detect);
+    };
+    Ok(match ctl.store.buildpack_by_name(wanted).await? {
+        Some(row) => BuildpackChoice::Admin(buildpack_key(&row.guid, row.sha1.as_deref())),
+        None => BuildpackChoice::Url(wanted.to_owned()),
+    })
+}
+
+/// Key of an admin buildpack: changes with its bits, so that DEAs fetch new ones.
+fn buildpack_key(guid: &str, sha1: Option<&str>) -> String {
+    format!("{guid}_{}", sha1.unwrap_or("none"))
+}
+
+/// Usable admin buildpacks, in position order.
+pub(crate) async fn admin_buildpacks(ctl: &Ctl) -> Outcome<Vec<AdminBuildpack>> {
+    let rows = ctl.store.usable_buildpacks().await?;
+    let one = |row: &crate::store::BuildpackRow| AdminBuildpack {
+        key: buildpack_key(&row.guid, row.sha1.as_deref()),
+        url: format!("{}/v2/buildpacks/{}/download", ctl.staging_base, row.guid),
+    };
+    Ok(rows.iter().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stagers_words_become_reasons_clients_know() {
+        let reply = |error: Option<&str>, kind: Option<&str>| Reply {
+            task_id: "t".into(),
+            task_streaming_log_url: None,
+            detected_buildpack: None,
+            buildpack_key: None,
+            droplet_sha1: None,
+            detected_start_command: None,
+            error: error.map(Into::into),
+            error_info: kind.map(|kind| staging::ErrorInfo {
+                kind: kind.into(),
+                message: "m".into(),
+            }),
+        };
+        let reason = |reply: Reply| failure_of(&reply).map(|failure| failure.reason);
+        let table = [
+            (reply(None, None), None),
+            (
+                reply(Some("x"), Some("BuildpackCompileFailed")),
+                Some("BuildpackCompileFailed"),
+            ),
+            (reply(Some("x"), Some("NoSuchKind")), Some("StagingError")),
+            (
+                reply(Some("Not enough memory resources available"), None),
+                Some("InsufficientResources"),
+            ),
+            (
+                reply(Some("Error staging: task stopped"), None),
+                Some("StagingError"),
+            ),
+        ];
+        for (reply, expected) in table {
+            assert_eq!(reason(reply.clone()).as_deref(), expected, "{reply:?}");
+        }
+    }
+}

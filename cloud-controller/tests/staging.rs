@@ -1,0 +1,266 @@
+//! How stagings end: well, badly, late, twice, or with nobody left to hear it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::json;
+use support::dea::{Dea, upload};
+use support::{Platform, guid, wait_for_package_state, zip_of};
+
+const DROPLET: &[u8] = b"not really a tarball";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_second_reply_loses_no_staging() {
+    let mut platform = Platform::start().await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("lost").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let (request, _) = Dea::next("a staging request", &mut dea.stagings).await;
+    // The controller that asked dies; the upload goes to its successor.
+    let old = platform.base.clone();
+    platform.restart().await;
+    let new = platform.base.trim_start_matches("http://").to_owned();
+    let uri = request["upload_uri"]
+        .as_str()
+        .unwrap()
+        .replace(old.trim_start_matches("http://"), &new);
+    upload(&platform, &uri, DROPLET, &[]).await.expect(200);
+    wait_for_package_state(&platform, &app, "STAGED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_staging_cancels_the_older_one() {
+    let platform = Platform::start().await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("twice").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let (first, inbox) = Dea::next("the first request", &mut dea.stagings).await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STOPPED"}))
+        .await
+        .expect(201);
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let late = upload(
+        &platform,
+        first["upload_uri"].as_str().unwrap(),
+        b"old droplet",
+        &[],
+    )
+    .await;
+    let text = late.expect_error(400, 170001, "CF-StagingError");
+    assert!(text.contains("another staging"), "{text}");
+    dea.reply(
+        &inbox.unwrap(),
+        json!({"task_id": first["task_id"], "error": "Error staging: task stopped"}),
+    )
+    .await;
+    let second = dea.stage_well(&platform, DROPLET).await;
+    assert_ne!(first["task_id"], second["task_id"]);
+    wait_for_package_state(&platform, &app, "STAGED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_staging_tells_its_reason_and_can_be_tried_again() {
+    let platform = Platform::start().await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("broken").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let (request, inbox) = Dea::next("a staging request", &mut dea.stagings).await;
+    let error = json!({"type": "NoAppDetectedError", "message": "An application could not be detected by any available buildpack"});
+    dea.reply(
+        &inbox.unwrap(),
+        json!({"task_id": request["task_id"], "error": "x", "error_info": error}),
+    )
+    .await;
+    let failed = wait_for_package_state(&platform, &app, "FAILED").await;
+    assert_eq!(
+        failed["entity"]["staging_failed_reason"],
+        "NoAppDetectedError"
+    );
+    assert_eq!(failed["entity"]["state"], "STARTED");
+    platform
+        .get(&format!("/v2/apps/{app}/instances"))
+        .await
+        .expect_error(400, 170003, "CF-NoAppDetectedError");
+    let again = platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    assert_eq!(again["entity"]["package_state"], "PENDING");
+    dea.stage_well(&platform, DROPLET).await;
+    wait_for_package_state(&platform, &app, "STAGED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_droplet_is_refused_and_completes_nothing() {
+    let platform = Platform::start().await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("damaged").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let (request, _) = Dea::next("a staging request", &mut dea.stagings).await;
+    let uri = request["upload_uri"].as_str().unwrap();
+    let wrong_md5 = upload(
+        &platform,
+        uri,
+        DROPLET,
+        &[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")],
+    )
+    .await;
+    assert!(
+        wrong_md5
+            .expect_error(400, 170001, "CF-StagingError")
+            .contains("md5")
+    );
+    let wrong_sha1 = upload(
+        &platform,
+        &format!("{uri}&sha1={}", "0".repeat(40)),
+        DROPLET,
+        &[],
+    )
+    .await;
+    assert!(
+        wrong_sha1
+            .expect_error(400, 170001, "CF-StagingError")
+            .contains("sha1")
+    );
+    let state = platform.get(&format!("/v2/apps/{app}")).await.expect(200);
+    assert_eq!(state["entity"]["package_state"], "PENDING");
+    upload(
+        &platform,
+        &format!("{uri}&sha1={}", support::dea::sha1_hex(DROPLET)),
+        DROPLET,
+        &[],
+    )
+    .await
+    .expect(200);
+    wait_for_package_state(&platform, &app, "STAGED").await;
+    let repeated = upload(&platform, uri, DROPLET, &[]).await;
+    repeated.expect(200);
+    let other = upload(&platform, uri, b"another droplet", &[]).await;
+    other.expect_error(400, 170001, "CF-StagingError");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stager_that_never_finishes_is_given_up_at_the_deadline() {
+    let platform = Platform::start_with(|config| config.staging.timeout_seconds = 1).await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("hanging").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    let (request, inbox) = Dea::next("a staging request", &mut dea.stagings).await;
+    let setup =
+        json!({"task_id": request["task_id"], "task_streaming_log_url": null, "error": null});
+    dea.reply(&inbox.unwrap(), setup).await;
+    let failed = wait_for_package_state(&platform, &app, "FAILED").await;
+    assert_eq!(
+        failed["entity"]["staging_failed_reason"],
+        "StagingTimeExpired"
+    );
+    let error = platform.get(&format!("/v2/apps/{app}/instances")).await;
+    error.expect_error(504, 170007, "CF-StagingTimeExpired");
+    let late = upload(
+        &platform,
+        request["upload_uri"].as_str().unwrap(),
+        DROPLET,
+        &[],
+    )
+    .await;
+    late.expect_error(400, 170001, "CF-StagingError");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_outlives_the_controller_that_set_it() {
+    let mut platform = Platform::start_with(|config| config.staging.timeout_seconds = 2).await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("orphaned").await;
+    platform
+        .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
+        .await
+        .expect(201);
+    Dea::next("a staging request", &mut dea.stagings).await;
+    platform.restart().await;
+    let failed = wait_for_package_state(&platform, &app, "FAILED").await;
+    assert_eq!(
+        failed["entity"]["staging_failed_reason"],
+        "StagingTimeExpired"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_buildpacks_a_start_is_refused_and_an_uploaded_one_helps() {
+    let platform = Platform::start_with(|config| config.install_buildpacks.clear()).await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("bare").await;
+    let start = json!({"state": "STARTED"});
+    let refused = platform
+        .put(&format!("/v2/apps/{app}"), start.clone())
+        .await;
+    refused.expect_error(400, 170006, "CF-NoBuildpacksFound");
+    let body = json!({"name": "mine", "position": 1});
+    let buildpack = guid(
+        &platform
+            .post("/v2/buildpacks?async=true", body.clone())
+            .await
+            .expect(201),
+    );
+    platform
+        .post("/v2/buildpacks", body)
+        .await
+        .expect_error(400, 290001, "CF-BuildpackNameTaken");
+    let send = async |filename: &'static str, bytes: Vec<u8>| {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name(filename);
+        let form = reqwest::multipart::Form::new().part("buildpack", part);
+        let request = platform
+            .client
+            .put(format!("{}/v2/buildpacks/{buildpack}/bits", platform.base));
+        support::read(
+            request
+                .header("authorization", format!("bearer {}", platform.token))
+                .multipart(form),
+        )
+        .await
+    };
+    let zip = zip_of(&[("bin/detect", "#!/bin/sh", 0o100755)]);
+    send("mine.tgz", zip.clone())
+        .await
+        .expect_error(400, 290002, "CF-BuildpackBitsUploadInvalid");
+    send("mine.zip", b"no zip".to_vec()).await.expect_error(
+        400,
+        290002,
+        "CF-BuildpackBitsUploadInvalid",
+    );
+    let uploaded = send("mine.zip", zip).await.expect(201);
+    assert_eq!(uploaded["entity"]["filename"], "mine.zip");
+    platform
+        .put(&format!("/v2/apps/{app}"), start)
+        .await
+        .expect(201);
+    let request = dea.stage_well(&platform, DROPLET).await;
+    assert!(
+        request["admin_buildpacks"][0]["key"]
+            .as_str()
+            .unwrap()
+            .starts_with(&buildpack)
+    );
+    platform
+        .delete(&format!("/v2/buildpacks/{buildpack}?async=true"))
+        .await
+        .expect(202);
+}

@@ -22,23 +22,44 @@ pub struct Chosen {
 /// Chooses by git URL, by name, or by the first detect that succeeds.
 pub fn choose(plan: &Plan, app: &Path) -> Result<Chosen, StageError> {
     if let Some(url) = &plan.git_url {
-        return Ok(Chosen { dir: clone(url)?, detected: None });
+        return Ok(Chosen {
+            dir: clone(url)?,
+            detected: None,
+        });
     }
     if let Some(dir) = &plan.chosen_dir {
-        return Ok(Chosen { dir: dir.into(), detected: None });
+        return Ok(Chosen {
+            dir: dir.into(),
+            detected: None,
+        });
     }
     for dir in &plan.buildpack_dirs {
         if let Some(name) = detect(Path::new(dir), app)? {
-            return Ok(Chosen { dir: dir.into(), detected: Some(name) });
+            return Ok(Chosen {
+                dir: dir.into(),
+                detected: Some(name),
+            });
         }
     }
-    let names: Vec<String> = plan.buildpack_dirs.iter().map(|d| name_of(Path::new(d))).collect();
-    Err(StageError::NoAppDetected { tried: if names.is_empty() { "none installed".into() } else { names.join(", ") } })
+    let names: Vec<String> = plan
+        .buildpack_dirs
+        .iter()
+        .map(|d| name_of(Path::new(d)))
+        .collect();
+    Err(StageError::NoAppDetected {
+        tried: if names.is_empty() {
+            "none installed".into()
+        } else {
+            names.join(", ")
+        },
+    })
 }
 
 /// A buildpack says its name in the file `NAME`; else its directory does.
 fn name_of(dir: &Path) -> String {
-    let file = std::fs::read_to_string(dir.join("NAME")).ok().map(|n| n.trim().to_owned());
+    let file = std::fs::read_to_string(dir.join("NAME"))
+        .ok()
+        .map(|n| n.trim().to_owned());
     file.filter(|n| !n.is_empty())
         .or_else(|| dir.file_name().map(|n| n.to_string_lossy().into_owned()))
         .unwrap_or_default()
@@ -46,8 +67,15 @@ fn name_of(dir: &Path) -> String {
 
 fn detect(dir: &Path, app: &Path) -> Result<Option<String>, StageError> {
     let script = dir.join("bin/detect");
-    let output = Command::new(&script).arg(app).stderr(Stdio::null()).output().map_err(program(&script))?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
+    let output = Command::new(&script)
+        .arg(app)
+        .stderr(Stdio::null())
+        .output()
+        .map_err(program(&script))?;
+    Ok(output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()))
 }
 
 /// Runs compile under the plan's limit; its output is the user's.
@@ -66,14 +94,21 @@ pub fn compile(plan: &Plan, chosen: &Chosen, app: &Path) -> Result<(), StageErro
         .map_err(program(&script))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(124) => Err(StageError::CompileTimedOut { seconds: plan.timeout_secs }),
-        code => Err(StageError::CompileFailed { status: code.unwrap_or(255) }),
+        Some(124) => Err(StageError::CompileTimedOut {
+            seconds: plan.timeout_secs,
+        }),
+        code => Err(StageError::CompileFailed {
+            status: code.unwrap_or(255),
+        }),
     }
 }
 
 /// Where this program and its companions stand.
 fn tools_dir() -> PathBuf {
-    std::env::current_exe().ok().and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default()
+    std::env::current_exe()
+        .ok()
+        .and_then(|p| p.parent().map(Path::to_path_buf))
+        .unwrap_or_default()
 }
 
 #[derive(Default, Deserialize)]
@@ -85,24 +120,36 @@ struct Release {
 /// Runs release; only `default_process_types` is used.
 pub fn release(chosen: &Chosen, app: &Path) -> Result<ProcessTypes, StageError> {
     let script = chosen.dir.join("bin/release");
-    let output = Command::new(&script).arg(app).output().map_err(program(&script))?;
+    let output = Command::new(&script)
+        .arg(app)
+        .output()
+        .map_err(program(&script))?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(StageError::ReleaseFailed(format!("{} {}", text.trim(), said.trim()).trim().to_owned()));
+        return Err(StageError::ReleaseFailed(
+            format!("{} {}", text.trim(), said.trim()).trim().to_owned(),
+        ));
     }
     if text.trim().is_empty() {
         return Ok(ProcessTypes::new());
     }
-    let parsed: Option<Release> =
-        serde_saphyr::from_str(&text).map_err(|e| StageError::ReleaseFailed(format!("its output is not a YAML map: {e}")))?;
+    let parsed: Option<Release> = serde_saphyr::from_str(&text)
+        .map_err(|e| StageError::ReleaseFailed(format!("its output is not a YAML map: {e}")))?;
     Ok(parsed.unwrap_or_default().default_process_types)
 }
 
 /// Clones a buildpack; the fragment of the URL is a branch or tag.
 fn clone(url: &str) -> Result<PathBuf, StageError> {
-    let (repository, reference) = url.split_once('#').map_or((url, None), |(u, r)| (u, Some(r)));
-    let name = repository.trim_end_matches('/').rsplit('/').next().unwrap_or("buildpack").trim_end_matches(".git");
+    let (repository, reference) = url
+        .split_once('#')
+        .map_or((url, None), |(u, r)| (u, Some(r)));
+    let name = repository
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or("buildpack")
+        .trim_end_matches(".git");
     let dir = Path::new("/tmp/buildpacks").join(name);
     println!("-----> Cloning buildpack {name}");
     let mut command = Command::new("git");
@@ -110,7 +157,12 @@ fn clone(url: &str) -> Result<PathBuf, StageError> {
     if let Some(reference) = reference {
         command.args(["-b", reference]);
     }
-    let output = command.arg("--").arg(repository).arg(&dir).output().map_err(program(Path::new("git")))?;
+    let output = command
+        .arg("--")
+        .arg(repository)
+        .arg(&dir)
+        .output()
+        .map_err(program(Path::new("git")))?;
     match output.status.success() {
         true => Ok(dir),
         false => Err(StageError::Clone {

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
     /// No buildpack recognised the app.
-    #[error("An application could not be detected by any available buildpack (tried: {tried}). \
-             Add the file a buildpack looks for (requirements.txt, Staticfile, Procfile …) or choose one with -b NAME")]
+    #[error(
+        "An application could not be detected by any available buildpack (tried: {tried}). \
+             Add the file a buildpack looks for (requirements.txt, Staticfile, Procfile …) or choose one with -b NAME"
+    )]
     NoAppDetected {
         /// Names of the buildpacks asked.
         tried: String,
     },
     /// compile ended with another status than 0.
-    #[error("Buildpack compilation step failed (exit status {status}); its last lines above say why")]
+    #[error(
+        "Buildpack compilation step failed (exit status {status}); its last lines above say why"
+    )]
     CompileFailed {
         /// Exit status.
         status: i32,

@@ -32,9 +32,15 @@ struct Failure {
 }
 
 /// The start command: the user's, the Procfile's `web`, the buildpack's default.
-pub fn start_command(user: Option<&str>, procfile: &ProcessTypes, defaults: &ProcessTypes) -> Option<String> {
+pub fn start_command(
+    user: Option<&str>,
+    procfile: &ProcessTypes,
+    defaults: &ProcessTypes,
+) -> Option<String> {
     let given = user.map(str::to_owned);
-    given.or_else(|| procfile.get("web").cloned()).or_else(|| defaults.get("web").cloned())
+    given
+        .or_else(|| procfile.get("web").cloned())
+        .or_else(|| defaults.get("web").cloned())
 }
 
 /// Writes the result.
@@ -44,14 +50,25 @@ pub fn write(dest: &Path, info: &Info) -> Result<(), StageError> {
 
 /// Writes a failure in the result's place.
 pub fn write_failure(dest: &Path, error: &StageError) -> Result<(), StageError> {
-    let failure = Failure { r#type: error.kind(), message: error.to_string() };
-    write_yaml(dest, &Failed { staging_error: failure })
+    let failure = Failure {
+        r#type: error.kind(),
+        message: error.to_string(),
+    };
+    write_yaml(
+        dest,
+        &Failed {
+            staging_error: failure,
+        },
+    )
 }
 
 fn write_yaml(dest: &Path, value: &impl Serialize) -> Result<(), StageError> {
     let path = dest.join("staging_info.yml");
-    let text = serde_saphyr::to_string(value).map_err(|e| StageError::file(&path)(std::io::Error::other(e.to_string())))?;
-    std::fs::create_dir_all(dest).and_then(|()| std::fs::write(&path, text)).map_err(StageError::file(path))
+    let text = serde_saphyr::to_string(value)
+        .map_err(|e| StageError::file(&path)(std::io::Error::other(e.to_string())))?;
+    std::fs::create_dir_all(dest)
+        .and_then(|()| std::fs::write(&path, text))
+        .map_err(StageError::file(path))
 }
 
 #[cfg(test)]
@@ -65,9 +82,21 @@ mod tests {
     #[test]
     fn the_users_command_beats_the_procfile_which_beats_the_buildpack() {
         let (procfile, defaults) = (types("from procfile"), types("from release"));
-        assert_eq!(start_command(Some("mine"), &procfile, &defaults).as_deref(), Some("mine"));
-        assert_eq!(start_command(None, &procfile, &defaults).as_deref(), Some("from procfile"));
-        assert_eq!(start_command(None, &ProcessTypes::new(), &defaults).as_deref(), Some("from release"));
-        assert_eq!(start_command(None, &ProcessTypes::new(), &ProcessTypes::new()), None);
+        assert_eq!(
+            start_command(Some("mine"), &procfile, &defaults).as_deref(),
+            Some("mine")
+        );
+        assert_eq!(
+            start_command(None, &procfile, &defaults).as_deref(),
+            Some("from procfile")
+        );
+        assert_eq!(
+            start_command(None, &ProcessTypes::new(), &defaults).as_deref(),
+            Some("from release")
+        );
+        assert_eq!(
+            start_command(None, &ProcessTypes::new(), &ProcessTypes::new()),
+            None
+        );
     }
 }

@@ -7,7 +7,9 @@ fn main() -> ExitCode {
         eprintln!("usage: bloomery-stage PLAN.json");
         return ExitCode::from(2);
     };
-    let plan = std::fs::read(&path).map_err(|e| e.to_string()).and_then(|t| serde_json::from_slice(&t).map_err(|e| e.to_string()));
+    let plan = std::fs::read(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|t| serde_json::from_slice(&t).map_err(|e| e.to_string()));
     let plan = match plan {
         Ok(plan) => plan,
         Err(error) => {

@@ -21,12 +21,21 @@ pub fn unpack(zip: &Path, target: &Path) -> Result<usize, StageError> {
     Ok(archive.len())
 }
 
-fn unpack_entry<R: io::Read>(entry: &mut zip::read::ZipFile<'_, R>, target: &Path) -> Result<(), StageError> {
+fn unpack_entry<R: io::Read>(
+    entry: &mut zip::read::ZipFile<'_, R>,
+    target: &Path,
+) -> Result<(), StageError> {
     let Some(name) = entry.enclosed_name() else {
-        return Err(StageError::BadPackage(format!("entry {:?} leads out of the package", entry.name())));
+        return Err(StageError::BadPackage(format!(
+            "entry {:?} leads out of the package",
+            entry.name()
+        )));
     };
     if entry.is_symlink() {
-        return Err(StageError::BadPackage(format!("entry {:?} is a symbolic link", entry.name())));
+        return Err(StageError::BadPackage(format!(
+            "entry {:?} is a symbolic link",
+            entry.name()
+        )));
     }
     let path = target.join(name);
     if entry.is_dir() {

@@ -29,7 +29,10 @@ fn parse(text: &str) -> Result<ProcessTypes, StageError> {
             continue;
         }
         let Some((name, command)) = line.split_once(':') else {
-            return Err(StageError::BadProcfile(format!("line {}: expected `name: command`, found {line:?}", n + 1)));
+            return Err(StageError::BadProcfile(format!(
+                "line {}: expected `name: command`, found {line:?}",
+                n + 1
+            )));
         };
         types.insert(name.trim().to_owned(), unquoted(command.trim()).to_owned());
     }
@@ -38,7 +41,10 @@ fn parse(text: &str) -> Result<ProcessTypes, StageError> {
 
 fn unquoted(command: &str) -> &str {
     for quote in ['"', '\''] {
-        if let Some(inner) = command.strip_prefix(quote).and_then(|c| c.strip_suffix(quote)) {
+        if let Some(inner) = command
+            .strip_prefix(quote)
+            .and_then(|c| c.strip_suffix(quote))
+        {
             return inner;
         }
     }
@@ -51,7 +57,10 @@ mod tests {
 
     #[test]
     fn commands_are_taken_as_they_stand() {
-        let types = parse("web: gunicorn app:app -b 0.0.0.0:$PORT # x\nworker: \"python w.py\"\n\n# note\n").expect("good");
+        let types = parse(
+            "web: gunicorn app:app -b 0.0.0.0:$PORT # x\nworker: \"python w.py\"\n\n# note\n",
+        )
+        .expect("good");
         assert_eq!(types["web"], "gunicorn app:app -b 0.0.0.0:$PORT # x");
         assert_eq!(types["worker"], "python w.py");
     }

@@ -22,7 +22,12 @@ pub fn run(plan: &Plan) -> Result<(), StageError> {
 
 fn stage(plan: &Plan, dest: &Path) -> Result<Info, StageError> {
     let (source, cache_dir) = (Path::new(&plan.source_dir), Path::new(&plan.cache_dir));
-    for dir in [dest.join("logs"), dest.join("tmp"), cache_dir.into(), source.into()] {
+    for dir in [
+        dest.join("logs"),
+        dest.join("tmp"),
+        cache_dir.into(),
+        source.into(),
+    ] {
         std::fs::create_dir_all(&dir).map_err(StageError::file(dir))?;
     }
     package::unpack(Path::new(&plan.package), source)?;
@@ -40,15 +45,29 @@ fn stage(plan: &Plan, dest: &Path) -> Result<Info, StageError> {
         start_command: info::start_command(plan.command.as_deref(), &procfile, &defaults),
         buildpack_path: chosen.dir.display().to_string(),
         detected_buildpack: chosen.detected,
-        effective_procfile: if procfile.is_empty() { defaults } else { procfile },
+        effective_procfile: if procfile.is_empty() {
+            defaults
+        } else {
+            procfile
+        },
     })
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), StageError> {
-    let program = |source| StageError::Program { program: "cp".into(), source };
-    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().map_err(program)?;
+    let program = |source| StageError::Program {
+        program: "cp".into(),
+        source,
+    };
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(from)
+        .arg(to)
+        .status()
+        .map_err(program)?;
     match status.success() {
         true => Ok(()),
-        false => Err(StageError::file(to)(std::io::Error::other(format!("cp ended with {status}")))),
+        false => Err(StageError::file(to)(std::io::Error::other(format!(
+            "cp ended with {status}"
+        )))),
     }
 }

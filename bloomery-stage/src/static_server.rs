@@ -45,7 +45,10 @@ pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<(
     }
 }
 
-async fn answer(options: Options, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    options: Options,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     if options.force_https && is_plain(&request) {
         return Ok(redirect(&request));
     }
@@ -57,11 +60,18 @@ async fn answer(options: Options, request: Request<Incoming>) -> Result<Response
 }
 
 fn is_plain(request: &Request<Incoming>) -> bool {
-    request.headers().get("x-forwarded-proto").is_some_and(|v| v.as_bytes() == b"http")
+    request
+        .headers()
+        .get("x-forwarded-proto")
+        .is_some_and(|v| v.as_bytes() == b"http")
 }
 
 fn redirect(request: &Request<Incoming>) -> Response<Body> {
-    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or_default();
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let mut response = text(StatusCode::MOVED_PERMANENTLY, "");
     if let Ok(value) = format!("https://{host}{path}").parse() {
@@ -75,15 +85,23 @@ async fn not_found(options: &Options) -> Response<Body> {
     match tokio::fs::read_to_string(options.root.join("404.html")).await {
         Ok(page) => {
             let mut response = text(StatusCode::NOT_FOUND, &page);
-            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/html"));
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                header::HeaderValue::from_static("text/html"),
+            );
             response
         }
-        Err(_) => text(StatusCode::NOT_FOUND, "404 Not Found: this site has no such file\n"),
+        Err(_) => text(
+            StatusCode::NOT_FOUND,
+            "404 Not Found: this site has no such file\n",
+        ),
     }
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Body> {
-    let body = Full::new(Bytes::from(body.to_owned())).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(Bytes::from(body.to_owned()))
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response

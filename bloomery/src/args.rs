@@ -65,7 +65,12 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Place {
     /// Data directory
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/bloomery", env = "BLOOMERY_DATA_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/bloomery",
+        env = "BLOOMERY_DATA_DIR"
+    )]
     pub data_dir: PathBuf,
 }
 

@@ -21,13 +21,30 @@ pub fn all(settings: &Settings) -> Vec<Component> {
     let local = |port: u16| format!("127.0.0.1:{port}");
     let make = |name: String, program: &'static str, addr: String| {
         let port = settings.status_ports.get(&name).copied().unwrap_or(0);
-        Component { health_url: format!("http://127.0.0.1:{port}/healthz"), name, program, addr }
+        Component {
+            health_url: format!("http://127.0.0.1:{port}/healthz"),
+            name,
+            program,
+            addr,
+        }
     };
     let mut list = vec![
         make("nats-lite".into(), "nats-lite", local(settings.bus_port)),
-        make("cloud-controller".into(), "cloud-controller", local(settings.api_port)),
-        make("router".into(), "router", format!("0.0.0.0:{}", settings.router_port)),
-        make("health-manager".into(), "health-manager", local(settings.health_port)),
+        make(
+            "cloud-controller".into(),
+            "cloud-controller",
+            local(settings.api_port),
+        ),
+        make(
+            "router".into(),
+            "router",
+            format!("0.0.0.0:{}", settings.router_port),
+        ),
+        make(
+            "health-manager".into(),
+            "health-manager",
+            local(settings.health_port),
+        ),
     ];
     list.extend((0..settings.deas).map(|n| {
         let name = format!("dea-{n}");

@@ -8,7 +8,12 @@ use crate::settings::{Settings, write_private};
 
 /// Writes one file per component, mode 0600. JSON is YAML.
 pub fn write_all(layout: &Layout, settings: &Settings) -> Result<(), Error> {
-    for dir in ["config", "logs", "cloud-controller/tmp", "cloud-controller/blobs"] {
+    for dir in [
+        "config",
+        "logs",
+        "cloud-controller/tmp",
+        "cloud-controller/blobs",
+    ] {
         let path = layout.root.join(dir);
         std::fs::create_dir_all(&path).map_err(Error::file("make the directory", path))?;
     }
@@ -41,7 +46,8 @@ fn status(settings: &Settings, name: &str) -> Value {
 }
 
 fn nats(settings: &Settings) -> Value {
-    let user = |name: &str| json!({"user": name, "password": settings.secret(&format!("bus-{name}"))});
+    let user =
+        |name: &str| json!({"user": name, "password": settings.secret(&format!("bus-{name}"))});
     let port = settings.status_ports.get("nats-lite").copied().unwrap_or(0);
     let users = ["controller", "dea", "router", "health-manager"].map(user);
     json!({
@@ -53,7 +59,8 @@ fn nats(settings: &Settings) -> Value {
 
 fn controller(layout: &Layout, settings: &Settings) -> Value {
     let data = layout.data("cloud-controller");
-    let auth = |user: &str, secret: &str| json!({"user": user, "password": settings.secret(secret)});
+    let auth =
+        |user: &str, secret: &str| json!({"user": user, "password": settings.secret(secret)});
     let buildpack = |name: &str| json!({"name": format!("{name}_buildpack"), "path": layout.buildpacks.join(name)});
     let buildpacks = ["staticfile", "python", "binary"].map(buildpack);
     json!({

@@ -20,12 +20,18 @@ pub async fn run(data_dir: &Path, purge: bool) -> Result<(), Error> {
     }
     let began = Instant::now();
     let ended = end_everything(&layout).await?;
-    println!("Down: {ended} processes ended in {:.1} s.", began.elapsed().as_secs_f64());
+    println!(
+        "Down: {ended} processes ended in {:.1} s.",
+        began.elapsed().as_secs_f64()
+    );
     if purge {
         std::fs::remove_dir_all(&layout.root).map_err(Error::file("remove", &layout.root))?;
         println!("Removed {}.", layout.root.display());
     } else {
-        println!("Apps and database stay in {}; `bloomery up` brings them back, `bloomery down --purge` removes them.", layout.root.display());
+        println!(
+            "Apps and database stay in {}; `bloomery up` brings them back, `bloomery down --purge` removes them.",
+            layout.root.display()
+        );
     }
     Ok(())
 }
@@ -34,7 +40,10 @@ pub async fn run(data_dir: &Path, purge: bool) -> Result<(), Error> {
 /// Returns how many processes were ended.
 pub async fn end_everything(layout: &Layout) -> Result<usize, Error> {
     let state = State::load(layout)?;
-    if let Some(supervisor) = state.live_supervisor().filter(|s| s.pid != std::process::id()) {
+    if let Some(supervisor) = state
+        .live_supervisor()
+        .filter(|s| s.pid != std::process::id())
+    {
         end(std::slice::from_ref(supervisor)).await;
     }
     // Read again: the supervisor may have restarted something until its end.
@@ -60,7 +69,14 @@ fn waves(state: &State) -> Vec<Vec<Identity>> {
         "health-manager" => 0,
         _ => 2,
     };
-    let of = |wanted: u8| state.live().into_iter().filter(|(n, _)| rank(n) == wanted).map(|(_, id)| id.clone()).collect();
+    let of = |wanted: u8| {
+        state
+            .live()
+            .into_iter()
+            .filter(|(n, _)| rank(n) == wanted)
+            .map(|(_, id)| id.clone())
+            .collect()
+    };
     (0..=3).map(of).collect()
 }
 
@@ -84,11 +100,20 @@ async fn end(processes: &[Identity]) {
 /// Removes every kernel object of a depot and restores the sysctls it changed.
 fn teardown(layout: &Layout, depot: &Path) -> Result<(), Error> {
     let wardenctl = layout.program("wardenctl")?;
-    let failed = |reason: String| Error::Program { program: "wardenctl teardown".into(), reason };
-    let output = std::process::Command::new(wardenctl).arg("--depot").arg(depot).arg("teardown").output();
+    let failed = |reason: String| Error::Program {
+        program: "wardenctl teardown".into(),
+        reason,
+    };
+    let output = std::process::Command::new(wardenctl)
+        .arg("--depot")
+        .arg(depot)
+        .arg("teardown")
+        .output();
     let output = output.map_err(|e| failed(e.to_string()))?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+        false => Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
     }
 }

@@ -19,7 +19,11 @@ pub struct Identity {
 impl Identity {
     /// The running process of that pid, if it runs that program.
     pub fn of(pid: u32, program: &Path) -> Option<Self> {
-        let found = Self { pid, started: start_time(pid)?, program: program.into() };
+        let found = Self {
+            pid,
+            started: start_time(pid)?,
+            program: program.into(),
+        };
         found.is_alive().then_some(found)
     }
 
@@ -29,7 +33,9 @@ impl Identity {
     }
 
     fn runs_program(&self) -> bool {
-        let Ok(exe) = std::fs::read_link(format!("/proc/{}/exe", self.pid)) else { return false };
+        let Ok(exe) = std::fs::read_link(format!("/proc/{}/exe", self.pid)) else {
+            return false;
+        };
         // A rebuilt program shows as deleted while the old one still runs.
         let shown = exe.to_string_lossy();
         let name = shown.strip_suffix(" (deleted)").unwrap_or(&shown);
@@ -39,15 +45,20 @@ impl Identity {
 
     /// Resident memory, kB.
     pub fn rss_kb(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-        line.and_then(|l| l.trim().split(' ').next()?.parse().ok()).unwrap_or(0)
+        line.and_then(|l| l.trim().split(' ').next()?.parse().ok())
+            .unwrap_or(0)
     }
 
     /// Sends a signal by name, only to this very process.
     pub fn signal(&self, name: &str) {
         if self.is_alive() {
-            let _ = std::process::Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).status();
+            let _ = std::process::Command::new("kill")
+                .arg(format!("-{name}"))
+                .arg(self.pid.to_string())
+                .status();
         }
     }
 }
@@ -70,11 +81,21 @@ mod tests {
 
     #[test]
     fn a_process_is_itself_until_it_ends() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .expect("sleep");
         let program = std::fs::read_link(format!("/proc/{}/exe", child.id())).expect("exe");
         let id = Identity::of(child.id(), &program).expect("alive");
         assert!(id.is_alive());
-        assert!(!Identity { started: id.started + 1, ..id.clone() }.is_alive(), "another start time is another process");
+        assert!(
+            !Identity {
+                started: id.started + 1,
+                ..id.clone()
+            }
+            .is_alive(),
+            "another start time is another process"
+        );
         assert!(Identity::of(child.id(), Path::new("/usr/bin/other")).is_none());
         child.kill().expect("kill");
         let zombie = id.is_alive();

@@ -19,10 +19,15 @@ impl Layout {
     /// The layout below `root`, which is made absolute.
     pub fn new(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::file("resolve", root))?;
-        let own = std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
+        let own =
+            std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
         let programs = own.parent().map(Path::to_path_buf).unwrap_or_default();
         let buildpacks = find_buildpacks(&programs);
-        Ok(Self { root, programs, buildpacks })
+        Ok(Self {
+            root,
+            programs,
+            buildpacks,
+        })
     }
 
     /// Settings chosen at the first `up`.
@@ -58,22 +63,44 @@ impl Layout {
     /// A program of ours.
     pub fn program(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.programs.join(name);
-        if path.is_file() { Ok(path) } else { Err(Error::NoProgram(path)) }
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(Error::NoProgram(path))
+        }
     }
 
     /// The depots of every DEA that ever ran here.
     pub fn depots(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(&self.root)
+            .into_iter()
+            .flatten()
+            .flatten();
         let deas = entries.filter(|e| e.file_name().to_string_lossy().starts_with("dea-"));
-        deas.map(|e| e.path().join("depot")).filter(|p| p.is_dir()).collect()
+        deas.map(|e| e.path().join("depot"))
+            .filter(|p| p.is_dir())
+            .collect()
     }
 }
 
 /// Installed beside the programs, or in the source tree that they were built in.
 fn find_buildpacks(programs: &Path) -> PathBuf {
-    let mut places = vec![programs.join("buildpacks"), programs.join("../share/bloomery/buildpacks")];
-    places.extend(programs.ancestors().skip(1).take(4).map(|dir| dir.join("buildpacks")));
+    let mut places = vec![
+        programs.join("buildpacks"),
+        programs.join("../share/bloomery/buildpacks"),
+    ];
+    places.extend(
+        programs
+            .ancestors()
+            .skip(1)
+            .take(4)
+            .map(|dir| dir.join("buildpacks")),
+    );
     places.push(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../buildpacks"));
     let is_one = |dir: &PathBuf| dir.join("python/bin/detect").is_file();
-    places.iter().find(|dir| is_one(dir)).cloned().unwrap_or_else(|| programs.join("buildpacks"))
+    places
+        .iter()
+        .find(|dir| is_one(dir))
+        .cloned()
+        .unwrap_or_else(|| programs.join("buildpacks"))
 }

@@ -8,7 +8,12 @@ use crate::error::Error;
 use crate::layout::Layout;
 
 /// Prints the last lines of one log or all; with `follow` goes on.
-pub async fn run(data_dir: &Path, component: Option<&str>, lines: usize, follow: bool) -> Result<(), Error> {
+pub async fn run(
+    data_dir: &Path,
+    component: Option<&str>,
+    lines: usize,
+    follow: bool,
+) -> Result<(), Error> {
     let layout = Layout::new(data_dir)?;
     let files = files(&layout, component)?;
     let mut at = Vec::new();
@@ -33,19 +38,38 @@ pub async fn run(data_dir: &Path, component: Option<&str>, lines: usize, follow:
 fn files(layout: &Layout, component: Option<&str>) -> Result<Vec<PathBuf>, Error> {
     if let Some(name) = component {
         let file = layout.log(name);
-        let known = || all(layout).iter().filter_map(|f| Some(f.file_stem()?.to_string_lossy().into_owned())).collect::<Vec<_>>().join(", ");
+        let known = || {
+            all(layout)
+                .iter()
+                .filter_map(|f| Some(f.file_stem()?.to_string_lossy().into_owned()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         return match file.is_file() {
             true => Ok(vec![file]),
-            false => Err(Error::Usage(format!("there is no component {name:?}; there are: {}", known()))),
+            false => Err(Error::Usage(format!(
+                "there is no component {name:?}; there are: {}",
+                known()
+            ))),
         };
     }
     let files = all(layout);
-    if files.is_empty() { Err(Error::NotUp(layout.root.clone())) } else { Ok(files) }
+    if files.is_empty() {
+        Err(Error::NotUp(layout.root.clone()))
+    } else {
+        Ok(files)
+    }
 }
 
 fn all(layout: &Layout) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(layout.root.join("logs")).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "log")).collect();
+    let entries = std::fs::read_dir(layout.root.join("logs"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "log"))
+        .collect();
     files.sort();
     files
 }
@@ -53,7 +77,11 @@ fn all(layout: &Layout) -> Vec<PathBuf> {
 fn print(file: &Path, named: bool, line: &str) {
     let mut out = std::io::stdout();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let _ = if named { writeln!(out, "{name:<18} {line}") } else { writeln!(out, "{line}") };
+    let _ = if named {
+        writeln!(out, "{name:<18} {line}")
+    } else {
+        writeln!(out, "{line}")
+    };
 }
 
 /// The last lines of a file; empty when there is none. Reads at most 256 KiB.

@@ -10,7 +10,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(cli.command)),
         Err(e) => Err(Error::Usage(e.to_string())),
@@ -29,9 +31,12 @@ async fn run(command: Command) -> Result<(), Error> {
         Command::Up(flags) => up::run(&flags).await,
         Command::Status { place, json } => status::run(&place.data_dir, json).await,
         Command::Down { place, purge } => down::run(&place.data_dir, purge).await,
-        Command::Logs { component, place, follow, lines } => {
-            logs::run(&place.data_dir, component.as_deref(), lines, follow).await
-        }
+        Command::Logs {
+            component,
+            place,
+            follow,
+            lines,
+        } => logs::run(&place.data_dir, component.as_deref(), lines, follow).await,
         Command::Demo(flags) => demo::run(&flags).await,
         Command::Supervise { place } => up::supervise(&place.data_dir).await,
     }

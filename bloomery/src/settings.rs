@@ -50,7 +50,15 @@ pub struct Settings {
 
 /// Names of the generated secrets.
 const SECRETS: [&str; 9] = [
-    "bus-controller", "bus-dea", "bus-router", "bus-health-manager", "staging", "bulk", "internal", "status", "health-api",
+    "bus-controller",
+    "bus-dea",
+    "bus-router",
+    "bus-health-manager",
+    "staging",
+    "bulk",
+    "internal",
+    "status",
+    "health-api",
 ];
 
 impl Settings {
@@ -58,9 +66,12 @@ impl Settings {
     pub fn load(layout: &Layout) -> Result<Option<Self>, Error> {
         let path = layout.settings();
         match std::fs::read(&path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).map(Some).map_err(|e| Error::Damaged { path, reason: e.to_string() })
-            }
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .map_err(|e| Error::Damaged {
+                    path,
+                    reason: e.to_string(),
+                }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::file("read", path)(e)),
         }
@@ -99,7 +110,10 @@ impl Settings {
         let mut taken = Vec::new();
         let mut pick = |first: u16| free_port(first, &mut taken);
         Ok(Self {
-            domain: flags.domain.clone().unwrap_or_else(|| "bloomery.localhost".into()),
+            domain: flags
+                .domain
+                .clone()
+                .unwrap_or_else(|| "bloomery.localhost".into()),
             deas: flags.deas.unwrap_or(1).max(1),
             router_port: pick(flags.router_port.unwrap_or(8080))?,
             api_port: pick(flags.api_port.unwrap_or(8181))?,
@@ -107,27 +121,43 @@ impl Settings {
             health_port: pick(INTERNAL_PORTS)?,
             status_ports: BTreeMap::new(),
             files_ports: BTreeMap::new(),
-            secrets: SECRETS.iter().map(|name| ((*name).to_owned(), secret())).collect(),
+            secrets: SECRETS
+                .iter()
+                .map(|name| ((*name).to_owned(), secret()))
+                .collect(),
             allow: Vec::new(),
             memory_mb: host_memory_mb(),
-            backend: if is_root() { "linux".into() } else { "process".into() },
+            backend: if is_root() {
+                "linux".into()
+            } else {
+                "process".into()
+            },
             profile: "default".into(),
         })
     }
 
     fn assign_ports(&mut self) -> Result<(), Error> {
-        let mut taken: Vec<u16> = [self.router_port, self.api_port, self.bus_port, self.health_port].to_vec();
+        let mut taken: Vec<u16> = [
+            self.router_port,
+            self.api_port,
+            self.bus_port,
+            self.health_port,
+        ]
+        .to_vec();
         taken.extend(self.status_ports.values().chain(self.files_ports.values()));
         let deas: Vec<String> = (0..self.deas).map(|n| format!("dea-{n}")).collect();
-        let daemons = ["nats-lite", "cloud-controller", "router", "health-manager"].map(str::to_owned);
+        let daemons =
+            ["nats-lite", "cloud-controller", "router", "health-manager"].map(str::to_owned);
         for name in daemons.iter().chain(&deas) {
             if !self.status_ports.contains_key(name) {
-                self.status_ports.insert(name.clone(), free_port(INTERNAL_PORTS, &mut taken)?);
+                self.status_ports
+                    .insert(name.clone(), free_port(INTERNAL_PORTS, &mut taken)?);
             }
         }
         for name in &deas {
             if !self.files_ports.contains_key(name) {
-                self.files_ports.insert(name.clone(), free_port(INTERNAL_PORTS, &mut taken)?);
+                self.files_ports
+                    .insert(name.clone(), free_port(INTERNAL_PORTS, &mut taken)?);
             }
         }
         Ok(())
@@ -153,8 +183,14 @@ impl Settings {
 pub fn write_private(path: &Path, text: &[u8]) -> Result<(), Error> {
     let partial = path.with_extension("partial");
     let mut options = std::fs::OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial);
-    file.and_then(|mut f| f.write_all(text)).map_err(Error::file("write", &partial))?;
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial);
+    file.and_then(|mut f| f.write_all(text))
+        .map_err(Error::file("write", &partial))?;
     std::fs::rename(&partial, path).map_err(Error::file("rename", path))
 }
 
@@ -165,20 +201,32 @@ pub fn secret() -> String {
 
 /// The first port from `first` on that nobody listens on and nobody else here has.
 fn free_port(first: u16, taken: &mut Vec<u16>) -> Result<u16, Error> {
-    let is_free = |port: u16| !taken.contains(&port) && TcpListener::bind(("0.0.0.0", port)).is_ok();
+    let is_free =
+        |port: u16| !taken.contains(&port) && TcpListener::bind(("0.0.0.0", port)).is_ok();
     let last = first.saturating_add(2000);
-    let port = (first..last).find(|p| is_free(*p)).ok_or(Error::NoPort(first))?;
+    let port = (first..last)
+        .find(|p| is_free(*p))
+        .ok_or(Error::NoPort(first))?;
     taken.push(port);
     Ok(port)
 }
 
 fn host_memory_mb() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kb = text.lines().find_map(|l| l.strip_prefix("MemTotal:")?.trim().split(' ').next()?.parse::<u64>().ok());
+    let kb = text.lines().find_map(|l| {
+        l.strip_prefix("MemTotal:")?
+            .trim()
+            .split(' ')
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
     kb.map_or(4096, |kb| (kb / 1024).max(1024))
 }
 
 fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"))
+    status
+        .lines()
+        .any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"))
 }

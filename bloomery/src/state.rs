@@ -38,7 +38,10 @@ impl State {
     pub fn load(layout: &Layout) -> Result<Self, Error> {
         let path = layout.state();
         match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|e| Error::Damaged { path, reason: e.to_string() }),
+            Ok(text) => serde_json::from_slice(&text).map_err(|e| Error::Damaged {
+                path,
+                reason: e.to_string(),
+            }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(e) => Err(Error::file("read", path)(e)),
         }
@@ -57,7 +60,10 @@ impl State {
 
     /// Live processes of components.
     pub fn live(&self) -> Vec<(&String, &Identity)> {
-        let with_process = self.components.iter().filter_map(|(name, r)| Some((name, r.process.as_ref()?)));
+        let with_process = self
+            .components
+            .iter()
+            .filter_map(|(name, r)| Some((name, r.process.as_ref()?)));
         with_process.filter(|(_, id)| id.is_alive()).collect()
     }
 }

@@ -50,19 +50,34 @@ pub struct Line {
 pub async fn report(layout: &Layout) -> Result<Report, Error> {
     let settings = Settings::load(layout)?.ok_or_else(|| Error::NotUp(layout.root.clone()))?;
     let state = State::load(layout)?;
-    let http = reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(2)).build();
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(2))
+        .build();
     let http = http.map_err(|e| Error::Usage(e.to_string()))?;
     let mut lines = Vec::new();
     for component in components::all(&settings) {
         let running = state.components.get(&component.name);
-        let process = running.and_then(|r| r.process.as_ref()).filter(|p| p.is_alive());
+        let process = running
+            .and_then(|r| r.process.as_ref())
+            .filter(|p| p.is_alive());
         let healthy = process.is_some()
-            && http.get(&component.health_url).send().await.is_ok_and(|r| r.status().is_success());
+            && http
+                .get(&component.health_url)
+                .send()
+                .await
+                .is_ok_and(|r| r.status().is_success());
         lines.push(Line {
             name: component.name,
             pid: process.map(|p| p.pid),
             rss_kb: process.map_or(0, |p| p.rss_kb()),
-            state: if healthy { "running" } else if process.is_some() { "starting" } else { "down" },
+            state: if healthy {
+                "running"
+            } else if process.is_some() {
+                "starting"
+            } else {
+                "down"
+            },
             addr: component.addr,
             restarts: running.map_or(0, |r| r.restarts),
         });
@@ -83,20 +98,40 @@ pub async fn report(layout: &Layout) -> Result<Report, Error> {
 pub async fn run(data_dir: &Path, json: bool) -> Result<(), Error> {
     let report = report(&Layout::new(data_dir)?).await?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(|e| Error::Usage(e.to_string()))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).map_err(|e| Error::Usage(e.to_string()))?
+        );
         return Ok(());
     }
-    println!("API     {}\nRouter  {}   (apps: http://NAME.{}:{})\nData    {}\n", report.api, report.router, report.domain,
-        report.router.rsplit(':').next().unwrap_or_default(), report.data_dir);
-    println!("{:<18} {:<9} {:>8} {:>9} {:>9}  address", "component", "state", "pid", "memory", "restarts");
+    println!(
+        "API     {}\nRouter  {}   (apps: http://NAME.{}:{})\nData    {}\n",
+        report.api,
+        report.router,
+        report.domain,
+        report.router.rsplit(':').next().unwrap_or_default(),
+        report.data_dir
+    );
+    println!(
+        "{:<18} {:<9} {:>8} {:>9} {:>9}  address",
+        "component", "state", "pid", "memory", "restarts"
+    );
     for line in &report.components {
         let pid = line.pid.map_or("-".into(), |p| p.to_string());
         let memory = format!("{:.1} MB", line.rss_kb as f64 / 1024.0);
-        println!("{:<18} {:<9} {pid:>8} {memory:>9} {:>9}  {}", line.name, line.state, line.restarts, line.addr);
+        println!(
+            "{:<18} {:<9} {pid:>8} {memory:>9} {:>9}  {}",
+            line.name, line.state, line.restarts, line.addr
+        );
     }
-    println!("\nTotal {:.1} MB, supervisor included.", report.rss_kb as f64 / 1024.0);
+    println!(
+        "\nTotal {:.1} MB, supervisor included.",
+        report.rss_kb as f64 / 1024.0
+    );
     if !report.supervised {
-        println!("No supervisor: nothing that ends is started again. `bloomery up` adopts what runs.");
+        println!(
+            "No supervisor: nothing that ends is started again. `bloomery up` adopts what runs."
+        );
     }
     Ok(())
 }

@@ -38,14 +38,26 @@ impl Supervisor {
     /// Starts or adopts every component and keeps them running.
     pub fn start(layout: &Layout, settings: &Settings) -> Result<Self, Error> {
         let mut state = State::load(layout)?;
-        if let Some(other) = state.live_supervisor().filter(|id| id.pid != std::process::id()) {
-            return Err(Error::AlreadyUp { data_dir: layout.root.clone(), pid: other.pid });
+        if let Some(other) = state
+            .live_supervisor()
+            .filter(|id| id.pid != std::process::id())
+        {
+            return Err(Error::AlreadyUp {
+                data_dir: layout.root.clone(),
+                pid: other.pid,
+            });
         }
-        let own = std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
+        let own =
+            std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
         state.supervisor = Identity::of(std::process::id(), &own);
         let state = Arc::new(Mutex::new(state));
         let (stop, _) = watch::channel(false);
-        let mut supervisor = Self { layout: layout.clone(), state, stop, keepers: Vec::new() };
+        let mut supervisor = Self {
+            layout: layout.clone(),
+            state,
+            stop,
+            keepers: Vec::new(),
+        };
         for component in components::all(settings) {
             let program = layout.program(component.program)?;
             supervisor.keep(component, program);
@@ -120,14 +132,23 @@ impl Keeper {
     fn update(&self, change: impl FnOnce(&mut Running)) {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            change(state.components.entry(self.component.name.clone()).or_default());
+            change(
+                state
+                    .components
+                    .entry(self.component.name.clone())
+                    .or_default(),
+            );
         }
         save(&self.layout, &self.state);
     }
 
     fn adoptable(&self) -> Option<Identity> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = state.components.get(&self.component.name)?.process.clone()?;
+        let process = state
+            .components
+            .get(&self.component.name)?
+            .process
+            .clone()?;
         process.is_alive().then_some(process)
     }
 
@@ -153,7 +174,9 @@ impl Keeper {
                 return true;
             }
         };
-        let process = child.id().and_then(|pid| identity_of_child(pid, &self.program));
+        let process = child
+            .id()
+            .and_then(|pid| identity_of_child(pid, &self.program));
         self.update(|r| {
             r.process = process;
             r.ready_ms = None;
@@ -173,7 +196,11 @@ impl Keeper {
     /// A session of its own: neither our terminal nor our end reaches it.
     fn spawn(&self) -> Result<tokio::process::Child, Error> {
         let log = self.layout.log(&self.component.name);
-        let file = File::options().create(true).append(true).open(&log).map_err(Error::file("open", &log))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(Error::file("open", &log))?;
         let errors = file.try_clone().map_err(Error::file("open", &log))?;
         let mut command = std::process::Command::new("setsid");
         command
@@ -185,28 +212,52 @@ impl Keeper {
             .stdout(file)
             .stderr(errors);
         // Two worker threads and few malloc arenas keep a small platform small.
-        command.env("MALLOC_ARENA_MAX", "2").env("TOKIO_WORKER_THREADS", "2");
+        command
+            .env("MALLOC_ARENA_MAX", "2")
+            .env("TOKIO_WORKER_THREADS", "2");
         // Big buffers (password hashing) go back to the system when freed; glibc
         // would raise its threshold after the first one and keep them.
-        command.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_TRIM_THRESHOLD_", "131072");
+        command
+            .env("MALLOC_MMAP_THRESHOLD_", "131072")
+            .env("MALLOC_TRIM_THRESHOLD_", "131072");
         command.env_remove("RUST_LOG");
-        Command::from(command).kill_on_drop(false).spawn().map_err(|e| Error::Program {
-            program: self.program.display().to_string(),
-            reason: e.to_string(),
-        })
+        Command::from(command)
+            .kill_on_drop(false)
+            .spawn()
+            .map_err(|e| Error::Program {
+                program: self.program.display().to_string(),
+                reason: e.to_string(),
+            })
     }
 
     /// Asks the health endpoint until it answers, in the background.
     fn note_ready(&self, began: Instant) {
         let (layout, state) = (self.layout.clone(), Arc::clone(&self.state));
-        let (name, url) = (self.component.name.clone(), self.component.health_url.clone());
+        let (name, url) = (
+            self.component.name.clone(),
+            self.component.health_url.clone(),
+        );
         tokio::spawn(async move {
-            let Ok(http) = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build() else { return };
+            let Ok(http) = reqwest::Client::builder()
+                .no_proxy()
+                .timeout(Duration::from_secs(2))
+                .build()
+            else {
+                return;
+            };
             for _ in 0..600 {
-                if http.get(&url).send().await.is_ok_and(|r| r.status().is_success()) {
+                if http
+                    .get(&url)
+                    .send()
+                    .await
+                    .is_ok_and(|r| r.status().is_success())
+                {
                     let took = began.elapsed().as_millis() as u64;
-                    if let Some(running) =
-                        state.lock().unwrap_or_else(PoisonError::into_inner).components.get_mut(&name)
+                    if let Some(running) = state
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .components
+                        .get_mut(&name)
                     {
                         running.ready_ms.get_or_insert(took);
                     }
@@ -219,7 +270,9 @@ impl Keeper {
 
     /// Waits; true when told to stop meanwhile.
     async fn stopped_within(&mut self, time: Duration) -> bool {
-        tokio::time::timeout(time, self.stop.changed()).await.is_ok()
+        tokio::time::timeout(time, self.stop.changed())
+            .await
+            .is_ok()
     }
 }
 

@@ -23,18 +23,33 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// signal; detached it returns when everything answers.
 pub async fn run(flags: &Up) -> Result<(), Error> {
     let layout = Layout::new(&flags.place.data_dir)?;
-    std::fs::create_dir_all(&layout.root).map_err(Error::file("make the directory", &layout.root))?;
+    std::fs::create_dir_all(&layout.root)
+        .map_err(Error::file("make the directory", &layout.root))?;
     if let Some(other) = State::load(&layout)?.live_supervisor() {
-        return Err(Error::AlreadyUp { data_dir: layout.root.clone(), pid: other.pid });
+        return Err(Error::AlreadyUp {
+            data_dir: layout.root.clone(),
+            pid: other.pid,
+        });
     }
     let settings = Settings::for_up(&layout, flags)?;
     let new_password = prepare(&layout, &settings)?;
     let began = Instant::now();
     println!("Bringing Bloomery up in {}", layout.root.display());
-    let supervisor = if flags.detach { detach(&layout)?; None } else { Some(Supervisor::start(&layout, &settings)?) };
+    let supervisor = if flags.detach {
+        detach(&layout)?;
+        None
+    } else {
+        Some(Supervisor::start(&layout, &settings)?)
+    };
     wait_ready(&layout, &settings).await?;
     let logged_in = log_in(&layout, &settings);
-    welcome(&layout, &settings, began, new_password.as_deref(), logged_in);
+    welcome(
+        &layout,
+        &settings,
+        began,
+        new_password.as_deref(),
+        logged_in,
+    );
     match supervisor {
         None => Ok(()),
         Some(supervisor) => stay(layout, settings, supervisor).await,
@@ -61,7 +76,12 @@ async fn stay(layout: Layout, settings: Settings, supervisor: Supervisor) -> Res
 }
 
 async fn wait_for_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return;
+    };
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
@@ -83,13 +103,27 @@ fn prepare(layout: &Layout, settings: &Settings) -> Result<Option<String>, Error
 fn detach(layout: &Layout) -> Result<(), Error> {
     let own = std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
     let log = layout.log("bloomery");
-    let file = std::fs::File::options().create(true).append(true).open(&log).map_err(Error::file("open", &log))?;
+    let file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(Error::file("open", &log))?;
     let errors = file.try_clone().map_err(Error::file("open", &log))?;
     let mut command = std::process::Command::new("setsid");
-    command.arg(own).args(["supervise", "--data-dir"]).arg(&layout.root);
+    command
+        .arg(own)
+        .args(["supervise", "--data-dir"])
+        .arg(&layout.root);
     command.env("MALLOC_ARENA_MAX", "2");
-    let spawned = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
-    spawned.map(|_| ()).map_err(|e| Error::Program { program: "setsid".into(), reason: e.to_string() })
+    let spawned = command
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        .spawn();
+    spawned.map(|_| ()).map_err(|e| Error::Program {
+        program: "setsid".into(),
+        reason: e.to_string(),
+    })
 }
 
 /// One line per component as it becomes ready.
@@ -109,10 +143,18 @@ async fn wait_ready(layout: &Layout, settings: &Settings) -> Result<(), Error> {
 }
 
 fn print_if_ready(state: &State, component: &Component) -> bool {
-    let Some(running) = state.components.get(&component.name) else { return false };
+    let Some(running) = state.components.get(&component.name) else {
+        return false;
+    };
     let alive = running.process.as_ref().is_some_and(|p| p.is_alive());
-    let (true, Some(ms)) = (alive, running.ready_ms) else { return false };
-    let how = if running.adopted { "adopted".to_owned() } else { format!("{ms} ms") };
+    let (true, Some(ms)) = (alive, running.ready_ms) else {
+        return false;
+    };
+    let how = if running.adopted {
+        "adopted".to_owned()
+    } else {
+        format!("{ms} ms")
+    };
     println!("  {:<18} {:<22} {how}", component.name, component.addr);
     true
 }
@@ -131,24 +173,55 @@ fn not_ready(layout: &Layout, waiting: &[Component]) -> Error {
 
 /// Targets and logs in the `cf` beside us, with the password in its environment.
 fn log_in(layout: &Layout, settings: &Settings) -> bool {
-    let (Ok(cf), Ok(password)) = (layout.program("cf"), std::fs::read_to_string(layout.admin_password())) else {
+    let (Ok(cf), Ok(password)) = (
+        layout.program("cf"),
+        std::fs::read_to_string(layout.admin_password()),
+    ) else {
         return false;
     };
     let mut command = std::process::Command::new(cf);
-    command.args(["login", "-a", &settings.api(), "-u", "admin", "-o", "demo", "-s", "dev"]);
-    command.env("CF_PASSWORD", password.trim()).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+    command.args([
+        "login",
+        "-a",
+        &settings.api(),
+        "-u",
+        "admin",
+        "-o",
+        "demo",
+        "-s",
+        "dev",
+    ]);
+    command
+        .env("CF_PASSWORD", password.trim())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null());
     command.status().is_ok_and(|s| s.success())
 }
 
-fn welcome(layout: &Layout, settings: &Settings, began: Instant, password: Option<&str>, logged_in: bool) {
+fn welcome(
+    layout: &Layout,
+    settings: &Settings,
+    began: Instant,
+    password: Option<&str>,
+    logged_in: bool,
+) {
     println!("Up in {:.1} s.", began.elapsed().as_secs_f64());
     println!("\n  API      {}", settings.api());
-    println!("  Apps     http://NAME.{}:{}", settings.domain, settings.router_port);
+    println!(
+        "  Apps     http://NAME.{}:{}",
+        settings.domain, settings.router_port
+    );
     if let Some(password) = password {
-        println!("  Admin    admin / {password}   (kept in {})", layout.admin_password().display());
+        println!(
+            "  Admin    admin / {password}   (kept in {})",
+            layout.admin_password().display()
+        );
     }
     if settings.backend == "process" {
-        println!("\n  WARNING: containers are plain processes here; apps are not isolated from this machine.");
+        println!(
+            "\n  WARNING: containers are plain processes here; apps are not isolated from this machine."
+        );
     }
     println!("\nNext:");
     let cf = layout.programs.join("cf");
@@ -156,5 +229,9 @@ fn welcome(layout: &Layout, settings: &Settings, began: Instant, password: Optio
         println!("  {} login -a {} -u admin", cf.display(), settings.api());
     }
     println!("  {} push NAME -p DIRECTORY", cf.display());
-    println!("  {} status --data-dir {}", layout.programs.join("bloomery").display(), layout.root.display());
+    println!(
+        "  {} status --data-dir {}",
+        layout.programs.join("bloomery").display(),
+        layout.root.display()
+    );
 }

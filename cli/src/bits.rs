@@ -16,8 +16,17 @@ use crate::size::show_bytes;
 use crate::ui::Ui;
 
 /// Never sent, whatever `.cfignore` says.
-const NEVER: [&str; 9] =
-    [".cfignore", "/manifest.yml", ".gitignore", ".git", ".hg", ".svn", "_darcs", ".DS_Store", ".cloudignore"];
+const NEVER: [&str; 9] = [
+    ".cfignore",
+    "/manifest.yml",
+    ".gitignore",
+    ".git",
+    ".hg",
+    ".svn",
+    "_darcs",
+    ".DS_Store",
+    ".cloudignore",
+];
 /// Files asked about in one request.
 const CHUNK: usize = 1000;
 
@@ -47,7 +56,9 @@ impl AppFile {
 pub fn collect(dir: &Path) -> Result<Vec<AppFile>, CfError> {
     let mut never = OverrideBuilder::new(dir);
     for pattern in NEVER {
-        never.add(&format!("!{pattern}")).map_err(|e| CfError::Other(e.to_string()))?;
+        never
+            .add(&format!("!{pattern}"))
+            .map_err(|e| CfError::Other(e.to_string()))?;
     }
     let walk = WalkBuilder::new(dir)
         .standard_filters(false)
@@ -60,7 +71,11 @@ pub fn collect(dir: &Path) -> Result<Vec<AppFile>, CfError> {
     let mut files = Vec::new();
     for entry in walk {
         let entry = entry.map_err(|e| CfError::Other(format!("{}: {e}", dir.display())))?;
-        if entry.file_type().is_some_and(|t| t.is_file() || t.is_symlink()) && entry.path().is_file() {
+        if entry
+            .file_type()
+            .is_some_and(|t| t.is_file() || t.is_symlink())
+            && entry.path().is_file()
+        {
             files.push(describe(dir, entry.path())?);
         }
     }
@@ -69,7 +84,11 @@ pub fn collect(dir: &Path) -> Result<Vec<AppFile>, CfError> {
 
 fn describe(dir: &Path, path: &Path) -> Result<AppFile, CfError> {
     let meta = std::fs::metadata(path).map_err(CfError::file(path))?;
-    let name = path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned();
+    let name = path
+        .strip_prefix(dir)
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
     Ok(AppFile {
         path: path.into(),
         name,
@@ -92,37 +111,74 @@ fn sha1_of(path: &Path) -> Result<String, CfError> {
 }
 
 /// Uploads an app's directory or archive; returns how many bytes travelled.
-pub async fn upload(client: &mut Client, ui: &Ui, app_guid: &str, path: &Path) -> Result<u64, CfError> {
+pub async fn upload(
+    client: &mut Client,
+    ui: &Ui,
+    app_guid: &str,
+    path: &Path,
+) -> Result<u64, CfError> {
     if path.is_file() {
         let size = std::fs::metadata(path).map_err(CfError::file(path))?.len();
         send(client, ui, app_guid, &[], Some((path.to_owned(), size))).await?;
         return Ok(size);
     }
     let dir = path.to_owned();
-    let files = tokio::task::spawn_blocking(move || collect(&dir)).await.map_err(|e| CfError::Other(e.to_string()))??;
+    let files = tokio::task::spawn_blocking(move || collect(&dir))
+        .await
+        .map_err(|e| CfError::Other(e.to_string()))??;
     if files.is_empty() {
-        return Err(CfError::Other(format!("No app files found in '{}'", path.display())));
+        return Err(CfError::Other(format!(
+            "No app files found in '{}'",
+            path.display()
+        )));
     }
     let known = matched(client, &files).await?;
     let (have, new): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| known.contains(&f.sha1));
     let resources: Vec<Value> = have.iter().map(AppFile::resource).collect();
     let total: u64 = new.iter().map(|f| f.size).sum();
     ui.say(&format!("Uploading app files from: {}", path.display()));
-    ui.say(&format!("Uploading {}, {} files ({} already known)", show_bytes(total), new.len(), have.len()));
-    let archive = if new.is_empty() { None } else { Some(zip(&new)?) };
-    let part = archive.as_ref().map(|file| (file.path().to_owned(), file.as_file().metadata().map_or(0, |m| m.len())));
+    ui.say(&format!(
+        "Uploading {}, {} files ({} already known)",
+        show_bytes(total),
+        new.len(),
+        have.len()
+    ));
+    let archive = if new.is_empty() {
+        None
+    } else {
+        Some(zip(&new)?)
+    };
+    let part = archive.as_ref().map(|file| {
+        (
+            file.path().to_owned(),
+            file.as_file().metadata().map_or(0, |m| m.len()),
+        )
+    });
     let size = part.as_ref().map_or(0, |(_, size)| *size);
     send(client, ui, app_guid, &resources, part).await?;
     Ok(size)
 }
 
 /// Digests of the files that the controller has.
-async fn matched(client: &mut Client, files: &[AppFile]) -> Result<std::collections::HashSet<String>, CfError> {
+async fn matched(
+    client: &mut Client,
+    files: &[AppFile],
+) -> Result<std::collections::HashSet<String>, CfError> {
     let mut known = std::collections::HashSet::new();
     for chunk in files.chunks(CHUNK) {
-        let ask: Vec<Value> = chunk.iter().filter(|f| f.size > 0).map(AppFile::resource).collect();
+        let ask: Vec<Value> = chunk
+            .iter()
+            .filter(|f| f.size > 0)
+            .map(AppFile::resource)
+            .collect();
         let answer = client.put("/v2/resource_match", &Value::Array(ask)).await?;
-        known.extend(answer.as_array().into_iter().flatten().filter_map(|r| r["sha1"].as_str().map(str::to_owned)));
+        known.extend(
+            answer
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|r| r["sha1"].as_str().map(str::to_owned)),
+        );
     }
     Ok(known)
 }
@@ -152,15 +208,19 @@ async fn send(
     resources: &[Value],
     archive: Option<(PathBuf, u64)>,
 ) -> Result<(), CfError> {
-    let mut form = reqwest::multipart::Form::new().text("resources", Value::from(resources.to_vec()).to_string());
+    let mut form = reqwest::multipart::Form::new()
+        .text("resources", Value::from(resources.to_vec()).to_string());
     if let Some((path, size)) = archive {
-        let file = tokio::fs::File::open(&path).await.map_err(CfError::file(&path))?;
+        let file = tokio::fs::File::open(&path)
+            .await
+            .map_err(CfError::file(&path))?;
         let bar = progress(ui, size);
         let stream = tokio_util::io::ReaderStream::new(bar.wrap_async_read(file));
-        let part = reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
-            .file_name("application.zip")
-            .mime_str("application/zip")
-            .map_err(|e| CfError::Other(e.to_string()))?;
+        let part =
+            reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
+                .file_name("application.zip")
+                .mime_str("application/zip")
+                .map_err(|e| CfError::Other(e.to_string()))?;
         form = form.part("application", part);
     }
     let path = format!("/v2/apps/{app_guid}/bits?async=true");
@@ -175,7 +235,8 @@ fn progress(ui: &Ui, size: u64) -> indicatif::ProgressBar {
     if !ui.interactive || ui.json {
         return indicatif::ProgressBar::hidden();
     }
-    let style = indicatif::ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
+    let style =
+        indicatif::ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec}");
     let bar = indicatif::ProgressBar::new(size);
     bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
     bar
@@ -191,13 +252,19 @@ pub async fn wait_for_job(client: &mut Client, mut job: Value) -> Result<(), CfE
                     status: 400,
                     code: details["code"].as_i64().unwrap_or(0),
                     error_code: details["error_code"].as_str().unwrap_or_default().into(),
-                    description: details["description"].as_str().unwrap_or("the job failed").into(),
+                    description: details["description"]
+                        .as_str()
+                        .unwrap_or("the job failed")
+                        .into(),
                 });
             }
             Some("queued" | "running") => {}
             _ => return Ok(()),
         }
-        let url = job["metadata"]["url"].as_str().unwrap_or_default().to_owned();
+        let url = job["metadata"]["url"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         tokio::time::sleep(std::time::Duration::from_millis(20 << round.min(6))).await;
         job = client.get(&url).await?;
     }
@@ -209,21 +276,35 @@ mod tests {
     use super::*;
 
     fn names(dir: &Path) -> Vec<String> {
-        collect(dir).expect("collected").into_iter().map(|f| f.name).collect()
+        collect(dir)
+            .expect("collected")
+            .into_iter()
+            .map(|f| f.name)
+            .collect()
     }
 
     #[test]
     fn cfignore_and_the_fixed_list_are_left_out_and_dot_files_are_not() {
         let dir = tempfile::tempdir().expect("tempdir");
         for (name, text) in [
-            (".cfignore", "*.log\nnode_modules/\n!keep.log\n"), ("manifest.yml", "x"), (".env", "x"), ("a.log", "x"),
-            ("keep.log", "x"), ("sub/manifest.yml", "x"), ("node_modules/m/i.js", "x"), (".git/HEAD", "x"), ("b", ""),
+            (".cfignore", "*.log\nnode_modules/\n!keep.log\n"),
+            ("manifest.yml", "x"),
+            (".env", "x"),
+            ("a.log", "x"),
+            ("keep.log", "x"),
+            ("sub/manifest.yml", "x"),
+            ("node_modules/m/i.js", "x"),
+            (".git/HEAD", "x"),
+            ("b", ""),
         ] {
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().expect("parent")).expect("mkdir");
             std::fs::write(path, text).expect("write");
         }
-        assert_eq!(names(dir.path()), [".env", "b", "keep.log", "sub/manifest.yml"]);
+        assert_eq!(
+            names(dir.path()),
+            [".env", "b", "keep.log", "sub/manifest.yml"]
+        );
     }
 
     #[test]

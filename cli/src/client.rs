@@ -87,12 +87,20 @@ impl Client {
                 Value::Array(resources) => all.extend(resources),
                 _ => return Err(CfError::BadAnswer(format!("{path}: no resources"))),
             }
-            next = page["next_url"].as_str().filter(|u| !u.is_empty()).map(str::to_owned);
+            next = page["next_url"]
+                .as_str()
+                .filter(|u| !u.is_empty())
+                .map(str::to_owned);
         }
         Ok(all)
     }
 
-    async fn call(&mut self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, CfError> {
+    async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, CfError> {
         let text = body.map(Value::to_string);
         parse(self.raw(method, path, text.as_deref(), &[]).await?)
     }
@@ -106,7 +114,10 @@ impl Client {
         headers: &[(String, String)],
     ) -> Result<Answer, CfError> {
         let answer = self.once(method.clone(), path, body, headers).await?;
-        if answer.status != 401 || !answer.body.contains("CF-InvalidAuthToken") || self.config.refresh_token.is_empty() {
+        if answer.status != 401
+            || !answer.body.contains("CF-InvalidAuthToken")
+            || self.config.refresh_token.is_empty()
+        {
             return Ok(answer);
         }
         self.refresh().await?;
@@ -121,7 +132,10 @@ impl Client {
         headers: &[(String, String)],
     ) -> Result<Answer, CfError> {
         let url = self.url(path)?;
-        let mut request = self.http.request(method, &url).header("accept", "application/json");
+        let mut request = self
+            .http
+            .request(method, &url)
+            .header("accept", "application/json");
         if !self.config.access_token.is_empty() {
             request = request.header("authorization", &self.config.access_token);
         }
@@ -129,22 +143,37 @@ impl Client {
             request = request.header(name, value);
         }
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_owned());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_owned());
         }
         read(&url, request.send().await).await
     }
 
     /// Uploads a multipart form; the token is refreshed before, since a body that
     /// is streamed cannot be sent again.
-    pub async fn upload(&mut self, path: &str, form: reqwest::multipart::Form) -> Result<Value, CfError> {
+    pub async fn upload(
+        &mut self,
+        path: &str,
+        form: reqwest::multipart::Form,
+    ) -> Result<Value, CfError> {
         let url = self.url(path)?;
-        let request = self.http.put(&url).header("authorization", &self.config.access_token).multipart(form);
+        let request = self
+            .http
+            .put(&url)
+            .header("authorization", &self.config.access_token)
+            .multipart(form);
         parse(read(&url, request.send().await).await?)
     }
 
     /// Password grant.
     pub async fn log_in(&mut self, user: &str, password: &str) -> Result<(), CfError> {
-        let form = [("grant_type", "password"), ("username", user), ("password", password), ("scope", "")];
+        let form = [
+            ("grant_type", "password"),
+            ("username", user),
+            ("password", password),
+            ("scope", ""),
+        ];
         self.token(&form).await
     }
 
@@ -154,7 +183,11 @@ impl Client {
             return Err(CfError::NotLoggedIn);
         }
         let token = self.config.refresh_token.clone();
-        let form = [("grant_type", "refresh_token"), ("refresh_token", &token), ("scope", "")];
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", &token),
+            ("scope", ""),
+        ];
         self.token(&form).await.map_err(|e| match e {
             CfError::Rejected => CfError::NotLoggedIn,
             other => other,
@@ -187,13 +220,27 @@ impl Client {
     }
 }
 
-async fn read(url: &str, sent: Result<reqwest::Response, reqwest::Error>) -> Result<Answer, CfError> {
-    let unreachable = |e: reqwest::Error| CfError::Unreachable { url: url.to_owned(), reason: causes(&e.without_url()) };
+async fn read(
+    url: &str,
+    sent: Result<reqwest::Response, reqwest::Error>,
+) -> Result<Answer, CfError> {
+    let unreachable = |e: reqwest::Error| CfError::Unreachable {
+        url: url.to_owned(),
+        reason: causes(&e.without_url()),
+    };
     let answer = sent.map_err(unreachable)?;
     let status = answer.status().as_u16();
-    let headers = answer.headers().iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap_or("?"))).collect();
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap_or("?")))
+        .collect();
     let body = answer.text().await.map_err(unreachable)?;
-    Ok(Answer { status, headers, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
@@ -211,7 +258,9 @@ fn parse(answer: Answer) -> Result<Value, CfError> {
     if good {
         return match answer.body.trim().is_empty() {
             true => Ok(Value::Null),
-            false => serde_json::from_str(&answer.body).map_err(|e| CfError::BadAnswer(e.to_string())),
+            false => {
+                serde_json::from_str(&answer.body).map_err(|e| CfError::BadAnswer(e.to_string()))
+            }
         };
     }
     let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
@@ -222,6 +271,8 @@ fn parse(answer: Answer) -> Result<Value, CfError> {
         status: answer.status,
         code: body["code"].as_i64().unwrap_or(0),
         error_code: body["error_code"].as_str().unwrap_or_default().into(),
-        description: body["description"].as_str().map_or_else(|| answer.body.chars().take(300).collect(), Into::into),
+        description: body["description"]
+            .as_str()
+            .map_or_else(|| answer.body.chars().take(300).collect(), Into::into),
     })
 }

@@ -46,7 +46,10 @@ pub struct Named {
 
 /// Where the file is.
 pub fn path() -> PathBuf {
-    let home = std::env::var_os("CF_HOME").map(PathBuf::from).or_else(std::env::home_dir).unwrap_or_default();
+    let home = std::env::var_os("CF_HOME")
+        .map(PathBuf::from)
+        .or_else(std::env::home_dir)
+        .unwrap_or_default();
     home.join(".cf/config.json")
 }
 
@@ -56,7 +59,10 @@ impl Config {
         let path = path();
         match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text).map_err(|e| {
-                CfError::Other(format!("{}: {e}\nTIP: remove the file and log in again.", path.display()))
+                CfError::Other(format!(
+                    "{}: {e}\nTIP: remove the file and log in again.",
+                    path.display()
+                ))
             }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(e) => Err(CfError::file(path)(e)),
@@ -71,8 +77,14 @@ impl Config {
         let partial = dir.join(format!(".config.{}", std::process::id()));
         let text = serde_json::to_vec_pretty(self).map_err(|e| CfError::Other(e.to_string()))?;
         let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial);
-        file.and_then(|mut f| f.write_all(&text)).map_err(CfError::file(&partial))?;
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial);
+        file.and_then(|mut f| f.write_all(&text))
+            .map_err(CfError::file(&partial))?;
         std::fs::rename(&partial, &path).map_err(CfError::file(path))
     }
 
@@ -80,8 +92,13 @@ impl Config {
     pub fn user(&self) -> Option<String> {
         use base64::Engine;
         let payload = self.access_token.split('.').nth(1)?;
-        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(payload.trim_end_matches('='))
+            .ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        claims["user_name"].as_str().or_else(|| claims["client_id"].as_str()).map(str::to_owned)
+        claims["user_name"]
+            .as_str()
+            .or_else(|| claims["client_id"].as_str())
+            .map(str::to_owned)
     }
 }

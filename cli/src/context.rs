@@ -19,7 +19,10 @@ pub struct Context {
 impl Context {
     /// The stored session.
     pub fn load(ui: Ui) -> Result<Self, CfError> {
-        Ok(Self { ui, client: Client::new(Config::load()?)? })
+        Ok(Self {
+            ui,
+            client: Client::new(Config::load()?)?,
+        })
     }
 
     /// The chosen space; errors name what is missing first.
@@ -42,21 +45,36 @@ impl Context {
         let c = &self.client.config;
         let name = |text: &str| self.ui.name(text);
         let user = c.user().unwrap_or_default();
-        format!("in org {} / space {} as {}...", name(&c.organization_fields.name), name(&c.space_fields.name), name(&user))
+        format!(
+            "in org {} / space {} as {}...",
+            name(&c.organization_fields.name),
+            name(&c.space_fields.name),
+            name(&user)
+        )
     }
 
     /// The app of that name in the chosen space, if there is one.
     pub async fn find_app(&mut self, name: &str) -> Result<Option<Value>, CfError> {
         let space = self.space()?;
-        let path = format!("/v2/apps?q=name:{}&q=space_guid:{}", escape(name), space.guid);
+        let path = format!(
+            "/v2/apps?q=name:{}&q=space_guid:{}",
+            escape(name),
+            space.guid
+        );
         Ok(self.client.list(&path).await?.into_iter().next())
     }
 
     /// The app of that name in the chosen space.
     pub async fn app(&mut self, name: &str) -> Result<Value, CfError> {
-        let hint = "\nTIP: `cf apps` lists the apps of this space, `cf target -s SPACE` changes it.".to_owned();
+        let hint =
+            "\nTIP: `cf apps` lists the apps of this space, `cf target -s SPACE` changes it."
+                .to_owned();
         let found = self.find_app(name).await?;
-        found.ok_or(CfError::NotFound { kind: "App", name: name.into(), hint })
+        found.ok_or(CfError::NotFound {
+            kind: "App",
+            name: name.into(),
+            hint,
+        })
     }
 }
 

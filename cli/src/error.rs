@@ -19,7 +19,9 @@ pub enum CfError {
         description: String,
     },
     /// The controller could not be reached.
-    #[error("Error performing request: {url}: {reason}\nTIP: is the platform up? `bloomery status` shows it; `cf api URL` changes the target.")]
+    #[error(
+        "Error performing request: {url}: {reason}\nTIP: is the platform up? `bloomery status` shows it; `cf api URL` changes the target."
+    )]
     Unreachable {
         /// URL.
         url: String,
@@ -33,7 +35,9 @@ pub enum CfError {
     #[error("Not logged in.\nTIP: Use `cf login` to log in.")]
     NotLoggedIn,
     /// Wrong user or password.
-    #[error("Credentials were rejected, please try again.\nTIP: Use `cf login -u USER` or `cf auth USER PASSWORD`.")]
+    #[error(
+        "Credentials were rejected, please try again.\nTIP: Use `cf login -u USER` or `cf auth USER PASSWORD`."
+    )]
     Rejected,
     /// No org or space chosen.
     #[error("No org and space targeted.\nTIP: Use `cf target -o ORG -s SPACE`.")]
@@ -70,7 +74,9 @@ pub enum CfError {
         reason: String,
     },
     /// The app did not start.
-    #[error("Start unsuccessful: {reason}\n\nTIP: use `cf logs {app} --recent` for more information, `cf events {app}` for the exits")]
+    #[error(
+        "Start unsuccessful: {reason}\n\nTIP: use `cf logs {app} --recent` for more information, `cf events {app}` for the exits"
+    )]
     Start {
         /// App.
         app: String,

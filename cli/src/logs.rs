@@ -45,13 +45,17 @@ pub struct LogMessage {
 impl LogMessage {
     /// `2026-01-31T21:39:41.00+0000 [App/0]      OUT text`, as the original prints it.
     pub fn line(&self) -> String {
-        let at = chrono::DateTime::from_timestamp_nanos(self.timestamp).with_timezone(&chrono::Local);
+        let at =
+            chrono::DateTime::from_timestamp_nanos(self.timestamp).with_timezone(&chrono::Local);
         let source = format!("[{}/{}]", self.source_type, self.source_instance);
         let stream = if self.message_type == 2 { "ERR" } else { "OUT" };
         let text = String::from_utf8_lossy(&self.message);
         let hundredths = self.timestamp.rem_euclid(1_000_000_000) / 10_000_000;
         let (day, zone) = (at.format("%Y-%m-%dT%H:%M:%S"), at.format("%z"));
-        format!("{day}.{hundredths:02}{zone} {source:<12} {stream} {}", text.trim_end_matches(['\n', '\r']))
+        format!(
+            "{day}.{hundredths:02}{zone} {source:<12} {stream} {}",
+            text.trim_end_matches(['\n', '\r'])
+        )
     }
 
     /// The same as an object.
@@ -72,12 +76,20 @@ pub async fn stream(
     app_guid: &str,
 ) -> Result<impl Stream<Item = LogMessage> + Unpin + use<>, CfError> {
     let url = format!("{}/apps/{app_guid}/stream", client.config.doppler_end_point);
-    let unreachable = |reason: String| CfError::Unreachable { url: url.clone(), reason };
-    let mut request = url.as_str().into_client_request().map_err(|e| unreachable(e.to_string()))?;
+    let unreachable = |reason: String| CfError::Unreachable {
+        url: url.clone(),
+        reason,
+    };
+    let mut request = url
+        .as_str()
+        .into_client_request()
+        .map_err(|e| unreachable(e.to_string()))?;
     if let Ok(token) = client.config.access_token.parse() {
         request.headers_mut().insert("authorization", token);
     }
-    let (socket, _) = tokio_tungstenite::connect_async(request).await.map_err(|e| unreachable(e.to_string()))?;
+    let (socket, _) = tokio_tungstenite::connect_async(request)
+        .await
+        .map_err(|e| unreachable(e.to_string()))?;
     let (mut sink, messages) = socket.split();
     // Pongs are queued by the reader and leave with the next flush.
     tokio::spawn(async move {
@@ -102,17 +114,40 @@ pub async fn recent(client: &mut Client, app_guid: &str) -> Result<Vec<LogMessag
     let url = format!("{base}/apps/{app_guid}/recentlogs");
     // The token may be old: the log server does not say so in the controller's words.
     client.refresh().await?;
-    let http = reqwest::Client::builder().build().map_err(|e| CfError::Other(e.to_string()))?;
-    let answer = http.get(&url).header("authorization", &client.config.access_token).send().await;
-    let unreachable = |e: reqwest::Error| CfError::Unreachable { url: url.clone(), reason: e.without_url().to_string() };
+    let http = reqwest::Client::builder()
+        .build()
+        .map_err(|e| CfError::Other(e.to_string()))?;
+    let answer = http
+        .get(&url)
+        .header("authorization", &client.config.access_token)
+        .send()
+        .await;
+    let unreachable = |e: reqwest::Error| CfError::Unreachable {
+        url: url.clone(),
+        reason: e.without_url().to_string(),
+    };
     let answer = answer.map_err(unreachable)?;
-    let kind = answer.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let kind = answer
+        .headers()
+        .get("content-type")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     if !answer.status().is_success() {
-        let (status, body) = (answer.status().as_u16(), answer.text().await.unwrap_or_default());
-        return Err(CfError::Other(format!("recent logs: HTTP status {status}: {}", body.trim())));
+        let (status, body) = (
+            answer.status().as_u16(),
+            answer.text().await.unwrap_or_default(),
+        );
+        return Err(CfError::Other(format!(
+            "recent logs: HTTP status {status}: {}",
+            body.trim()
+        )));
     }
     let body = answer.bytes().await.map_err(unreachable)?;
-    let boundary = kind.split("boundary=").nth(1).ok_or_else(|| CfError::BadAnswer("recent logs: no boundary".into()))?;
+    let boundary = kind
+        .split("boundary=")
+        .nth(1)
+        .ok_or_else(|| CfError::BadAnswer("recent logs: no boundary".into()))?;
     let mut lines: Vec<LogMessage> = parts(&body, boundary)
         .into_iter()
         .filter_map(|part| Envelope::decode(part).ok()?.log_message)
@@ -169,6 +204,10 @@ mod tests {
             source_type: "App".into(),
             source_instance: "0".into(),
         };
-        assert!(message.line().ends_with("[App/0]      ERR hello"), "{}", message.line());
+        assert!(
+            message.line().ends_with("[App/0]      ERR hello"),
+            "{}",
+            message.line()
+        );
     }
 }

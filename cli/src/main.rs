@@ -11,7 +11,10 @@ fn main() -> ExitCode {
     let ui = Ui::new(cli.json);
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             ui.failed(&error.to_string());

@@ -46,8 +46,25 @@ pub struct AppManifest {
 }
 
 const APP_KEYS: [&str; 19] = [
-    "name", "path", "memory", "disk_quota", "instances", "buildpack", "command", "stack", "timeout",
-    "health-check-type", "host", "hosts", "domain", "domains", "no-route", "random-route", "routes", "env", "services",
+    "name",
+    "path",
+    "memory",
+    "disk_quota",
+    "instances",
+    "buildpack",
+    "command",
+    "stack",
+    "timeout",
+    "health-check-type",
+    "host",
+    "hosts",
+    "domain",
+    "domains",
+    "no-route",
+    "random-route",
+    "routes",
+    "env",
+    "services",
 ];
 
 /// Reads a manifest and returns its apps, defaults merged in.
@@ -58,14 +75,32 @@ pub fn read(path: &Path) -> Result<Vec<AppManifest>, CfError> {
 
 /// The same from text; `path` is named in errors.
 pub fn parse(path: &Path, text: &str) -> Result<Vec<AppManifest>, CfError> {
-    let bad = |line: usize, message: String| CfError::Manifest { path: path.into(), line, message };
+    let bad = |line: usize, message: String| CfError::Manifest {
+        path: path.into(),
+        line,
+        message,
+    };
     let options = serde_saphyr::options! { strict_booleans: true };
-    let tree: Value = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|e| bad(e.location().map_or(1, |l| l.line() as usize), format!("not readable as YAML: {e}")))?;
-    let Value::Object(mut top) = tree else { return Err(bad(1, "a manifest is a map with the key `applications`".into())) };
+    let tree: Value = serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+        bad(
+            e.location().map_or(1, |l| l.line() as usize),
+            format!("not readable as YAML: {e}"),
+        )
+    })?;
+    let Value::Object(mut top) = tree else {
+        return Err(bad(
+            1,
+            "a manifest is a map with the key `applications`".into(),
+        ));
+    };
     let apps = match top.remove("applications") {
         Some(Value::Array(apps)) => apps,
-        Some(_) => return Err(bad(line_of(text, "applications"), "`applications` must be a list".into())),
+        Some(_) => {
+            return Err(bad(
+                line_of(text, "applications"),
+                "`applications` must be a list".into(),
+            ));
+        }
         None => vec![Value::Object(Map::new())],
     };
     let reader = Reader { path, text };
@@ -73,7 +108,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Vec<AppManifest>, CfError> {
     let mut list = Vec::new();
     for app in apps {
         let Value::Object(own) = app else {
-            return Err(bad(line_of(text, "applications"), "every item of `applications` must be a map".into()));
+            return Err(bad(
+                line_of(text, "applications"),
+                "every item of `applications` must be a map".into(),
+            ));
         };
         reader.check_keys(&own)?;
         list.push(reader.app(&merged(&top, own))?);
@@ -98,8 +136,16 @@ fn merged(shared: &Map<String, Value>, own: Map<String, Value>) -> Map<String, V
 /// The 1-based line of a key; 1 when it cannot be found (flow style).
 fn line_of(text: &str, key: &str) -> usize {
     let is_key = |line: &str| {
-        let line = line.trim_start().trim_start_matches("- ").trim_start().trim_start_matches(['"', '\'']);
-        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+        let line = line
+            .trim_start()
+            .trim_start_matches("- ")
+            .trim_start()
+            .trim_start_matches(['"', '\'']);
+        line.strip_prefix(key).is_some_and(|rest| {
+            rest.trim_start_matches(['"', '\''])
+                .trim_start()
+                .starts_with(':')
+        })
     };
     text.lines().position(is_key).map_or(1, |n| n + 1)
 }
@@ -111,7 +157,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bad(&self, key: &str, message: &str) -> CfError {
-        CfError::Manifest { path: self.path.into(), line: line_of(self.text, key), message: message.into() }
+        CfError::Manifest {
+            path: self.path.into(),
+            line: line_of(self.text, key),
+            message: message.into(),
+        }
     }
 
     fn check_keys(&self, map: &Map<String, Value>) -> Result<(), CfError> {
@@ -125,8 +175,14 @@ impl Reader<'_> {
     }
 
     fn app(&self, map: &Map<String, Value>) -> Result<AppManifest, CfError> {
-        if map.get("services").is_some_and(|s| s.as_array().is_some_and(|l| !l.is_empty())) {
-            return Err(self.bad("services", "`services` is not supported yet; bind nothing or remove the key"));
+        if map
+            .get("services")
+            .is_some_and(|s| s.as_array().is_some_and(|l| !l.is_empty()))
+        {
+            return Err(self.bad(
+                "services",
+                "`services` is not supported yet; bind nothing or remove the key",
+            ));
         }
         let dir = self.path.parent().unwrap_or(Path::new("."));
         Ok(AppManifest {
@@ -162,8 +218,12 @@ impl Reader<'_> {
         match map.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(v) => {
-                let parsed = v.as_u64().or_else(|| v.as_str().and_then(|s| s.parse().ok()));
-                parsed.map(Some).ok_or_else(|| self.bad(key, &format!("`{key}` must be a whole number")))
+                let parsed = v
+                    .as_u64()
+                    .or_else(|| v.as_str().and_then(|s| s.parse().ok()));
+                parsed
+                    .map(Some)
+                    .ok_or_else(|| self.bad(key, &format!("`{key}` must be a whole number")))
             }
         }
     }
@@ -176,13 +236,20 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&self, map: &Map<String, Value>, one: &str, many: &str) -> Result<Vec<String>, CfError> {
+    fn list(
+        &self,
+        map: &Map<String, Value>,
+        one: &str,
+        many: &str,
+    ) -> Result<Vec<String>, CfError> {
         let mut all: Vec<String> = self.text(map, one)?.into_iter().collect();
         match map.get(many) {
             None | Some(Value::Null) => {}
             Some(Value::Array(items)) => {
                 for item in items {
-                    let text = item.as_str().ok_or_else(|| self.bad(many, &format!("`{many}` must be a list of names")))?;
+                    let text = item.as_str().ok_or_else(|| {
+                        self.bad(many, &format!("`{many}` must be a list of names"))
+                    })?;
                     all.push(text.to_owned());
                 }
             }
@@ -192,11 +259,23 @@ impl Reader<'_> {
     }
 
     fn routes(&self, map: &Map<String, Value>) -> Result<Vec<String>, CfError> {
-        let Some(value) = map.get("routes").filter(|v| !v.is_null()) else { return Ok(Vec::new()) };
-        let items = value.as_array().ok_or_else(|| self.bad("routes", "`routes` must be a list of `- route: HOST.DOMAIN`"))?;
+        let Some(value) = map.get("routes").filter(|v| !v.is_null()) else {
+            return Ok(Vec::new());
+        };
+        let items = value.as_array().ok_or_else(|| {
+            self.bad(
+                "routes",
+                "`routes` must be a list of `- route: HOST.DOMAIN`",
+            )
+        })?;
         let one = |item: &Value| item["route"].as_str().map(str::to_owned);
         let parsed: Option<Vec<String>> = items.iter().map(one).collect();
-        parsed.ok_or_else(|| self.bad("routes", "every item of `routes` must be `- route: HOST.DOMAIN`"))
+        parsed.ok_or_else(|| {
+            self.bad(
+                "routes",
+                "every item of `routes` must be `- route: HOST.DOMAIN`",
+            )
+        })
     }
 
     fn env(&self, map: &Map<String, Value>) -> Result<Vec<(String, String)>, CfError> {
@@ -208,7 +287,10 @@ impl Reader<'_> {
         env.iter()
             .map(|(name, value)| match value {
                 Value::String(s) => Ok((name.clone(), s.clone())),
-                Value::Null => Err(self.bad(name, &format!("env variable `{name}` has no value; write \"\" for an empty one"))),
+                Value::Null => Err(self.bad(
+                    name,
+                    &format!("env variable `{name}` has no value; write \"\" for an empty one"),
+                )),
                 Value::Number(_) | Value::Bool(_) => Ok((name.clone(), value.to_string())),
                 _ => Ok((name.clone(), value.to_string())),
             })
@@ -231,15 +313,24 @@ mod tests {
         )
         .expect("good");
         assert_eq!(apps[0].memory.as_deref(), Some("64M"));
-        assert_eq!(apps[0].env, [("A".into(), "1".into()), ("B".into(), "y".into())]);
-        assert_eq!((apps[1].memory.as_deref(), apps[1].instances), (Some("1G"), Some(2)));
+        assert_eq!(
+            apps[0].env,
+            [("A".into(), "1".into()), ("B".into(), "y".into())]
+        );
+        assert_eq!(
+            (apps[1].memory.as_deref(), apps[1].instances),
+            (Some("1G"), Some(2))
+        );
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let error = parsed("applications:\n- name: a\n  memmory: 1G\n").expect_err("refused");
         let text = error.to_string();
-        assert!(text.starts_with("dir/manifest.yml:3:") && text.contains("`memmory`"), "{text}");
+        assert!(
+            text.starts_with("dir/manifest.yml:3:") && text.contains("`memmory`"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -251,14 +342,20 @@ mod tests {
             ("applications:\n- name: [x]\n", 2),
         ] {
             let error = parsed(text).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("dir/manifest.yml:{line}:")), "{error}");
+            assert!(
+                error.starts_with(&format!("dir/manifest.yml:{line}:")),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn words_that_yaml_once_took_for_booleans_stay_words() {
         let apps = parsed("applications:\n- name: a\n  env: {N: y, on: off}\n").expect("good");
-        assert_eq!(apps[0].env, [("N".into(), "y".into()), ("on".into(), "off".into())]);
+        assert_eq!(
+            apps[0].env,
+            [("N".into(), "y".into()), ("on".into(), "off".into())]
+        );
     }
 
     #[test]
@@ -269,12 +366,22 @@ mod tests {
 
     #[test]
     fn a_manifest_without_a_list_is_one_app() {
-        assert_eq!(parsed("name: solo\n").expect("good")[0].name.as_deref(), Some("solo"));
+        assert_eq!(
+            parsed("name: solo\n").expect("good")[0].name.as_deref(),
+            Some("solo")
+        );
     }
 
     #[test]
     fn binary_rubbish_is_an_error_not_a_panic() {
-        for text in ["\u{0}\u{1}", "%&*", "a: b: c", "- - -", "applications:\n- \"x", ""] {
+        for text in [
+            "\u{0}\u{1}",
+            "%&*",
+            "a: b: c",
+            "- - -",
+            "applications:\n- \"x",
+            "",
+        ] {
             let _ = parsed(text);
         }
     }

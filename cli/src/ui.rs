@@ -33,7 +33,11 @@ impl Ui {
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
-        if self.colour { format!("{colour}{text}{RESET}") } else { text.to_owned() }
+        if self.colour {
+            format!("{colour}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// One line; nothing in JSON mode, where only the result is printed.
@@ -61,7 +65,11 @@ impl Ui {
 
     /// `FAILED` and the reason.
     pub fn failed(&self, reason: &str) {
-        let mark = if self.colour { self.paint(RED, "FAILED") } else { "FAILED".into() };
+        let mark = if self.colour {
+            self.paint(RED, "FAILED")
+        } else {
+            "FAILED".into()
+        };
         let _ = std::io::stdout().flush();
         eprintln!("{mark}\n{reason}");
     }
@@ -75,7 +83,13 @@ impl Ui {
     pub fn table(&self, head: &[&str], rows: &[Vec<String>]) {
         let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
         let widths: Vec<usize> = (0..head.len())
-            .map(|n| std::iter::once(&head).chain(rows).map(|r| r.get(n).map_or(0, |c| c.width())).max().unwrap_or(0))
+            .map(|n| {
+                std::iter::once(&head)
+                    .chain(rows)
+                    .map(|r| r.get(n).map_or(0, |c| c.width()))
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         let bold: Vec<String> = head.iter().map(|h| self.paint(BOLD, h)).collect();
         self.say(&row(&head, &bold, &widths));
@@ -91,7 +105,11 @@ fn row(plain: &[String], shown: &[String], widths: &[usize]) -> String {
     for (n, text) in shown.iter().enumerate() {
         line.push_str(text);
         if n + 1 < shown.len() {
-            let pad = widths.get(n).copied().unwrap_or(0).saturating_sub(plain[n].width());
+            let pad = widths
+                .get(n)
+                .copied()
+                .unwrap_or(0)
+                .saturating_sub(plain[n].width());
             line.push_str(&" ".repeat(pad + 3));
         }
     }

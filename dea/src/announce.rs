@@ -18,7 +18,11 @@ pub const VERSION: &str = "0.0.1";
 
 /// The hello fields.
 pub fn hello(host: &Host) -> Hello {
-    Hello { id: host.id.clone(), ip: host.config.ip.to_string(), version: VERSION.into() }
+    Hello {
+        id: host.id.clone(),
+        ip: host.config.ip.to_string(),
+        version: VERSION.into(),
+    }
 }
 
 /// Starts heartbeats and advertisements.
@@ -51,8 +55,19 @@ async fn wait(period: Duration, nudge: &tokio::sync::Notify) {
 
 /// The complete list of instances, also when it is empty.
 pub async fn heartbeat(host: &Host) {
-    let droplets = host.instances.all().iter().filter_map(|i| i.heartbeat()).collect();
-    let _ = host.bus.publish(&Heartbeat { dea: host.id.clone(), droplets }).await;
+    let droplets = host
+        .instances
+        .all()
+        .iter()
+        .filter_map(|i| i.heartbeat())
+        .collect();
+    let _ = host
+        .bus
+        .publish(&Heartbeat {
+            dea: host.id.clone(),
+            droplets,
+        })
+        .await;
 }
 
 /// What is left to promise; silent once the DEA takes no more work.
@@ -68,12 +83,18 @@ pub async fn advertise(host: &Host) {
         available_memory: memory,
         available_disk: Some(disk),
         app_id_to_count: host.instances.count_by_app(),
-        placement_properties: PlacementProperties { zone: host.config.zone.clone() },
+        placement_properties: PlacementProperties {
+            zone: host.config.zone.clone(),
+        },
     };
     let _ = host.bus.publish(&advert).await;
     if host.config.staging.enabled {
-        let advert =
-            staging::Advertise { id: host.id.clone(), stacks, available_memory: memory, available_disk: Some(disk) };
+        let advert = staging::Advertise {
+            id: host.id.clone(),
+            stacks,
+            available_memory: memory,
+            available_disk: Some(disk),
+        };
         let _ = host.bus.publish(&advert).await;
     }
 }
@@ -88,7 +109,10 @@ pub fn exited_soon(host: &Arc<Host>, instance: &Arc<Instance>, reason: &'static 
 
 fn exited(instance: &Instance, reason: &str) -> Exited {
     let standing = instance.standing();
-    let exit = standing.exit.clone().unwrap_or_else(|| ExitRecord::never_ran(""));
+    let exit = standing
+        .exit
+        .clone()
+        .unwrap_or_else(|| ExitRecord::never_ran(""));
     Exited {
         cc_partition: instance.message.cc_partition.clone(),
         droplet: instance.message.droplet.clone(),
@@ -105,6 +129,9 @@ fn exited(instance: &Instance, reason: &str) -> Exited {
 /// `dea.shutdown`: no more work is taken or advertised.
 pub async fn farewell(host: &Host) {
     host.open.store(false, Ordering::Release);
-    let message = Shutdown { hello: hello(host), app_id_to_count: host.instances.count_by_app() };
+    let message = Shutdown {
+        hello: hello(host),
+        app_id_to_count: host.instances.count_by_app(),
+    };
     let _ = host.bus.publish(&message).await;
 }

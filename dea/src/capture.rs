@@ -37,8 +37,15 @@ pub async fn run(container: &dyn Container, script: &str) -> Result<(), CaptureE
 }
 
 /// Runs a script whose standard output goes to `target`.
-pub async fn run_into(container: &dyn Container, script: &str, target: OwnedFd) -> Result<(), CaptureError> {
-    let pipes = Pipes { stdin: None, stdout: Some(target) };
+pub async fn run_into(
+    container: &dyn Container,
+    script: &str,
+    target: OwnedFd,
+) -> Result<(), CaptureError> {
+    let pipes = Pipes {
+        stdin: None,
+        stdout: Some(target),
+    };
     finish(container, ProcessSpec::script(script), pipes).await
 }
 
@@ -59,18 +66,27 @@ pub async fn output(container: &dyn Container, script: &str) -> Result<String, C
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn finish(container: &dyn Container, spec: ProcessSpec, pipes: Pipes) -> Result<(), CaptureError> {
+async fn finish(
+    container: &dyn Container,
+    spec: ProcessSpec,
+    pipes: Pipes,
+) -> Result<(), CaptureError> {
     let job = container.run(spec, pipes).await?;
     let exit = container.wait(&job).await?;
     if exit.code == 0 {
         return Ok(());
     }
     let evidence = last_lines(container, &job).await;
-    Err(CaptureError::Status { status: exit.code, evidence })
+    Err(CaptureError::Status {
+        status: exit.code,
+        evidence,
+    })
 }
 
 async fn last_lines(container: &dyn Container, job: &warden::JobId) -> String {
-    let Ok(mut output) = container.attach(job, 1).await else { return String::new() };
+    let Ok(mut output) = container.attach(job, 1).await else {
+        return String::new();
+    };
     let mut lines: Vec<String> = Vec::new();
     while let Some(item) = output.recv().await {
         if let Output::Line { data, .. } = item {
@@ -78,5 +94,9 @@ async fn last_lines(container: &dyn Container, job: &warden::JobId) -> String {
         }
     }
     let skip = lines.len().saturating_sub(EVIDENCE_LINES);
-    if lines.is_empty() { String::new() } else { format!(": {}", lines[skip..].join(" | ")) }
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", lines[skip..].join(" | "))
+    }
 }

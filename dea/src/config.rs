@@ -64,7 +64,10 @@ impl Default for Config {
             status: StatusConfig::default(),
             loggregator: LoggregatorConfig::default(),
             resources: Resources::default(),
-            stacks: vec![Stack { name: "host".into(), rootfs: None }],
+            stacks: vec![Stack {
+                name: "host".into(),
+                rootfs: None,
+            }],
             zone: "default".into(),
             directory_server: SocketAddr::from(([127, 0, 0, 1], 0)),
             warden: WardenConfig::default(),
@@ -103,7 +106,12 @@ pub struct Resources {
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { memory_mb: 8192, memory_overcommit_factor: 1.0, disk_mb: 65_536, disk_overcommit_factor: 1.0 }
+        Self {
+            memory_mb: 8192,
+            memory_overcommit_factor: 1.0,
+            disk_mb: 65_536,
+            disk_overcommit_factor: 1.0,
+        }
     }
 }
 
@@ -250,7 +258,8 @@ impl Config {
     /// cpu shares of an instance by the original's rule.
     pub fn cpu_shares(&self, memory_mb: u64) -> u64 {
         let i = &self.instance;
-        (memory_mb / i.memory_to_cpu_share_ratio.max(1)).clamp(i.min_cpu_share_limit, i.max_cpu_share_limit)
+        (memory_mb / i.memory_to_cpu_share_ratio.max(1))
+            .clamp(i.min_cpu_share_limit, i.max_cpu_share_limit)
     }
 
     /// The stack asked for, or the first.
@@ -270,13 +279,36 @@ impl DaemonConfig for Config {
                 bad.push((key.to_owned(), text.to_owned()));
             }
         };
-        need(!self.bus.servers.is_empty(), "bus.servers", "needs at least one server");
-        need(!self.stacks.is_empty(), "stacks", "needs at least one stack, e.g. [{name: host}]");
-        need(self.resources.memory_mb > 0, "resources.memory_mb", "must be above 0");
-        need(self.resources.memory_overcommit_factor > 0.0, "resources.memory_overcommit_factor", "must be above 0");
-        need(self.resources.disk_overcommit_factor > 0.0, "resources.disk_overcommit_factor", "must be above 0");
-        need(self.instance.min_cpu_share_limit <= self.instance.max_cpu_share_limit,
-            "instance.min_cpu_share_limit", "must not be above max_cpu_share_limit");
+        need(
+            !self.bus.servers.is_empty(),
+            "bus.servers",
+            "needs at least one server",
+        );
+        need(
+            !self.stacks.is_empty(),
+            "stacks",
+            "needs at least one stack, e.g. [{name: host}]",
+        );
+        need(
+            self.resources.memory_mb > 0,
+            "resources.memory_mb",
+            "must be above 0",
+        );
+        need(
+            self.resources.memory_overcommit_factor > 0.0,
+            "resources.memory_overcommit_factor",
+            "must be above 0",
+        );
+        need(
+            self.resources.disk_overcommit_factor > 0.0,
+            "resources.disk_overcommit_factor",
+            "must be above 0",
+        );
+        need(
+            self.instance.min_cpu_share_limit <= self.instance.max_cpu_share_limit,
+            "instance.min_cpu_share_limit",
+            "must not be above max_cpu_share_limit",
+        );
         need(self.ip.is_ipv4(), "ip", "must be an IPv4 address");
         bad
     }
@@ -289,6 +321,9 @@ mod tests {
     #[test]
     fn cpu_shares_follow_memory_within_bounds() {
         let c = Config::default();
-        assert_eq!([4, 256, 1024, 65_536].map(|mb| c.cpu_shares(mb)), [1, 32, 128, 256]);
+        assert_eq!(
+            [4, 256, 1024, 65_536].map(|mb| c.cpu_shares(mb)),
+            [1, 32, 128, 256]
+        );
     }
 }

@@ -22,7 +22,12 @@ pub fn translate(rules: &[EgressRule]) -> Result<Vec<NetOutRule>, BadRule> {
 
 fn one(rule: &EgressRule) -> Result<NetOutRule, BadRule> {
     let bad = |reason: &str| BadRule {
-        rule: format!("{} {} {}", rule.protocol, rule.destination, rule.ports.as_deref().unwrap_or("")),
+        rule: format!(
+            "{} {} {}",
+            rule.protocol,
+            rule.destination,
+            rule.ports.as_deref().unwrap_or("")
+        ),
         reason: reason.into(),
     };
     let protocol = match rule.protocol.as_str() {
@@ -32,7 +37,12 @@ fn one(rule: &EgressRule) -> Result<NetOutRule, BadRule> {
         "all" => Protocol::All,
         _ => return Err(bad("the protocol must be tcp, udp, icmp or all")),
     };
-    let ports = rule.ports.as_deref().map(parse_ports).transpose().map_err(|e| bad(&e))?;
+    let ports = rule
+        .ports
+        .as_deref()
+        .map(parse_ports)
+        .transpose()
+        .map_err(|e| bad(&e))?;
     Ok(NetOutRule {
         protocol,
         destination: rule.destination.clone(),
@@ -45,14 +55,22 @@ fn one(rule: &EgressRule) -> Result<NetOutRule, BadRule> {
 
 /// `80`, `80,443`, `8000-9000`.
 fn parse_ports(text: &str) -> Result<Vec<(u16, u16)>, String> {
-    let number = |s: &str| s.trim().parse::<u16>().map_err(|_| format!("{s:?} is not a port"));
+    let number = |s: &str| {
+        s.trim()
+            .parse::<u16>()
+            .map_err(|_| format!("{s:?} is not a port"))
+    };
     let parts = text.split(',').map(str::trim).filter(|p| !p.is_empty());
     parts
         .map(|part| match part.split_once('-') {
             None => number(part).map(|p| (p, p)),
             Some((low, high)) => {
                 let range = (number(low)?, number(high)?);
-                if range.0 <= range.1 { Ok(range) } else { Err(format!("{part} runs backwards")) }
+                if range.0 <= range.1 {
+                    Ok(range)
+                } else {
+                    Err(format!("{part} runs backwards"))
+                }
             }
         })
         .collect()
@@ -75,14 +93,25 @@ mod tests {
 
     #[test]
     fn lists_and_ranges_of_ports_are_understood() {
-        assert_eq!(parse_ports("80,443, 8000-9000"), Ok(vec![(80, 80), (443, 443), (8000, 9000)]));
-        assert!(parse_ports("9-1").is_err() && parse_ports("70000").is_err() && parse_ports("x").is_err());
+        assert_eq!(
+            parse_ports("80,443, 8000-9000"),
+            Ok(vec![(80, 80), (443, 443), (8000, 9000)])
+        );
+        assert!(
+            parse_ports("9-1").is_err()
+                && parse_ports("70000").is_err()
+                && parse_ports("x").is_err()
+        );
     }
 
     #[test]
     fn logging_rules_come_last() {
-        let list = translate(&[rule("tcp", Some("80"), Some(true)), rule("udp", None, None)]).expect("good rules");
-        assert_eq!(list.iter().map(|r| r.log).collect::<Vec<_>>(), [false, true]);
+        let list = translate(&[rule("tcp", Some("80"), Some(true)), rule("udp", None, None)])
+            .expect("good rules");
+        assert_eq!(
+            list.iter().map(|r| r.log).collect::<Vec<_>>(),
+            [false, true]
+        );
     }
 
     #[test]

@@ -16,7 +16,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 pub async fn begin(host: &Arc<Host>) {
     announce::farewell(host).await;
     for instance in host.instances.all() {
-        if matches!(instance.state(), State::Born | State::Starting | State::Resuming | State::Running) {
+        if matches!(
+            instance.state(),
+            State::Born | State::Starting | State::Resuming | State::Running
+        ) {
             let _ = host.change(&instance, State::Evacuating);
         }
     }
@@ -27,12 +30,20 @@ pub async fn begin(host: &Arc<Host>) {
 pub async fn finished(host: &Host) {
     let limit = Duration::from_secs(host.config.evacuation_bail_out_secs);
     let gone = async {
-        while host.instances.all().iter().any(|i| i.state() == State::Evacuating) {
+        while host
+            .instances
+            .all()
+            .iter()
+            .any(|i| i.state() == State::Evacuating)
+        {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     if tokio::time::timeout(limit, gone).await.is_err() {
-        tracing::warn!(?limit, "evacuation bails out: some instances were not replaced in time");
+        tracing::warn!(
+            ?limit,
+            "evacuation bails out: some instances were not replaced in time"
+        );
     }
 }
 

@@ -32,7 +32,9 @@ pub struct Signer {
 
 impl Default for Signer {
     fn default() -> Self {
-        Self { key: bus::ids::hex32() }
+        Self {
+            key: bus::ids::hex32(),
+        }
     }
 }
 
@@ -45,7 +47,8 @@ impl Signer {
     /// Hex HMAC-SHA512 over `<url path>?path=…&timestamp=…`.
     pub fn sign(&self, url_path: &str, path: &str, timestamp: u64) -> String {
         let text = format!("{url_path}?{}", query(path, timestamp));
-        let mut mac = Hmac::<Sha512>::new_from_slice(self.key.as_bytes()).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::<Sha512>::new_from_slice(self.key.as_bytes())
+            .expect("HMAC takes keys of any length");
         mac.update(text.as_bytes());
         hex::encode(mac.finalize().into_bytes())
     }
@@ -53,12 +56,15 @@ impl Signer {
 
 fn query(path: &str, timestamp: u64) -> String {
     let mut q = url::form_urlencoded::Serializer::new(String::new());
-    q.append_pair("path", path).append_pair("timestamp", &timestamp.to_string());
+    q.append_pair("path", path)
+        .append_pair("timestamp", &timestamp.to_string());
     q.finish()
 }
 
 fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
 }
 
 impl Host {
@@ -67,7 +73,11 @@ impl Host {
         let url_path = format!("/instance_paths/{instance_id}");
         let now = unix_secs();
         let hmac = self.file_signer.sign(&url_path, path, now);
-        format!("http://{}{url_path}?hmac={hmac}&{}", self.files_addr, query(path, now))
+        format!(
+            "http://{}{url_path}?hmac={hmac}&{}",
+            self.files_addr,
+            query(path, now)
+        )
     }
 }
 
@@ -80,7 +90,9 @@ struct Asked {
 
 /// Serves the directory server on a bound listener.
 pub fn serve(host: &Arc<Host>, listener: tokio::net::TcpListener) {
-    let app = Router::new().route("/instance_paths/{id}", get(instance_path)).with_state(Arc::clone(host));
+    let app = Router::new()
+        .route("/instance_paths/{id}", get(instance_path))
+        .with_state(Arc::clone(host));
     component::serve(listener, app, &host.tasks);
 }
 
@@ -93,8 +105,16 @@ fn refuse(status: StatusCode, reason: &str) -> Response {
     (status, axum::Json(json!({ "error": reason }))).into_response()
 }
 
-async fn instance_path(State(host): State<Arc<Host>>, Path(id): Path<String>, Query(asked): Query<Asked>) -> Response {
-    let expected = host.file_signer.sign(&format!("/instance_paths/{id}"), &asked.path, asked.timestamp);
+async fn instance_path(
+    State(host): State<Arc<Host>>,
+    Path(id): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let expected = host.file_signer.sign(
+        &format!("/instance_paths/{id}"),
+        &asked.path,
+        asked.timestamp,
+    );
     if !bool::from(expected.as_bytes().ct_eq(asked.hmac.as_bytes())) {
         return refuse(StatusCode::UNAUTHORIZED, "Invalid HMAC");
     }

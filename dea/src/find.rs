@@ -9,8 +9,16 @@ use crate::instance::{Instance, unix_now};
 /// Whether an instance matches all given criteria. An explicitly empty list
 /// matches nothing; the 2015 original took it for "no filter", which turned one
 /// careless message into the stop of a whole app.
-pub fn matches(filter: &Stop, droplet: &str, version: &str, id: &str, index: u32, state: State) -> bool {
-    let one_of = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| l.iter().any(|i| i == id));
+pub fn matches(
+    filter: &Stop,
+    droplet: &str,
+    version: &str,
+    id: &str,
+    index: u32,
+    state: State,
+) -> bool {
+    let one_of =
+        |list: &Option<Vec<String>>| list.as_ref().is_some_and(|l| l.iter().any(|i| i == id));
     let by_id = match (&filter.instances, &filter.instance_ids) {
         (None, None) => true,
         (a, b) => one_of(a) || one_of(b),
@@ -19,7 +27,10 @@ pub fn matches(filter: &Stop, droplet: &str, version: &str, id: &str, index: u32
         && filter.version.as_deref().is_none_or(|v| v == version)
         && by_id
         && filter.indices.as_ref().is_none_or(|l| l.contains(&index))
-        && filter.states.as_ref().is_none_or(|l| l.iter().any(|s| State::parse(s) == Some(state)))
+        && filter
+            .states
+            .as_ref()
+            .is_none_or(|l| l.iter().any(|s| State::parse(s) == Some(state)))
 }
 
 /// The same for a live instance. Its private id is what a sticky session names.
@@ -28,13 +39,21 @@ pub fn selects(filter: &Stop, instance: &Instance) -> bool {
         let standing = instance.standing();
         (standing.version.clone(), standing.state)
     };
-    matches(filter, &instance.message.droplet, &version, &instance.id, instance.message.index, state)
+    matches(
+        filter,
+        &instance.message.droplet,
+        &version,
+        &instance.id,
+        instance.message.index,
+        state,
+    )
 }
 
 /// The answer for one instance.
 pub fn found(host: &Host, request: &Find, instance: &Instance) -> Found {
     let standing = instance.standing().clone();
-    let stats = (request.include_stats && standing.state == State::Running).then(|| stats(host, instance, &standing));
+    let stats = (request.include_stats && standing.state == State::Running)
+        .then(|| stats(host, instance, &standing));
     Found {
         dea: host.id.clone(),
         droplet: instance.message.droplet.clone(),
@@ -44,7 +63,10 @@ pub fn found(host: &Host, request: &Find, instance: &Instance) -> Found {
         state: standing.state.to_string(),
         state_timestamp: standing.since,
         staged: Some(format!("/{}", instance.id)),
-        file_uri_v2: request.path.as_deref().map(|path| host.file_url(&instance.id, path)),
+        file_uri_v2: request
+            .path
+            .as_deref()
+            .map(|path| host.file_url(&instance.id, path)),
         stats,
     }
 }
@@ -71,7 +93,10 @@ mod tests {
     use super::*;
 
     fn filter() -> Stop {
-        Stop { droplet: "app".into(), ..Stop::default() }
+        Stop {
+            droplet: "app".into(),
+            ..Stop::default()
+        }
     }
 
     fn hit(filter: &Stop) -> bool {
@@ -81,24 +106,60 @@ mod tests {
     #[test]
     fn every_given_criterion_must_match() {
         assert!(hit(&filter()));
-        assert!(!hit(&Stop { droplet: "other".into(), ..filter() }));
-        assert!(!hit(&Stop { version: Some("v2".into()), ..filter() }));
-        assert!(hit(&Stop { version: Some("v1".into()), indices: Some(vec![2, 3]), ..filter() }));
-        assert!(!hit(&Stop { version: Some("v1".into()), indices: Some(vec![3]), ..filter() }));
-        assert!(hit(&Stop { states: Some(vec!["running".into()]), ..filter() }));
-        assert!(!hit(&Stop { states: Some(vec!["NONSENSE".into()]), ..filter() }));
+        assert!(!hit(&Stop {
+            droplet: "other".into(),
+            ..filter()
+        }));
+        assert!(!hit(&Stop {
+            version: Some("v2".into()),
+            ..filter()
+        }));
+        assert!(hit(&Stop {
+            version: Some("v1".into()),
+            indices: Some(vec![2, 3]),
+            ..filter()
+        }));
+        assert!(!hit(&Stop {
+            version: Some("v1".into()),
+            indices: Some(vec![3]),
+            ..filter()
+        }));
+        assert!(hit(&Stop {
+            states: Some(vec!["running".into()]),
+            ..filter()
+        }));
+        assert!(!hit(&Stop {
+            states: Some(vec!["NONSENSE".into()]),
+            ..filter()
+        }));
     }
 
     #[test]
     fn ids_may_come_under_either_name() {
-        assert!(hit(&Stop { instances: Some(vec!["i1".into()]), ..filter() }));
-        assert!(hit(&Stop { instance_ids: Some(vec!["i1".into()]), instances: Some(vec!["x".into()]), ..filter() }));
+        assert!(hit(&Stop {
+            instances: Some(vec!["i1".into()]),
+            ..filter()
+        }));
+        assert!(hit(&Stop {
+            instance_ids: Some(vec!["i1".into()]),
+            instances: Some(vec!["x".into()]),
+            ..filter()
+        }));
     }
 
     #[test]
     fn an_empty_list_matches_nothing() {
-        assert!(!hit(&Stop { instances: Some(vec![]), ..filter() }));
-        assert!(!hit(&Stop { indices: Some(vec![]), ..filter() }));
-        assert!(!hit(&Stop { states: Some(vec![]), ..filter() }));
+        assert!(!hit(&Stop {
+            instances: Some(vec![]),
+            ..filter()
+        }));
+        assert!(!hit(&Stop {
+            indices: Some(vec![]),
+            ..filter()
+        }));
+        assert!(!hit(&Stop {
+            states: Some(vec![]),
+            ..filter()
+        }));
     }
 }

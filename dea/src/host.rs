@@ -68,7 +68,9 @@ pub struct Nudges {
 impl Host {
     /// Changes an instance's state and carries out what follows from it.
     pub fn change(self: &Arc<Self>, instance: &Arc<Instance>, to: State) -> Result<(), Forbidden> {
-        let from = instance.change(to).inspect_err(|e| tracing::debug!(instance = %instance.id, error = %e, "ignored"))?;
+        let from = instance
+            .change(to)
+            .inspect_err(|e| tracing::debug!(instance = %instance.id, error = %e, "ignored"))?;
         tracing::info!(app = %instance.message.droplet, instance = %instance.id, index = instance.message.index, %from, %to, "instance");
         for reaction in reactions(from, to) {
             self.react(instance, reaction);
@@ -81,7 +83,9 @@ impl Host {
             Reaction::Register => crate::registrar::register_soon(self, instance),
             Reaction::Unregister => crate::registrar::unregister_soon(self, instance),
             Reaction::PublishCrash => crate::announce::exited_soon(self, instance, "CRASHED"),
-            Reaction::PublishEvacuation => crate::announce::exited_soon(self, instance, "DEA_EVACUATION"),
+            Reaction::PublishEvacuation => {
+                crate::announce::exited_soon(self, instance, "DEA_EVACUATION")
+            }
             Reaction::Forget => self.instances.remove(&instance.id),
             Reaction::DestroyContainer => self.destroy_soon(instance),
             Reaction::Heartbeat => self.nudge.heartbeat.notify_one(),
@@ -96,7 +100,9 @@ impl Host {
     }
 
     fn destroy_soon(self: &Arc<Self>, instance: &Instance) {
-        let Some(handle) = instance.standing().handle.take() else { return };
+        let Some(handle) = instance.standing().handle.take() else {
+            return;
+        };
         let host = Arc::clone(self);
         // Must finish even while the DEA stops: a half-destroyed container stays behind.
         self.tasks.spawn_graceful(async move {
@@ -122,14 +128,21 @@ impl Host {
 
     /// Properties that mark a container as this DEA's.
     pub fn properties(&self, purpose: &str) -> BTreeMap<String, String> {
-        BTreeMap::from([("owner".to_owned(), "dea".to_owned()), ("purpose".to_owned(), purpose.to_owned())])
+        BTreeMap::from([
+            ("owner".to_owned(), "dea".to_owned()),
+            ("purpose".to_owned(), purpose.to_owned()),
+        ])
     }
 
     /// Binds that every container gets.
     pub fn common_binds(&self) -> Vec<BindMount> {
         let binds = self.config.bind_mounts.iter().map(|b| BindMount {
             src: b.src_path.clone(),
-            dst: if b.dst_path.as_os_str().is_empty() { b.src_path.clone() } else { b.dst_path.clone() },
+            dst: if b.dst_path.as_os_str().is_empty() {
+                b.src_path.clone()
+            } else {
+                b.dst_path.clone()
+            },
             writable: b.mode == "rw",
         });
         binds.collect()
@@ -142,7 +155,10 @@ impl Host {
 
     /// A line of the DEA itself in the app's log.
     pub fn tell(&self, instance: &Instance, stream: LogStream, text: &str) {
-        let source = Source { kind: "DEA", ..instance.log_source() };
+        let source = Source {
+            kind: "DEA",
+            ..instance.log_source()
+        };
         self.logs.line(&source, stream, text);
     }
 }

@@ -14,12 +14,21 @@ use crate::{announce, find, registrar};
 /// Subscribes to everything; called once, before the DEA says hello.
 pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
     orders(host).await?;
-    on::<Find, _>(host, "dea.find.droplet", |host, m, reply| answer_find(host, m, reply)).await?;
+    on::<Find, _>(host, "dea.find.droplet", |host, m, reply| {
+        answer_find(host, m, reply)
+    })
+    .await?;
     on::<Anything, _>(host, STATUS, |host, _, reply| answer_status(host, reply)).await?;
     on::<Anything, _>(host, LOCATE, |host, _, _| host.nudge.advertise.notify_one()).await?;
-    on::<Anything, _>(host, health::HEARTBEAT_NOW, |host, _, _| host.nudge.heartbeat.notify_one()).await?;
+    on::<Anything, _>(host, health::HEARTBEAT_NOW, |host, _, _| {
+        host.nudge.heartbeat.notify_one()
+    })
+    .await?;
     if host.config.staging.enabled {
-        on::<Anything, _>(host, staging::LOCATE, |host, _, _| host.nudge.advertise.notify_one()).await?;
+        on::<Anything, _>(host, staging::LOCATE, |host, _, _| {
+            host.nudge.advertise.notify_one()
+        })
+        .await?;
     }
     Ok(())
 }
@@ -31,8 +40,14 @@ pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
 async fn orders(host: &Arc<Host>) -> Result<(), BusError> {
     let mut stops = host.bus.subscribe::<Stop>().await?;
     let mut staging_stops = host.bus.subscribe::<staging::Stop>().await?;
-    let mut starts = host.bus.subscribe_to::<StartInstance>(&StartInstance::subject(&host.id)).await?;
-    let mut stagings = host.bus.subscribe_to::<staging::Start>(&staging::Start::subject(&host.id)).await?;
+    let mut starts = host
+        .bus
+        .subscribe_to::<StartInstance>(&StartInstance::subject(&host.id))
+        .await?;
+    let mut stagings = host
+        .bus
+        .subscribe_to::<staging::Start>(&staging::Start::subject(&host.id))
+        .await?;
     let mut updates = host.bus.subscribe::<Update>().await?;
     let host_ = Arc::clone(host);
     host.tasks.spawn("orders", async move {
@@ -73,11 +88,17 @@ pub fn accept(host: &Arc<Host>, message: StartInstance) {
         return;
     }
     // A repeated start is the controller's retry, not a wish for a second one.
-    if host.instances.has_live(&message.droplet, &message.version, message.index) {
+    if host
+        .instances
+        .has_live(&message.droplet, &message.version, message.index)
+    {
         tracing::info!(app = %message.droplet, index = message.index, "start ignored: the instance is here already");
         return;
     }
-    let shortage = host.config.resources.shortage(host.reserved(), message.limits.mem, message.limits.disk);
+    let shortage =
+        host.config
+            .resources
+            .shortage(host.reserved(), message.limits.mem, message.limits.disk);
     let instance = Arc::new(Instance::new(message));
     host.instances.insert(Arc::clone(&instance));
     if let Some(short) = shortage {
@@ -86,24 +107,32 @@ pub fn accept(host: &Arc<Host>, message: StartInstance) {
         return;
     }
     host.nudge.advertise.notify_one();
-    host.tasks.spawn_graceful(start::run(Arc::clone(host), instance));
+    host.tasks
+        .spawn_graceful(start::run(Arc::clone(host), instance));
 }
 
 fn stop_matching(host: &Arc<Host>, filter: &Stop) {
-    if let Some(bad) = filter.states.iter().flatten().find(|s| State::parse(s).is_none()) {
+    if let Some(bad) = filter
+        .states
+        .iter()
+        .flatten()
+        .find(|s| State::parse(s).is_none())
+    {
         tracing::warn!(state = %bad, "dea.stop ignored: it names an unknown state");
         return;
     }
     for instance in host.instances.all() {
         if instance.state().is_stoppable() && find::selects(filter, &instance) {
-            host.tasks.spawn_graceful(stop::run(Arc::clone(host), instance));
+            host.tasks
+                .spawn_graceful(stop::run(Arc::clone(host), instance));
         }
     }
 }
 
 fn update_later(host: &Arc<Host>, message: Update) {
     let host_ = Arc::clone(host);
-    host.tasks.spawn("dea.update", async move { update(&host_, message).await });
+    host.tasks
+        .spawn("dea.update", async move { update(&host_, message).await });
 }
 
 /// Full replacement list of routes; idempotent. Only what changed is registered or unregistered.
@@ -116,10 +145,23 @@ async fn update(host: &Arc<Host>, message: Update) {
         }
         let (added, removed) = {
             let mut standing = instance.standing();
-            let added: Vec<String> = message.uris.iter().filter(|u| !standing.uris.contains(u)).cloned().collect();
-            let removed: Vec<String> = standing.uris.iter().filter(|u| !message.uris.contains(u)).cloned().collect();
+            let added: Vec<String> = message
+                .uris
+                .iter()
+                .filter(|u| !standing.uris.contains(u))
+                .cloned()
+                .collect();
+            let removed: Vec<String> = standing
+                .uris
+                .iter()
+                .filter(|u| !message.uris.contains(u))
+                .cloned()
+                .collect();
             standing.uris = message.uris.clone();
-            let version = message.version.clone().unwrap_or_else(|| standing.version.clone());
+            let version = message
+                .version
+                .clone()
+                .unwrap_or_else(|| standing.version.clone());
             changed |= version != standing.version || !added.is_empty() || !removed.is_empty();
             standing.version = version;
             (added, removed)
@@ -141,7 +183,10 @@ fn answer_find(host: &Arc<Host>, request: Find, reply: Option<String>) {
     host.tasks.spawn("dea.find.droplet", async move {
         for instance in host_.instances.all() {
             if find::selects(&request.filter, &instance) {
-                let _ = host_.bus.publish_to(&inbox, &find::found(&host_, &request, &instance)).await;
+                let _ = host_
+                    .bus
+                    .publish_to(&inbox, &find::found(&host_, &request, &instance))
+                    .await;
             }
         }
     });
@@ -158,7 +203,12 @@ fn answer_status(host: &Arc<Host>, reply: Option<String>) {
 
 fn status(host: &Host) -> Status {
     const MB: u64 = 1024 * 1024;
-    let used: u64 = host.instances.all().iter().map(|i| i.standing().samples.memory()).sum();
+    let used: u64 = host
+        .instances
+        .all()
+        .iter()
+        .map(|i| i.standing().samples.memory())
+        .sum();
     let hello: Hello = announce::hello(host);
     Status {
         hello,

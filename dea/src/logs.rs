@@ -57,17 +57,38 @@ impl Logs {
     /// Starts the shipper.
     pub fn start(config: &LoggregatorConfig, tasks: &Tasks) -> Result<Self, reqwest::Error> {
         let (queue, items) = mpsc::channel(QUEUE);
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-        let target = (!config.url.is_empty()).then(|| format!("{}{INTAKE_PATH}", config.url.trim_end_matches('/')));
-        tasks.spawn_graceful(ship(items, Shipper { http, target, auth: config.auth.clone() }, tasks.token()));
-        Ok(Self { queue, own: Arc::new(Mutex::new(Numbering { id: bus::ids::hex32(), next: 1 })) })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        let target = (!config.url.is_empty())
+            .then(|| format!("{}{INTAKE_PATH}", config.url.trim_end_matches('/')));
+        tasks.spawn_graceful(ship(
+            items,
+            Shipper {
+                http,
+                target,
+                auth: config.auth.clone(),
+            },
+            tasks.token(),
+        ));
+        Ok(Self {
+            queue,
+            own: Arc::new(Mutex::new(Numbering {
+                id: bus::ids::hex32(),
+                next: 1,
+            })),
+        })
     }
 
     /// One line of the DEA itself. Never waits: with a full queue it is dropped
     /// and counted in the DEA's own log.
     pub fn line(&self, source: &Source, stream: LogStream, text: &str) {
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        let source = Source { instance_id: own.id.clone(), ..source.clone() };
+        let source = Source {
+            instance_id: own.id.clone(),
+            ..source.clone()
+        };
         let line = line(&source, own.next, now_ns(), stream, text.to_owned());
         own.next += 1;
         if self.queue.try_send(Item { line, cursor: None }).is_err() {
@@ -87,7 +108,14 @@ impl Logs {
         async move {
             while let Some(item) = output.recv().await {
                 let line = to_line(&source, item);
-                if queue.send(Item { line, cursor: Some(Arc::clone(&cursor)) }).await.is_err() {
+                if queue
+                    .send(Item {
+                        line,
+                        cursor: Some(Arc::clone(&cursor)),
+                    })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -97,25 +125,51 @@ impl Logs {
 
 fn to_line(source: &Source, item: Output) -> LogLine {
     match item {
-        Output::Line { seq, at_ns, stream, data } => {
+        Output::Line {
+            seq,
+            at_ns,
+            stream,
+            data,
+        } => {
             let stream = match stream {
                 Stream::Stdout => LogStream::Out,
                 Stream::Stderr => LogStream::Err,
             };
-            line(source, seq, at_ns, stream, String::from_utf8_lossy(&data).into_owned())
+            line(
+                source,
+                seq,
+                at_ns,
+                stream,
+                String::from_utf8_lossy(&data).into_owned(),
+            )
         }
         Output::Gap { from, to } => {
-            let text = format!("{} log lines were lost (number {from} to {to}): written faster than they could be read", to - from + 1);
-            let source = Source { kind: "DEA", ..source.clone() };
+            let text = format!(
+                "{} log lines were lost (number {from} to {to}): written faster than they could be read",
+                to - from + 1
+            );
+            let source = Source {
+                kind: "DEA",
+                ..source.clone()
+            };
             // Unnumbered: the lost numbers are in the text.
             line(&source, 0, now_ns(), LogStream::Err, text)
         }
     }
 }
 
-fn line(source: &Source, seq: u64, timestamp_ns: i64, stream: LogStream, mut message: String) -> LogLine {
+fn line(
+    source: &Source,
+    seq: u64,
+    timestamp_ns: i64,
+    stream: LogStream,
+    mut message: String,
+) -> LogLine {
     if message.len() > LONGEST {
-        let cut = (0..=LONGEST).rev().find(|&n| message.is_char_boundary(n)).unwrap_or(0);
+        let cut = (0..=LONGEST)
+            .rev()
+            .find(|&n| message.is_char_boundary(n))
+            .unwrap_or(0);
         message.truncate(cut);
         message.push_str(" [cut]");
     }
@@ -132,7 +186,9 @@ fn line(source: &Source, seq: u64, timestamp_ns: i64, stream: LogStream, mut mes
 }
 
 fn now_ns() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos() as i64)
 }
 
 struct Shipper {
@@ -141,7 +197,11 @@ struct Shipper {
     auth: BasicAuth,
 }
 
-async fn ship(mut items: mpsc::Receiver<Item>, shipper: Shipper, stop: tokio_util::sync::CancellationToken) {
+async fn ship(
+    mut items: mpsc::Receiver<Item>,
+    shipper: Shipper,
+    stop: tokio_util::sync::CancellationToken,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
@@ -170,7 +230,11 @@ impl Shipper {
         let mut wait = Duration::from_millis(50);
         while let Err(reason) = self.try_deliver(batch).await {
             if wait > Duration::from_secs(1) {
-                tracing::warn!(reason, lines = batch.len(), "the loggregator takes no log lines; they wait");
+                tracing::warn!(
+                    reason,
+                    lines = batch.len(),
+                    "the loggregator takes no log lines; they wait"
+                );
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(2));
@@ -178,10 +242,21 @@ impl Shipper {
     }
 
     async fn try_deliver(&self, batch: &[Item]) -> Result<(), String> {
-        let Some(target) = self.target.as_ref().filter(|_| !batch.is_empty()) else { return Ok(()) };
-        let body = LogBatch { lines: batch.iter().map(|i| i.line.clone()).collect() };
-        let request = self.http.post(target).basic_auth(&self.auth.user, Some(&self.auth.password)).json(&body);
-        let answer = request.send().await.map_err(|e| e.without_url().to_string())?;
+        let Some(target) = self.target.as_ref().filter(|_| !batch.is_empty()) else {
+            return Ok(());
+        };
+        let body = LogBatch {
+            lines: batch.iter().map(|i| i.line.clone()).collect(),
+        };
+        let request = self
+            .http
+            .post(target)
+            .basic_auth(&self.auth.user, Some(&self.auth.password))
+            .json(&body);
+        let answer = request
+            .send()
+            .await
+            .map_err(|e| e.without_url().to_string())?;
         match answer.status() {
             // A batch the other end cannot read will not become readable.
             s if s.is_success() || s.as_u16() == 400 => {}
@@ -201,14 +276,23 @@ mod tests {
     use super::*;
 
     fn source() -> Source {
-        Source { app_id: "a".into(), kind: "App", instance: "0".into(), instance_id: "i".into() }
+        Source {
+            app_id: "a".into(),
+            kind: "App",
+            instance: "0".into(),
+            instance_id: "i".into(),
+        }
     }
 
     #[test]
     fn a_gap_becomes_a_line_that_counts_the_loss() {
         let line = to_line(&source(), Output::Gap { from: 3, to: 12 });
         assert_eq!(line.source_type, "DEA");
-        assert!(line.message.starts_with("10 log lines were lost"), "{}", line.message);
+        assert!(
+            line.message.starts_with("10 log lines were lost"),
+            "{}",
+            line.message
+        );
     }
 
     #[test]
@@ -241,17 +325,31 @@ mod tests {
                 }),
             )
             .with_state(Arc::clone(&seen));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bind");
         let url = format!("http://{}", listener.local_addr().expect("addr"));
         let tasks = Tasks::new();
         component::serve(listener, app, &tasks);
-        let logs = Logs::start(&LoggregatorConfig { url, auth: BasicAuth::default() }, &tasks).expect("client");
+        let logs = Logs::start(
+            &LoggregatorConfig {
+                url,
+                auth: BasicAuth::default(),
+            },
+            &tasks,
+        )
+        .expect("client");
 
         let (tx, rx) = mpsc::channel(10);
         let cursor = Arc::new(AtomicU64::new(0));
         tokio::spawn(logs.pump(rx, source(), Arc::clone(&cursor)));
         for seq in 1..=3 {
-            let item = Output::Line { seq, at_ns: 0, stream: Stream::Stdout, data: b"x".to_vec() };
+            let item = Output::Line {
+                seq,
+                at_ns: 0,
+                stream: Stream::Stdout,
+                data: b"x".to_vec(),
+            };
             tx.send(item).await.expect("pump is alive");
         }
         while cursor.load(Ordering::SeqCst) < 3 {
@@ -260,7 +358,11 @@ mod tests {
         let mut got = seen.lock().expect("lock").clone();
         got.dedup();
         assert_eq!(got, [1, 2, 3]);
-        assert_eq!(refusals.load(Ordering::SeqCst), 0, "the refusals were used up");
+        assert_eq!(
+            refusals.load(Ordering::SeqCst),
+            0,
+            "the refusals were used up"
+        );
         tasks.shutdown(Duration::from_secs(5)).await;
     }
 }

@@ -17,8 +17,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 fn listen_for_signals(running: &Running) {
     let handle = running.handle();
     tokio::spawn(async move {
-        let (Ok(mut usr1), Ok(mut usr2)) = (signal(SignalKind::user_defined1()), signal(SignalKind::user_defined2()))
-        else {
+        let (Ok(mut usr1), Ok(mut usr2)) = (
+            signal(SignalKind::user_defined1()),
+            signal(SignalKind::user_defined2()),
+        ) else {
             return;
         };
         loop {
@@ -35,5 +37,8 @@ fn listen_for_signals(running: &Running) {
 async fn evacuate(handle: Handle) {
     handle.evacuate().await;
     let pid = std::process::id().to_string();
-    let _ = tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await;
+    let _ = tokio::process::Command::new("kill")
+        .args(["-TERM", &pid])
+        .status()
+        .await;
 }

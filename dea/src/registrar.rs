@@ -46,14 +46,16 @@ pub async fn unregister(host: &Host, instance: &Instance, uris: Vec<String>) {
 pub fn register_soon(host: &Arc<Host>, instance: &Arc<Instance>) {
     let (host_, instance) = (Arc::clone(host), Arc::clone(instance));
     let uris = instance.standing().uris.clone();
-    host.tasks.spawn_graceful(async move { register(&host_, &instance, uris).await });
+    host.tasks
+        .spawn_graceful(async move { register(&host_, &instance, uris).await });
 }
 
 /// Unregisters everything an instance has, in the background, also while the DEA stops.
 pub fn unregister_soon(host: &Arc<Host>, instance: &Arc<Instance>) {
     let (host_, instance) = (Arc::clone(host), Arc::clone(instance));
     let uris = instance.standing().uris.clone();
-    host.tasks.spawn_graceful(async move { unregister(&host_, &instance, uris).await });
+    host.tasks
+        .spawn_graceful(async move { unregister(&host_, &instance, uris).await });
 }
 
 /// Registers every routed instance and the directory server.
@@ -81,7 +83,9 @@ pub fn start(host: &Arc<Host>) {
     });
     let host_ = Arc::clone(host);
     host.tasks.spawn("router.start", async move {
-        let Ok(mut starts) = host_.bus.subscribe::<Start>().await else { return };
+        let Ok(mut starts) = host_.bus.subscribe::<Start>().await else {
+            return;
+        };
         while starts.next().await.is_some() {
             host_.nudge.register.notify_one();
         }

@@ -20,16 +20,31 @@ pub async fn run(host: &Arc<Host>, snapshot: Snapshot) {
 async fn one(host: &Arc<Host>, saved: Saved) {
     let was = saved.standing.state;
     let mut standing = saved.standing;
-    standing.state = if was == State::Crashed { State::Crashed } else { State::Resuming };
+    standing.state = if was == State::Crashed {
+        State::Crashed
+    } else {
+        State::Resuming
+    };
     let instance = Instance::from_parts(
-        saved.instance_id, saved.private_instance_id, saved.message, standing, saved.log_cursor);
+        saved.instance_id,
+        saved.private_instance_id,
+        saved.message,
+        standing,
+        saved.log_cursor,
+    );
     let instance = Arc::new(instance);
     host.instances.insert(Arc::clone(&instance));
     match was {
         State::Crashed => {}
         State::Running | State::Evacuating => adopt(host, &instance).await,
-        State::Stopping => host.tasks.spawn_graceful(stop::run(Arc::clone(host), instance)),
-        _ => crash(host, &instance, "the DEA was restarted while the instance was starting"),
+        State::Stopping => host
+            .tasks
+            .spawn_graceful(stop::run(Arc::clone(host), instance)),
+        _ => crash(
+            host,
+            &instance,
+            "the DEA was restarted while the instance was starting",
+        ),
     }
 }
 
@@ -40,7 +55,11 @@ async fn adopt(host: &Arc<Host>, instance: &Arc<Instance>) {
         Err(error) => return crash(host, instance, &format!("its container is gone: {error}")),
     };
     if let Err(error) = start::follow(host, instance, &container).await {
-        return crash(host, instance, &format!("its container does not answer: {error}"));
+        return crash(
+            host,
+            instance,
+            &format!("its container does not answer: {error}"),
+        );
     }
     // The exit watch may have been quicker: then this change is refused, rightly.
     let _ = host.change(instance, State::Running);

@@ -86,12 +86,18 @@ pub fn save(path: &Path, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         .mode(0o600)
         .open(&partial)
         .map_err(|e| error(&partial, "open", e))?;
-    file.write_all(&text).and_then(|()| file.sync_data()).map_err(|e| error(&partial, "write", e))?;
+    file.write_all(&text)
+        .and_then(|()| file.sync_data())
+        .map_err(|e| error(&partial, "write", e))?;
     std::fs::rename(&partial, path).map_err(|e| error(path, "rename", e))
 }
 
 fn error(path: &Path, step: &'static str, reason: impl ToString) -> SnapshotError {
-    SnapshotError { path: path.into(), step, reason: reason.to_string() }
+    SnapshotError {
+        path: path.into(),
+        step,
+        reason: reason.to_string(),
+    }
 }
 
 /// Writes after every nudge, and once more when the DEA stops.
@@ -148,15 +154,23 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let file = dir.path().join("instances.json");
         let message: StartInstance =
-            serde_json::from_str(include_str!("../../bus/golden/dea.ID.start.json")).expect("golden");
+            serde_json::from_str(include_str!("../../bus/golden/dea.ID.start.json"))
+                .expect("golden");
         let instance = Instance::new(message);
-        let snapshot = Snapshot { time: 1.0, dea_id: "0-x".into(), instances: vec![saved(&instance)] };
+        let snapshot = Snapshot {
+            time: 1.0,
+            dea_id: "0-x".into(),
+            instances: vec![saved(&instance)],
+        };
         save(&file, &snapshot).expect("saved");
         let loaded = load(&file).expect("loaded");
         assert_eq!(loaded.dea_id, "0-x");
         assert_eq!(loaded.instances[0].message, instance.message);
         assert_eq!(loaded.instances[0].instance_id, instance.id);
-        let mode = std::fs::metadata(&file).expect("metadata").permissions().mode();
+        let mode = std::fs::metadata(&file)
+            .expect("metadata")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

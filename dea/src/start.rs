@@ -17,7 +17,9 @@ use crate::files::Signer;
 use crate::host::{Host, Nudges};
 use crate::logs::Logs;
 use crate::transfer::Transfer;
-use crate::{announce, evacuation, files, inbox, registrar, resume, snapshot, staging, sweep, varz};
+use crate::{
+    announce, evacuation, files, inbox, registrar, resume, snapshot, staging, sweep, varz,
+};
 
 /// What the caller chooses for a DEA.
 pub struct Deps {
@@ -85,7 +87,9 @@ impl Running {
     /// What kill -9 does, for tests in one process: everything stops where it is,
     /// containers and snapshot stay.
     pub async fn abandon(self) {
-        self.host.open.store(false, std::sync::atomic::Ordering::Release);
+        self.host
+            .open
+            .store(false, std::sync::atomic::Ordering::Release);
         self.host.tasks.shutdown(Duration::from_millis(100)).await;
     }
 }
@@ -110,7 +114,12 @@ impl Handle {
 
 impl component::Daemon for Running {
     fn describe(&self) -> String {
-        format!("id {}, status on {}, containers by {}", self.id, self.status_addr, self.host.backend.name())
+        format!(
+            "id {}, status on {}, containers by {}",
+            self.id,
+            self.status_addr,
+            self.host.backend.name()
+        )
     }
 
     async fn shutdown(self) {
@@ -125,8 +134,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
     deps.backend.ping().await?;
     let saved = snapshot::load(&snapshot::path(&config.base_dir))?;
-    let id = if saved.dea_id.is_empty() { bus::ids::dea_id(config.index) } else { saved.dea_id.clone() };
-    let files_listener = files::bind(config.directory_server).await.map_err(|e| bind("directory server", e))?;
+    let id = if saved.dea_id.is_empty() {
+        bus::ids::dea_id(config.index)
+    } else {
+        saved.dea_id.clone()
+    };
+    let files_listener = files::bind(config.directory_server)
+        .await
+        .map_err(|e| bind("directory server", e))?;
     let host = Arc::new(host(config, deps, id, &files_listener).await?);
     files::serve(&host, files_listener);
     let status = status(&host).await?;
@@ -137,7 +152,11 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     snapshot::start(&host);
     sweep::start(&host);
     host.snapshot();
-    Ok(Running { id: host.id.clone(), status_addr: status.addr(), host })
+    Ok(Running {
+        id: host.id.clone(),
+        status_addr: status.addr(),
+        host,
+    })
 }
 
 fn make_dir(path: PathBuf) -> Result<(), StartError> {
@@ -145,10 +164,18 @@ fn make_dir(path: PathBuf) -> Result<(), StartError> {
 }
 
 fn bind(what: &str, source: std::io::Error) -> StartError {
-    StartError::Bind { what: what.into(), source }
+    StartError::Bind {
+        what: what.into(),
+        source,
+    }
 }
 
-async fn host(config: Config, deps: Deps, id: String, files: &tokio::net::TcpListener) -> Result<Host, StartError> {
+async fn host(
+    config: Config,
+    deps: Deps,
+    id: String,
+    files: &tokio::net::TcpListener,
+) -> Result<Host, StartError> {
     let tasks = Tasks::new();
     let transfer = Transfer::new()?;
     Ok(Host {
@@ -159,7 +186,9 @@ async fn host(config: Config, deps: Deps, id: String, files: &tokio::net::TcpLis
         droplets: Droplets::new(config.base_dir.join("droplets"), transfer),
         logs: Logs::start(&config.loggregator, &tasks)?,
         open: AtomicBool::new(true),
-        files_addr: files.local_addr().map_err(|e| bind("directory server", e))?,
+        files_addr: files
+            .local_addr()
+            .map_err(|e| bind("directory server", e))?,
         file_signer: Signer::default(),
         nudge: Nudges::default(),
         tasks,
@@ -169,7 +198,11 @@ async fn host(config: Config, deps: Deps, id: String, files: &tokio::net::TcpLis
 }
 
 async fn status(host: &Arc<Host>) -> Result<Status, StartError> {
-    let identity = Identity { kind: "DEA", index: host.config.index, uuid: host.id.clone() };
+    let identity = Identity {
+        kind: "DEA",
+        index: host.config.index,
+        uuid: host.id.clone(),
+    };
     let (for_varz, for_health) = (Arc::clone(host), Arc::clone(host));
     let started = Status::start(
         identity,
@@ -183,7 +216,9 @@ async fn status(host: &Arc<Host>) -> Result<Status, StartError> {
         }),
         &host.tasks,
     );
-    started.await.map_err(|e| bind(&format!("status address {}", host.config.status.listen), e))
+    started
+        .await
+        .map_err(|e| bind(&format!("status address {}", host.config.status.listen), e))
 }
 
 /// Gauges refreshed with the statistics.
@@ -191,12 +226,17 @@ fn metrics(host: &Arc<Host>) -> Metrics {
     let mut registry = Metrics::default();
     let (instances, memory) = (Gauge::<i64>::default(), Gauge::<i64>::default());
     registry.register("dea_instances", "Instances in any state", instances.clone());
-    registry.register("dea_memory_reserved_megabytes", "Memory promised to instances and stagings", memory.clone());
+    registry.register(
+        "dea_memory_reserved_megabytes",
+        "Memory promised to instances and stagings",
+        memory.clone(),
+    );
     let host_ = Arc::clone(host);
-    host.tasks.every("metrics", host.config.times().stats, move || {
-        instances.set(host_.instances.all().len() as i64);
-        memory.set(host_.reserved().memory_mb as i64);
-        async {}
-    });
+    host.tasks
+        .every("metrics", host.config.times().stats, move || {
+            instances.set(host_.instances.all().len() as i64);
+            memory.set(host_.reserved().memory_mb as i64);
+            async {}
+        });
     registry
 }

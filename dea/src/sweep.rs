@@ -20,10 +20,18 @@ const STOPPING_TOO_LONG_SECS: f64 = 60.0;
 pub fn start(host: &Arc<Host>) {
     let times = host.config.times();
     let seen: Arc<Mutex<HashSet<String>>> = Arc::default();
-    every(host, "orphan scan", times.orphan_scan, move |host| orphans(host, Arc::clone(&seen)));
-    every(host, "droplet sweep", DROPLETS_EVERY, |host| async move { droplets(&host) });
-    every(host, "crash reaper", REAP_EVERY, |host| async move { reap(&host) });
-    every(host, "statistics", times.stats, |host| async move { sample(&host).await });
+    every(host, "orphan scan", times.orphan_scan, move |host| {
+        orphans(host, Arc::clone(&seen))
+    });
+    every(host, "droplet sweep", DROPLETS_EVERY, |host| async move {
+        droplets(&host)
+    });
+    every(host, "crash reaper", REAP_EVERY, |host| async move {
+        reap(&host)
+    });
+    every(host, "statistics", times.stats, |host| async move {
+        sample(&host).await
+    });
 }
 
 fn every<F, Fut>(host: &Arc<Host>, name: &'static str, period: Duration, mut work: F)
@@ -32,13 +40,20 @@ where
     Fut: Future<Output = ()> + Send + 'static,
 {
     let host_ = Arc::clone(host);
-    host.tasks.every(name, period, move || work(Arc::clone(&host_)));
+    host.tasks
+        .every(name, period, move || work(Arc::clone(&host_)));
 }
 
 /// A container that belongs to nobody in two successive rounds is destroyed.
 async fn orphans(host: Arc<Host>, seen: Arc<Mutex<HashSet<String>>>) {
-    let Ok(handles) = host.backend.list(&BTreeMap::new()).await else { return };
-    let mine: HashSet<String> = host.instances.all().iter().filter_map(|i| i.standing().handle.clone())
+    let Ok(handles) = host.backend.list(&BTreeMap::new()).await else {
+        return;
+    };
+    let mine: HashSet<String> = host
+        .instances
+        .all()
+        .iter()
+        .filter_map(|i| i.standing().handle.clone())
         .chain(host.instances.all().iter().map(|i| i.id.clone()))
         .chain(host.staging.handles())
         .collect();
@@ -58,7 +73,12 @@ async fn orphans(host: Arc<Host>, seen: Arc<Mutex<HashSet<String>>>) {
 }
 
 fn droplets(host: &Host) {
-    let wanted = host.instances.all().iter().filter_map(|i| i.message.sha1.clone()).collect();
+    let wanted = host
+        .instances
+        .all()
+        .iter()
+        .filter_map(|i| i.message.sha1.clone())
+        .collect();
     let removed = host.droplets.sweep(&wanted);
     if removed > 0 {
         tracing::info!(removed, "unreferenced droplets removed");
@@ -73,8 +93,12 @@ fn reap(host: &Arc<Host>) {
             (standing.state, standing.since)
         };
         if state == State::Stopping && now - since > STOPPING_TOO_LONG_SECS {
-            host.tasks.spawn_graceful(stop::run(Arc::clone(host), instance));
-        } else if state == State::Crashed && (now - since > host.config.crash_lifetime_secs as f64 || !is_newest_crash(host, &instance)) {
+            host.tasks
+                .spawn_graceful(stop::run(Arc::clone(host), instance));
+        } else if state == State::Crashed
+            && (now - since > host.config.crash_lifetime_secs as f64
+                || !is_newest_crash(host, &instance))
+        {
             host.instances.remove(&instance.id);
             host.snapshot();
         }
@@ -97,8 +121,12 @@ async fn sample(host: &Host) {
         if instance.state() != State::Running {
             continue;
         }
-        let Some(handle) = instance.standing().handle.clone() else { continue };
-        let Ok(container) = host.backend.lookup(&handle).await else { continue };
+        let Some(handle) = instance.standing().handle.clone() else {
+            continue;
+        };
+        let Ok(container) = host.backend.lookup(&handle).await else {
+            continue;
+        };
         if let Ok(info) = container.info().await {
             instance.standing().samples.add(unix_now(), &info);
         }

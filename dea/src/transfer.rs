@@ -126,19 +126,31 @@ impl Transfer {
     }
 
     async fn download_once(&self, url: &str, path: &Path) -> Result<Fetched, TransferError> {
-        let answer = self.http.get(url).send().await.map_err(|e| broken("GET", url, e))?;
+        let answer = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .map_err(|e| broken("GET", url, e))?;
         let answer = expect_ok("GET", url, answer).await?;
-        let mut file = tokio::fs::File::create(path).await.map_err(|e| file_error(path, e))?;
+        let mut file = tokio::fs::File::create(path)
+            .await
+            .map_err(|e| file_error(path, e))?;
         let (mut hash, mut size) = (Sha1::new(), 0u64);
         let mut body = answer.bytes_stream();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|e| broken("GET", url, e))?;
             hash.update(&chunk);
             size += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(|e| file_error(path, e))?;
+            file.write_all(&chunk)
+                .await
+                .map_err(|e| file_error(path, e))?;
         }
         file.flush().await.map_err(|e| file_error(path, e))?;
-        Ok(Fetched { sha1: hex::encode(hash.finalize()), size })
+        Ok(Fetched {
+            sha1: hex::encode(hash.finalize()),
+            size,
+        })
     }
 
     /// Uploads a file as the multipart field `upload[droplet]` and waits for the
@@ -155,15 +167,28 @@ impl Transfer {
     }
 
     async fn upload_once(&self, url: &str, path: &Path, name: &str) -> Result<(), TransferError> {
-        let file = tokio::fs::File::open(path).await.map_err(|e| file_error(path, e))?;
-        let size = file.metadata().await.map_err(|e| file_error(path, e))?.len();
+        let file = tokio::fs::File::open(path)
+            .await
+            .map_err(|e| file_error(path, e))?;
+        let size = file
+            .metadata()
+            .await
+            .map_err(|e| file_error(path, e))?
+            .len();
         let stream = tokio_util::io::ReaderStream::new(file);
-        let part = reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
-            .file_name(name.to_owned())
-            .mime_str("application/octet-stream")
-            .map_err(|e| broken("POST", url, e))?;
+        let part =
+            reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
+                .file_name(name.to_owned())
+                .mime_str("application/octet-stream")
+                .map_err(|e| broken("POST", url, e))?;
         let form = reqwest::multipart::Form::new().part("upload[droplet]", part);
-        let answer = self.http.post(url).timeout(UPLOAD_IDLE).multipart(form).send().await;
+        let answer = self
+            .http
+            .post(url)
+            .timeout(UPLOAD_IDLE)
+            .multipart(form)
+            .send()
+            .await;
         let answer = expect_ok("POST", url, answer.map_err(|e| broken("POST", url, e))?).await?;
         let body = answer.text().await.map_err(|e| broken("POST", url, e))?;
         match job_url(&body) {
@@ -174,17 +199,33 @@ impl Transfer {
 
     /// Polls the job until it is finished or failed, 300 s at most, as the original.
     async fn wait_for_job(&self, url: &str, job: &str) -> Result<(), TransferError> {
-        let failed = |what: String| TransferError::Job { url: shown(url), what };
+        let failed = |what: String| TransferError::Job {
+            url: shown(url),
+            what,
+        };
         for round in 0..300u32 {
-            let answer = self.http.get(job).send().await.map_err(|e| broken("GET", job, e))?;
+            let answer = self
+                .http
+                .get(job)
+                .send()
+                .await
+                .map_err(|e| broken("GET", job, e))?;
             let body: serde_json::Value = answer.json().await.map_err(|e| broken("GET", job, e))?;
             match body["entity"]["status"].as_str() {
                 Some("finished") => return Ok(()),
-                Some("failed") => return Err(failed(format!("failed: {}", body["entity"]["error_details"]["description"]))),
+                Some("failed") => {
+                    return Err(failed(format!(
+                        "failed: {}",
+                        body["entity"]["error_details"]["description"]
+                    )));
+                }
                 _ => {}
             }
             // Quick at first: small droplets are stored within milliseconds.
-            tokio::time::sleep(Duration::from_millis(20 << round.min(6)).min(Duration::from_secs(1))).await;
+            tokio::time::sleep(
+                Duration::from_millis(20 << round.min(6)).min(Duration::from_secs(1)),
+            )
+            .await;
         }
         Err(failed("did not finish within 300 s".into()))
     }
@@ -192,17 +233,33 @@ impl Transfer {
 
 fn job_url(body: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(body).ok()?;
-    value["metadata"]["url"].as_str().filter(|u| u.starts_with("http")).map(str::to_owned)
+    value["metadata"]["url"]
+        .as_str()
+        .filter(|u| u.starts_with("http"))
+        .map(str::to_owned)
 }
 
-async fn expect_ok(verb: &'static str, url: &str, answer: reqwest::Response) -> Result<reqwest::Response, TransferError> {
+async fn expect_ok(
+    verb: &'static str,
+    url: &str,
+    answer: reqwest::Response,
+) -> Result<reqwest::Response, TransferError> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
     }
     let mut body = answer.text().await.unwrap_or_default();
-    body.truncate(body.char_indices().nth(300).map_or(body.len(), |(at, _)| at));
-    Err(TransferError::Status { verb, url: shown(url), status: status.as_u16(), body })
+    body.truncate(
+        body.char_indices()
+            .nth(300)
+            .map_or(body.len(), |(at, _)| at),
+    );
+    Err(TransferError::Status {
+        verb,
+        url: shown(url),
+        status: status.as_u16(),
+        body,
+    })
 }
 
 async fn pause(tried: u32) {
@@ -211,11 +268,18 @@ async fn pause(tried: u32) {
 
 fn broken(verb: &'static str, url: &str, e: reqwest::Error) -> TransferError {
     let reason = component::daemon::chain(&e.without_url());
-    TransferError::Broken { verb, url: shown(url), reason }
+    TransferError::Broken {
+        verb,
+        url: shown(url),
+        reason,
+    }
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> TransferError {
-    TransferError::File { path: path.into(), source }
+    TransferError::File {
+        path: path.into(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +294,10 @@ mod tests {
 
     #[test]
     fn only_an_absolute_job_url_is_followed() {
-        assert_eq!(job_url(r#"{"metadata":{"url":"http://h/j"}}"#).as_deref(), Some("http://h/j"));
+        assert_eq!(
+            job_url(r#"{"metadata":{"url":"http://h/j"}}"#).as_deref(),
+            Some("http://h/j")
+        );
         assert_eq!(job_url(r#"{"metadata":{"url":"/j"}}"#), None);
         assert_eq!(job_url(""), None);
     }

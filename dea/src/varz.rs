@@ -13,13 +13,27 @@ pub fn of(host: &Arc<Host>) -> Map<String, Value> {
     let resources = &host.config.resources;
     let (memory, disk) = resources.remaining(host.reserved());
     let staging = &host.config.staging;
-    let stagers = (memory / staging.memory_limit_mb.max(1) as i64).min(disk / staging.disk_limit_mb.max(1) as i64).max(0);
+    let stagers = (memory / staging.memory_limit_mb.max(1) as i64)
+        .min(disk / staging.disk_limit_mb.max(1) as i64)
+        .max(0);
     let mut map = Map::new();
-    map.insert("stacks".into(), host.config.stacks.iter().map(|s| s.name.clone()).collect());
-    map.insert("can_stage".into(), u8::from(staging.enabled && stagers > 0).into());
+    map.insert(
+        "stacks".into(),
+        host.config.stacks.iter().map(|s| s.name.clone()).collect(),
+    );
+    map.insert(
+        "can_stage".into(),
+        u8::from(staging.enabled && stagers > 0).into(),
+    );
     map.insert("reservable_stagers".into(), stagers.into());
-    map.insert("available_memory_ratio".into(), ratio(memory, resources.memory_capacity()));
-    map.insert("available_disk_ratio".into(), ratio(disk, resources.disk_capacity()));
+    map.insert(
+        "available_memory_ratio".into(),
+        ratio(memory, resources.memory_capacity()),
+    );
+    map.insert(
+        "available_disk_ratio".into(),
+        ratio(disk, resources.disk_capacity()),
+    );
     map.insert("instance_registry".into(), registry(host));
     map.insert("warden_backend".into(), host.backend.name().into());
     map
@@ -32,7 +46,9 @@ fn ratio(left: i64, capacity: i64) -> Value {
 fn registry(host: &Host) -> Value {
     let mut apps: Map<String, Value> = Map::new();
     for instance in host.instances.all() {
-        let app = apps.entry(instance.message.droplet.clone()).or_insert_with(|| json!({}));
+        let app = apps
+            .entry(instance.message.droplet.clone())
+            .or_insert_with(|| json!({}));
         if let Value::Object(map) = app {
             map.insert(instance.id.clone(), attributes(&instance));
         }

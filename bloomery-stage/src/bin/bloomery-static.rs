@@ -7,7 +7,10 @@ use bloomery_stage::static_server::{Options, serve};
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let root = args.next().unwrap_or_else(|| "public".into());
-    let options = Options { root: root.into(), force_https: args.any(|a| a == "--force-https") };
+    let options = Options {
+        root: root.into(),
+        force_https: args.any(|a| a == "--force-https"),
+    };
     let port: u16 = match std::env::var("PORT").ok().and_then(|p| p.parse().ok()) {
         Some(port) => port,
         None => {
@@ -15,7 +18,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let served = runtime.and_then(|rt| {
         rt.block_on(async {
             let listener = tokio::net::TcpListener::bind(("0.0.0.0", port)).await?;

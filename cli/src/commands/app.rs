@@ -15,7 +15,11 @@ pub(super) async fn run(cx: &mut Context, name: &str, only_guid: bool) -> Result
         cx.ui.result(guid(&app));
         return Ok(());
     }
-    cx.ui.say(&format!("Showing health and status for app {} {}", cx.ui.name(name), cx.place()));
+    cx.ui.say(&format!(
+        "Showing health and status for app {} {}",
+        cx.ui.name(name),
+        cx.place()
+    ));
     let guid = guid(&app).to_owned();
     show(cx, &guid).await
 }
@@ -25,24 +29,55 @@ pub(super) async fn run(cx: &mut Context, name: &str, only_guid: bool) -> Result
 pub(super) async fn show(cx: &mut Context, guid: &str) -> Result<(), CfError> {
     let summary = cx.client.get(&format!("/v2/apps/{guid}/summary")).await?;
     let started = summary["state"] == "STARTED";
-    let instances = if started { optional(cx, &format!("/v2/apps/{guid}/instances")).await? } else { Value::Null };
-    let stats = if started { optional(cx, &format!("/v2/apps/{guid}/stats")).await? } else { Value::Null };
+    let instances = if started {
+        optional(cx, &format!("/v2/apps/{guid}/instances")).await?
+    } else {
+        Value::Null
+    };
+    let stats = if started {
+        optional(cx, &format!("/v2/apps/{guid}/stats")).await?
+    } else {
+        Value::Null
+    };
     if cx.ui.json {
-        cx.ui.json(&serde_json::json!({"app": summary, "instances": instances, "stats": stats}));
+        cx.ui
+            .json(&serde_json::json!({"app": summary, "instances": instances, "stats": stats}));
         return Ok(());
     }
     cx.ui.ok();
     let text = |key: &str| summary[key].as_str().unwrap_or_default().to_owned();
-    cx.ui.say(&format!("requested state: {}", text("state").to_lowercase()));
-    cx.ui.say(&format!("instances: {}", super::apps::running(&summary)));
-    cx.ui.say(&format!("usage: {} x {} instances", show_mb(summary["memory"].as_u64().unwrap_or(0)), summary["instances"]));
-    let buildpack = if text("buildpack").is_empty() { text("detected_buildpack") } else { text("buildpack") };
-    cx.ui.say(&format!("buildpack: {}", if buildpack.is_empty() { "unknown".into() } else { buildpack }));
+    cx.ui.say(&format!(
+        "requested state: {}",
+        text("state").to_lowercase()
+    ));
+    cx.ui
+        .say(&format!("instances: {}", super::apps::running(&summary)));
+    cx.ui.say(&format!(
+        "usage: {} x {} instances",
+        show_mb(summary["memory"].as_u64().unwrap_or(0)),
+        summary["instances"]
+    ));
+    let buildpack = if text("buildpack").is_empty() {
+        text("detected_buildpack")
+    } else {
+        text("buildpack")
+    };
+    cx.ui.say(&format!(
+        "buildpack: {}",
+        if buildpack.is_empty() {
+            "unknown".into()
+        } else {
+            buildpack
+        }
+    ));
     if !started {
         cx.ui.say("\nThere are no running instances of this app.");
     } else {
         cx.ui.say("");
-        cx.ui.table(&["", "state", "since", "cpu", "memory", "disk", "details"], &rows(&instances, &stats));
+        cx.ui.table(
+            &["", "state", "since", "cpu", "memory", "disk", "details"],
+            &rows(&instances, &stats),
+        );
     }
     show_urls(cx, &summary);
     Ok(())
@@ -51,7 +86,9 @@ pub(super) async fn show(cx: &mut Context, guid: &str) -> Result<(), CfError> {
 /// An app that is stopped or not staged has no instances, which is no failure here.
 async fn optional(cx: &mut Context, path: &str) -> Result<Value, CfError> {
     match cx.client.get(path).await {
-        Err(CfError::Api { status: 400 | 503, .. }) => Ok(Value::Null),
+        Err(CfError::Api {
+            status: 400 | 503, ..
+        }) => Ok(Value::Null),
         other => other,
     }
 }
@@ -61,14 +98,21 @@ fn rows(instances: &Value, stats: &Value) -> Vec<Vec<String>> {
         .as_object()
         .into_iter()
         .flatten()
-        .filter_map(|(index, instance)| Some((index.parse().ok()?, row(index, instance, &stats[index]["stats"]))))
+        .filter_map(|(index, instance)| {
+            Some((
+                index.parse().ok()?,
+                row(index, instance, &stats[index]["stats"]),
+            ))
+        })
         .collect();
     all.sort();
     all.into_iter().map(|(_, row)| row).collect()
 }
 
 fn row(index: &str, instance: &Value, stats: &Value) -> Vec<String> {
-    let since = instance["since"].as_f64().and_then(|s| chrono::DateTime::from_timestamp(s as i64, 0));
+    let since = instance["since"]
+        .as_f64()
+        .and_then(|s| chrono::DateTime::from_timestamp(s as i64, 0));
     let of = |used: &Value, quota: &Value| match (used.as_u64(), quota.as_u64()) {
         (Some(used), Some(quota)) => format!("{} of {}", show_bytes(used), show_bytes(quota)),
         _ => "0 of 0".into(),
@@ -76,8 +120,15 @@ fn row(index: &str, instance: &Value, stats: &Value) -> Vec<String> {
     vec![
         format!("#{index}"),
         instance["state"].as_str().unwrap_or("down").to_lowercase(),
-        since.map_or(String::new(), |t| t.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string()),
-        format!("{:.1}%", stats["usage"]["cpu"].as_f64().unwrap_or(0.0) * 100.0),
+        since.map_or(String::new(), |t| {
+            t.with_timezone(&chrono::Local)
+                .format("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        }),
+        format!(
+            "{:.1}%",
+            stats["usage"]["cpu"].as_f64().unwrap_or(0.0) * 100.0
+        ),
         of(&stats["usage"]["mem"], &stats["mem_quota"]),
         of(&stats["usage"]["disk"], &stats["disk_quota"]),
         instance["details"].as_str().unwrap_or_default().to_owned(),
@@ -88,20 +139,37 @@ fn show_urls(cx: &Context, summary: &Value) {
     let port = cx.client.config.app_port;
     let routes = summary["routes"].as_array().cloned().unwrap_or_default();
     for route in &routes {
-        let (host, domain) = (route["host"].as_str().unwrap_or_default(), route["domain"]["name"].as_str().unwrap_or_default());
-        let name = if host.is_empty() { domain.to_owned() } else { format!("{host}.{domain}") };
+        let (host, domain) = (
+            route["host"].as_str().unwrap_or_default(),
+            route["domain"]["name"].as_str().unwrap_or_default(),
+        );
+        let name = if host.is_empty() {
+            domain.to_owned()
+        } else {
+            format!("{host}.{domain}")
+        };
         let path = route["path"].as_str().unwrap_or_default();
-        cx.ui.say(&format!("\nurl: {}", url_line(&name, path, port)));
+        cx.ui
+            .say(&format!("\nurl: {}", url_line(&name, path, port)));
     }
 }
 
 /// The address to open; where the name does not resolve, a line to paste instead.
 fn url_line(name: &str, path: &str, port: Option<u16>) -> String {
-    let Some(port) = port else { return format!("{name}{path}") };
-    let shown = if port == 80 { String::new() } else { format!(":{port}") };
+    let Some(port) = port else {
+        return format!("{name}{path}");
+    };
+    let shown = if port == 80 {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
     let resolves = (name, port).to_socket_addrs().is_ok();
     match resolves {
         true => format!("http://{name}{shown}{path}"),
-        false => format!("http://{name}{shown}{path}   (try: curl -H 'Host: {name}' http://127.0.0.1:{port}{}/)", path.trim_end_matches('/')),
+        false => format!(
+            "http://{name}{shown}{path}   (try: curl -H 'Host: {name}' http://127.0.0.1:{port}{}/)",
+            path.trim_end_matches('/')
+        ),
     }
 }

@@ -10,7 +10,10 @@ use crate::size::show_mb;
 pub(super) async fn run(cx: &mut Context) -> Result<(), CfError> {
     let space = cx.space()?;
     cx.ui.say(&format!("Getting apps {}", cx.place()));
-    let summary = cx.client.get(&format!("/v2/spaces/{}/summary", space.guid)).await?;
+    let summary = cx
+        .client
+        .get(&format!("/v2/spaces/{}/summary", space.guid))
+        .await?;
     if cx.ui.json {
         cx.ui.json(&summary["apps"]);
         return Ok(());
@@ -22,12 +25,27 @@ pub(super) async fn run(cx: &mut Context) -> Result<(), CfError> {
         return Ok(());
     }
     let rows: Vec<Vec<String>> = apps.iter().map(row).collect();
-    cx.ui.table(&["name", "requested state", "instances", "memory", "disk", "urls"], &rows);
+    cx.ui.table(
+        &[
+            "name",
+            "requested state",
+            "instances",
+            "memory",
+            "disk",
+            "urls",
+        ],
+        &rows,
+    );
     Ok(())
 }
 
 fn row(app: &Value) -> Vec<String> {
-    let urls: Vec<&str> = app["urls"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let urls: Vec<&str> = app["urls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     vec![
         app["name"].as_str().unwrap_or_default().to_owned(),
         app["state"].as_str().unwrap_or_default().to_lowercase(),
@@ -41,6 +59,10 @@ fn row(app: &Value) -> Vec<String> {
 /// `1/2`; `?/2` when the platform does not know.
 pub(super) fn running(app: &Value) -> String {
     let count = app["running_instances"].as_i64().unwrap_or(-1);
-    let shown = if count < 0 { "?".to_owned() } else { count.to_string() };
+    let shown = if count < 0 {
+        "?".to_owned()
+    } else {
+        count.to_string()
+    };
     format!("{shown}/{}", app["instances"])
 }

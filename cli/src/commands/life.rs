@@ -17,11 +17,21 @@ pub(super) async fn stop(cx: &mut Context, name: &str) -> Result<(), CfError> {
 pub(super) async fn stop_app(cx: &mut Context, app: &Value) -> Result<(), CfError> {
     let name = text(app, "name").to_owned();
     if text(app, "state") == "STOPPED" {
-        cx.ui.say(&format!("App {} is already stopped", cx.ui.name(&name)));
+        cx.ui
+            .say(&format!("App {} is already stopped", cx.ui.name(&name)));
         return Ok(());
     }
-    cx.ui.say(&format!("Stopping app {} {}", cx.ui.name(&name), cx.place()));
-    cx.client.put(&format!("/v2/apps/{}", guid(app)), &json!({"state": "STOPPED"})).await?;
+    cx.ui.say(&format!(
+        "Stopping app {} {}",
+        cx.ui.name(&name),
+        cx.place()
+    ));
+    cx.client
+        .put(
+            &format!("/v2/apps/{}", guid(app)),
+            &json!({"state": "STOPPED"}),
+        )
+        .await?;
     cx.ui.ok();
     Ok(())
 }
@@ -39,7 +49,11 @@ pub(super) async fn restart(cx: &mut Context, name: &str) -> Result<(), CfError>
 pub(super) async fn restage(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     let app_guid = guid(&app).to_owned();
-    cx.ui.say(&format!("Restaging app {} {}", cx.ui.name(name), cx.place()));
+    cx.ui.say(&format!(
+        "Restaging app {} {}",
+        cx.ui.name(name),
+        cx.place()
+    ));
     let path = format!("/v2/apps/{app_guid}/restage");
     start::with_staging_log(cx, &app_guid, name, start::Trigger::Post(path)).await
 }
@@ -67,13 +81,20 @@ pub(super) async fn scale(cx: &mut Context, name: &str, wanted: Scale) -> Result
     if change.is_empty() {
         return show_scale(cx, &found);
     }
-    let needs_restart = text(&found, "state") == "STARTED" && (wanted.memory.is_some() || wanted.disk.is_some());
-    if needs_restart && !wanted.force && !confirmed("This will cause the app to restart. Really scale?")? {
+    let needs_restart =
+        text(&found, "state") == "STARTED" && (wanted.memory.is_some() || wanted.disk.is_some());
+    if needs_restart
+        && !wanted.force
+        && !confirmed("This will cause the app to restart. Really scale?")?
+    {
         return Ok(());
     }
-    cx.ui.say(&format!("Scaling app {} {}", cx.ui.name(name), cx.place()));
+    cx.ui
+        .say(&format!("Scaling app {} {}", cx.ui.name(name), cx.place()));
     let app_guid = guid(&found).to_owned();
-    cx.client.put(&format!("/v2/apps/{app_guid}"), &Value::Object(change)).await?;
+    cx.client
+        .put(&format!("/v2/apps/{app_guid}"), &Value::Object(change))
+        .await?;
     cx.ui.ok();
     if needs_restart {
         stop_app(cx, &found).await?;
@@ -84,19 +105,33 @@ pub(super) async fn scale(cx: &mut Context, name: &str, wanted: Scale) -> Result
 
 fn show_scale(cx: &Context, app: &Value) -> Result<(), CfError> {
     let number = |key: &str| app["entity"][key].as_u64().unwrap_or(0);
-    cx.ui.say(&format!("Showing current scale of app {} {}", cx.ui.name(text(app, "name")), cx.place()));
+    cx.ui.say(&format!(
+        "Showing current scale of app {} {}",
+        cx.ui.name(text(app, "name")),
+        cx.place()
+    ));
     cx.ui.ok();
-    cx.ui.say(&format!("memory: {}\ndisk: {}\ninstances: {}",
-        show_mb(number("memory")), show_mb(number("disk_quota")), number("instances")));
+    cx.ui.say(&format!(
+        "memory: {}\ndisk: {}\ninstances: {}",
+        show_mb(number("memory")),
+        show_mb(number("disk_quota")),
+        number("instances")
+    ));
     Ok(())
 }
 
 /// `cf delete`.
-pub(super) async fn delete(cx: &mut Context, name: &str, force: bool, routes: bool) -> Result<(), CfError> {
+pub(super) async fn delete(
+    cx: &mut Context,
+    name: &str,
+    force: bool,
+    routes: bool,
+) -> Result<(), CfError> {
     if !force && !confirmed(&format!("Really delete the app {name}?"))? {
         return Ok(());
     }
-    cx.ui.say(&format!("Deleting app {} {}", cx.ui.name(name), cx.place()));
+    cx.ui
+        .say(&format!("Deleting app {} {}", cx.ui.name(name), cx.place()));
     let Some(app) = cx.find_app(name).await? else {
         cx.ui.ok();
         cx.ui.say(&format!("App {name} does not exist."));
@@ -104,11 +139,19 @@ pub(super) async fn delete(cx: &mut Context, name: &str, force: bool, routes: bo
     };
     let app_guid = guid(&app).to_owned();
     if routes {
-        for route in cx.client.list(&format!("/v2/apps/{app_guid}/routes")).await? {
-            cx.client.delete(&format!("/v2/routes/{}", guid(&route))).await?;
+        for route in cx
+            .client
+            .list(&format!("/v2/apps/{app_guid}/routes"))
+            .await?
+        {
+            cx.client
+                .delete(&format!("/v2/routes/{}", guid(&route)))
+                .await?;
         }
     }
-    cx.client.delete(&format!("/v2/apps/{app_guid}?recursive=true")).await?;
+    cx.client
+        .delete(&format!("/v2/apps/{app_guid}?recursive=true"))
+        .await?;
     cx.ui.ok();
     Ok(())
 }

@@ -31,10 +31,20 @@ pub async fn run(cli: Cli, ui: Ui) -> Result<ExitCode, CfError> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut cx = Context::load(ui)?;
-    if let Command::Curl { path, method, header, data, include, fail } = cli.command {
+    if let Command::Curl {
+        path,
+        method,
+        header,
+        data,
+        include,
+        fail,
+    } = cli.command
+    {
         return curl::run(&mut cx, &path, method, &header, data, include, fail).await;
     }
-    dispatch(&mut cx, cli.command).await.map(|()| ExitCode::SUCCESS)
+    dispatch(&mut cx, cli.command)
+        .await
+        .map(|()| ExitCode::SUCCESS)
 }
 
 async fn dispatch(cx: &mut Context, command: Command) -> Result<(), CfError> {
@@ -47,8 +57,24 @@ async fn dispatch(cx: &mut Context, command: Command) -> Result<(), CfError> {
         Command::Push(flags) => push::run(cx, *flags).await,
         Command::Apps => apps::run(cx).await,
         Command::App { app, guid } => app::run(cx, &app, guid).await,
-        Command::Scale { app, instances, memory, disk, force } => {
-            life::scale(cx, &app, life::Scale { instances, memory, disk, force }).await
+        Command::Scale {
+            app,
+            instances,
+            memory,
+            disk,
+            force,
+        } => {
+            life::scale(
+                cx,
+                &app,
+                life::Scale {
+                    instances,
+                    memory,
+                    disk,
+                    force,
+                },
+            )
+            .await
         }
         Command::Start { app } => start::run(cx, &app).await,
         Command::Stop { app } => life::stop(cx, &app).await,
@@ -56,7 +82,11 @@ async fn dispatch(cx: &mut Context, command: Command) -> Result<(), CfError> {
         Command::Restage { app } => life::restage(cx, &app).await,
         Command::Delete { app, force, routes } => life::delete(cx, &app, force, routes).await,
         Command::Logs { app, recent } => log::run(cx, &app, recent).await,
-        Command::Files { app, path, instance } => files::run(cx, &app, path.as_deref().unwrap_or("/"), instance).await,
+        Command::Files {
+            app,
+            path,
+            instance,
+        } => files::run(cx, &app, path.as_deref().unwrap_or("/"), instance).await,
         Command::Env { app } => env::show(cx, &app).await,
         Command::SetEnv { app, name, value } => env::set(cx, &app, &name, &value).await,
         Command::Events { app } => events::run(cx, &app).await,
@@ -71,7 +101,11 @@ fn help(command: Option<&str>) -> Result<ExitCode, CfError> {
         None => root.print_help(),
         Some(name) => match root.find_subcommand_mut(name) {
             Some(sub) => sub.print_help(),
-            None => return Err(CfError::Usage(format!("'{name}' is not a registered command. See 'cf help'"))),
+            None => {
+                return Err(CfError::Usage(format!(
+                    "'{name}' is not a registered command. See 'cf help'"
+                )));
+            }
         },
     };
     shown.map_err(CfError::file("standard output"))?;
@@ -82,10 +116,14 @@ fn help(command: Option<&str>) -> Result<ExitCode, CfError> {
 fn confirmed(question: &str) -> Result<bool, CfError> {
     use std::io::IsTerminal;
     if !std::io::stdin().is_terminal() {
-        return Err(CfError::Usage(format!("{question} Nobody can be asked here; add -f to go ahead.")));
+        return Err(CfError::Usage(format!(
+            "{question} Nobody can be asked here; add -f to go ahead."
+        )));
     }
     eprint!("{question} [yN]: ");
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(CfError::file("standard input"))?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(CfError::file("standard input"))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

@@ -27,17 +27,27 @@ fn plans(cx: &Context, flags: &Push) -> Result<Vec<Plan>, CfError> {
     let Some(file) = manifest_file(flags)? else {
         return Ok(vec![push_plan::plan(flags, AppManifest::default())?]);
     };
-    cx.ui.say(&format!("Using manifest file {}\n", file.display()));
+    cx.ui
+        .say(&format!("Using manifest file {}\n", file.display()));
     let mut apps = manifest::read(&file)?;
     if let Some(name) = &flags.app {
         // One app of several, or a new name for the only one.
         match apps.iter().position(|a| a.name.as_ref() == Some(name)) {
             Some(at) => apps = vec![apps.swap_remove(at)],
             None if apps.len() == 1 => {}
-            None => return Err(CfError::NotFound { kind: "App in the manifest:", name: name.clone(), hint: String::new() }),
+            None => {
+                return Err(CfError::NotFound {
+                    kind: "App in the manifest:",
+                    name: name.clone(),
+                    hint: String::new(),
+                });
+            }
         }
     }
-    let default_path = file.parent().map(Path::to_path_buf).filter(|p| !p.as_os_str().is_empty());
+    let default_path = file
+        .parent()
+        .map(Path::to_path_buf)
+        .filter(|p| !p.as_os_str().is_empty());
     let with_path = |mut app: AppManifest| {
         app.path = app.path.or_else(|| default_path.clone());
         push_plan::plan(flags, app)
@@ -58,13 +68,17 @@ fn manifest_file(flags: &Push) -> Result<Option<PathBuf>, CfError> {
 
 async fn push_one(cx: &mut Context, plan: &Plan) -> Result<(), CfError> {
     if !plan.path.exists() {
-        return Err(CfError::Usage(format!("the path {} does not exist", plan.path.display())));
+        return Err(CfError::Usage(format!(
+            "the path {} does not exist",
+            plan.path.display()
+        )));
     }
     let existing = cx.find_app(&plan.name).await?;
     let app = save(cx, plan, existing.as_ref()).await?;
     let app_guid = guid(&app).to_owned();
     routes(cx, plan, &app_guid).await?;
-    cx.ui.say(&format!("Uploading {}...", cx.ui.name(&plan.name)));
+    cx.ui
+        .say(&format!("Uploading {}...", cx.ui.name(&plan.name)));
     bits::upload(&mut cx.client, &cx.ui, &app_guid, &plan.path).await?;
     if let Some(before) = existing.filter(|a| text(a, "state") == "STARTED") {
         life::stop_app(cx, &before).await?;
@@ -85,7 +99,11 @@ async fn save(cx: &mut Context, plan: &Plan, existing: Option<&Value>) -> Result
     }
     match existing {
         None => {
-            cx.ui.say(&format!("Creating app {} {}", cx.ui.name(&plan.name), cx.place()));
+            cx.ui.say(&format!(
+                "Creating app {} {}",
+                cx.ui.name(&plan.name),
+                cx.place()
+            ));
             body.insert("name".into(), plan.name.clone().into());
             body.insert("space_guid".into(), cx.space()?.guid.into());
             let made = cx.client.post("/v2/apps", &Value::Object(body)).await?;
@@ -94,8 +112,15 @@ async fn save(cx: &mut Context, plan: &Plan, existing: Option<&Value>) -> Result
         }
         Some(app) if body.is_empty() => Ok(app.clone()),
         Some(app) => {
-            cx.ui.say(&format!("Updating app {} {}", cx.ui.name(&plan.name), cx.place()));
-            let updated = cx.client.put(&format!("/v2/apps/{}", guid(app)), &Value::Object(body)).await?;
+            cx.ui.say(&format!(
+                "Updating app {} {}",
+                cx.ui.name(&plan.name),
+                cx.place()
+            ));
+            let updated = cx
+                .client
+                .put(&format!("/v2/apps/{}", guid(app)), &Value::Object(body))
+                .await?;
             cx.ui.ok();
             Ok(updated)
         }
@@ -104,7 +129,9 @@ async fn save(cx: &mut Context, plan: &Plan, existing: Option<&Value>) -> Result
 
 /// The manifest's variables over the app's present ones.
 fn merged_env(plan: &Plan, existing: Option<&Value>) -> Map<String, Value> {
-    let mut env = existing.and_then(|a| a["entity"]["environment_json"].as_object().cloned()).unwrap_or_default();
+    let mut env = existing
+        .and_then(|a| a["entity"]["environment_json"].as_object().cloned())
+        .unwrap_or_default();
     for (name, value) in &plan.env {
         env.insert(name.clone(), value.clone().into());
     }
@@ -112,16 +139,31 @@ fn merged_env(plan: &Plan, existing: Option<&Value>) -> Map<String, Value> {
 }
 
 async fn stack_guid(cx: &mut Context, name: &str) -> Result<String, CfError> {
-    let found = cx.client.list(&format!("/v2/stacks?q=name:{}", escape(name))).await?;
+    let found = cx
+        .client
+        .list(&format!("/v2/stacks?q=name:{}", escape(name)))
+        .await?;
     let hint = "\nTIP: `cf curl /v2/stacks` lists the stacks.".to_owned();
-    found.first().map(|s| guid(s).to_owned()).ok_or(CfError::NotFound { kind: "Stack", name: name.into(), hint })
+    found
+        .first()
+        .map(|s| guid(s).to_owned())
+        .ok_or(CfError::NotFound {
+            kind: "Stack",
+            name: name.into(),
+            hint,
+        })
 }
 
 async fn routes(cx: &mut Context, plan: &Plan, app_guid: &str) -> Result<(), CfError> {
-    let mapped = cx.client.list(&format!("/v2/apps/{app_guid}/routes")).await?;
+    let mapped = cx
+        .client
+        .list(&format!("/v2/apps/{app_guid}/routes"))
+        .await?;
     if plan.no_route {
         for route in &mapped {
-            cx.client.delete(&format!("/v2/apps/{app_guid}/routes/{}", guid(route))).await?;
+            cx.client
+                .delete(&format!("/v2/apps/{app_guid}/routes/{}", guid(route)))
+                .await?;
         }
         return Ok(());
     }
@@ -152,12 +194,22 @@ async fn wanted_routes(cx: &mut Context, plan: &Plan) -> Result<Vec<Wanted>, CfE
         (true, false) => vec![route::host_of(&plan.name)],
         (true, true) => vec![format!("{}-{}", route::host_of(&plan.name), random_word())],
     };
-    Ok(hosts.iter().flat_map(|host| domains.iter().map(|d| Wanted { host: host.clone(), domain: d.clone() })).collect())
+    Ok(hosts
+        .iter()
+        .flat_map(|host| {
+            domains.iter().map(|d| Wanted {
+                host: host.clone(),
+                domain: d.clone(),
+            })
+        })
+        .collect())
 }
 
 /// Six letters that nobody else is likely to have taken.
 fn random_word() -> String {
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_nanos());
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos());
     let mut n = nanos ^ u128::from(std::process::id());
     (0..6)
         .map(|_| {

@@ -40,12 +40,18 @@ pub(super) struct Plan {
 pub(super) fn plan(flags: &Push, manifest: AppManifest) -> Result<Plan, CfError> {
     let name = flags.app.clone().or(manifest.name.clone());
     let name = name.ok_or_else(|| {
-        CfError::Usage("the app has no name: give one (cf push NAME) or put `name:` into manifest.yml".into())
+        CfError::Usage(
+            "the app has no name: give one (cf push NAME) or put `name:` into manifest.yml".into(),
+        )
     })?;
     let attributes = attributes(flags, &manifest)?;
     Ok(Plan {
         name,
-        path: flags.path.clone().or(manifest.path).unwrap_or_else(|| PathBuf::from(".")),
+        path: flags
+            .path
+            .clone()
+            .or(manifest.path)
+            .unwrap_or_else(|| PathBuf::from(".")),
         attributes,
         env: manifest.env,
         hosts: flags.host.clone().map_or(manifest.hosts, |h| vec![h]),
@@ -66,16 +72,31 @@ fn attributes(flags: &Push, manifest: &AppManifest) -> Result<Map<String, Value>
         }
     };
     let size = |flag: &Option<String>, file: &Option<String>| {
-        flag.as_ref().or(file.as_ref()).map(|s| parse_mb(s).map(Value::from)).transpose().map_err(CfError::Usage)
+        flag.as_ref()
+            .or(file.as_ref())
+            .map(|s| parse_mb(s).map(Value::from))
+            .transpose()
+            .map_err(CfError::Usage)
     };
     put("memory", size(&flags.memory, &manifest.memory)?);
     put("disk_quota", size(&flags.disk, &manifest.disk_quota)?);
-    put("instances", flags.instances.or(manifest.instances).map(Value::from));
-    let word = |flag: &Option<String>, file: &Option<String>| flag.clone().or_else(|| file.clone()).map(or_reset);
+    put(
+        "instances",
+        flags.instances.or(manifest.instances).map(Value::from),
+    );
+    let word = |flag: &Option<String>, file: &Option<String>| {
+        flag.clone().or_else(|| file.clone()).map(or_reset)
+    };
     put("buildpack", word(&flags.buildpack, &manifest.buildpack));
     put("command", word(&flags.command, &manifest.command));
-    put("health_check_timeout", flags.timeout.or(manifest.timeout).map(Value::from));
-    let check = flags.health_check_type.clone().or_else(|| manifest.health_check_type.clone());
+    put(
+        "health_check_timeout",
+        flags.timeout.or(manifest.timeout).map(Value::from),
+    );
+    let check = flags
+        .health_check_type
+        .clone()
+        .or_else(|| manifest.health_check_type.clone());
     put("health_check_type", check.map(Value::from));
     Ok(map)
 }
@@ -93,13 +114,28 @@ mod tests {
     use super::*;
 
     fn flags(app: Option<&str>) -> Push {
-        Push { app: app.map(Into::into), ..Push::default() }
+        Push {
+            app: app.map(Into::into),
+            ..Push::default()
+        }
     }
 
     #[test]
     fn flags_beat_the_manifest_and_only_given_attributes_are_sent() {
-        let manifest = AppManifest { name: Some("m".into()), memory: Some("64M".into()), instances: Some(3), ..Default::default() };
-        let wanted = plan(&Push { memory: Some("1G".into()), ..flags(None) }, manifest).expect("good");
+        let manifest = AppManifest {
+            name: Some("m".into()),
+            memory: Some("64M".into()),
+            instances: Some(3),
+            ..Default::default()
+        };
+        let wanted = plan(
+            &Push {
+                memory: Some("1G".into()),
+                ..flags(None)
+            },
+            manifest,
+        )
+        .expect("good");
         assert_eq!(wanted.name, "m");
         assert_eq!(wanted.attributes["memory"], 1024);
         assert_eq!(wanted.attributes["instances"], 3);
@@ -108,7 +144,14 @@ mod tests {
 
     #[test]
     fn null_resets_the_command() {
-        let wanted = plan(&Push { command: Some("null".into()), ..flags(Some("a")) }, AppManifest::default()).expect("good");
+        let wanted = plan(
+            &Push {
+                command: Some("null".into()),
+                ..flags(Some("a"))
+            },
+            AppManifest::default(),
+        )
+        .expect("good");
         assert_eq!(wanted.attributes["command"], "");
     }
 

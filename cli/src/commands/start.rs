@@ -28,7 +28,8 @@ pub(super) enum Trigger {
 pub(super) async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     if text(&app, "state") == "STARTED" {
-        cx.ui.say(&format!("App {} is already started", cx.ui.name(name)));
+        cx.ui
+            .say(&format!("App {} is already started", cx.ui.name(name)));
         return Ok(());
     }
     start_app(cx, guid(&app), name).await
@@ -36,15 +37,28 @@ pub(super) async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
 
 /// Starts an app and waits until it answers.
 pub(super) async fn start_app(cx: &mut Context, app_guid: &str, name: &str) -> Result<(), CfError> {
-    cx.ui.say(&format!("Starting app {} {}", cx.ui.name(name), cx.place()));
+    cx.ui
+        .say(&format!("Starting app {} {}", cx.ui.name(name), cx.place()));
     with_staging_log(cx, app_guid, name, Trigger::Start).await
 }
 
 /// Streams the staging output beside the start and shows the app at its end.
-pub(super) async fn with_staging_log(cx: &mut Context, app_guid: &str, name: &str, trigger: Trigger) -> Result<(), CfError> {
+pub(super) async fn with_staging_log(
+    cx: &mut Context,
+    app_guid: &str,
+    name: &str,
+    trigger: Trigger,
+) -> Result<(), CfError> {
     let log = follow_staging(cx, app_guid).await;
     let set_going = match trigger {
-        Trigger::Start => cx.client.put(&format!("/v2/apps/{app_guid}"), &json!({"state": "STARTED"})).await,
+        Trigger::Start => {
+            cx.client
+                .put(
+                    &format!("/v2/apps/{app_guid}"),
+                    &json!({"state": "STARTED"}),
+                )
+                .await
+        }
         Trigger::Post(path) => cx.client.post(&path, &Value::Null).await,
     };
     let staged = match set_going {
@@ -61,7 +75,10 @@ pub(super) async fn with_staging_log(cx: &mut Context, app_guid: &str, name: &st
 
 /// Prints `STG` lines until told to stop; without a log server the start goes on
 /// and says so.
-async fn follow_staging(cx: &Context, app_guid: &str) -> Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)> {
+async fn follow_staging(
+    cx: &Context,
+    app_guid: &str,
+) -> Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)> {
     let ui = cx.ui;
     let mut stream = match logs::stream(&cx.client, app_guid).await {
         Ok(stream) => stream,
@@ -74,7 +91,11 @@ async fn follow_staging(cx: &Context, app_guid: &str) -> Option<(JoinHandle<()>,
     let task = tokio::spawn(async move {
         let mut ending = false;
         loop {
-            let patience = if ending { Duration::from_millis(150) } else { Duration::from_secs(86_400) };
+            let patience = if ending {
+                Duration::from_millis(150)
+            } else {
+                Duration::from_secs(86_400)
+            };
             tokio::select! {
                 line = tokio::time::timeout(patience, stream.next()) => match line {
                     Ok(Some(line)) if line.source_type == "STG" => {
@@ -106,7 +127,10 @@ struct Patience {
 impl Patience {
     fn minutes(variable: &str, default: u64) -> Self {
         let given = std::env::var(variable).ok().and_then(|v| v.parse().ok());
-        Self { until: Instant::now() + Duration::from_secs(60 * given.unwrap_or(default)), step: Duration::from_millis(30) }
+        Self {
+            until: Instant::now() + Duration::from_secs(60 * given.unwrap_or(default)),
+            step: Duration::from_millis(30),
+        }
     }
 
     /// Waits; false when the patience is over.
@@ -127,29 +151,45 @@ async fn wait_staged(cx: &mut Context, app_guid: &str, name: &str) -> Result<(),
             _ => {}
         }
         if !patience.again().await {
-            let reason = format!("{name} failed to stage within the time limit (CF_STAGING_TIMEOUT)");
-            return Err(CfError::Staging { app: name.into(), reason });
+            let reason =
+                format!("{name} failed to stage within the time limit (CF_STAGING_TIMEOUT)");
+            return Err(CfError::Staging {
+                app: name.into(),
+                reason,
+            });
         }
     }
 }
 
 fn staging_failed(app: &Value, name: &str) -> CfError {
-    let (kind, why) = (text(app, "staging_failed_reason"), text(app, "staging_failed_description"));
+    let (kind, why) = (
+        text(app, "staging_failed_reason"),
+        text(app, "staging_failed_description"),
+    );
     let reason = match (kind, why) {
         (kind, "") => kind.to_owned(),
         (kind, why) => format!("{kind}: {why}"),
     };
-    CfError::Staging { app: name.into(), reason }
+    CfError::Staging {
+        app: name.into(),
+        reason,
+    }
 }
 
 async fn wait_running(cx: &mut Context, app_guid: &str, name: &str) -> Result<(), CfError> {
     let mut patience = Patience::minutes("CF_STARTUP_TIMEOUT", STARTUP_MINUTES);
     let mut said = String::new();
     loop {
-        let instances = match cx.client.get(&format!("/v2/apps/{app_guid}/instances")).await {
+        let instances = match cx
+            .client
+            .get(&format!("/v2/apps/{app_guid}/instances"))
+            .await
+        {
             Ok(instances) => instances,
             // Between two states there may be nothing to report yet.
-            Err(CfError::Api { status: 400 | 503, .. }) => Value::Null,
+            Err(CfError::Api {
+                status: 400 | 503, ..
+            }) => Value::Null,
             Err(error) => return Err(error),
         };
         let states = Counted::of(&instances);
@@ -162,10 +202,16 @@ async fn wait_running(cx: &mut Context, app_guid: &str, name: &str) -> Result<()
             return Ok(());
         }
         if states.crashed > 0 || states.flapping > 0 {
-            return Err(CfError::Start { app: name.into(), reason: states.why(name) });
+            return Err(CfError::Start {
+                app: name.into(),
+                reason: states.why(name),
+            });
         }
         if !patience.again().await {
-            return Err(CfError::Start { app: name.into(), reason: "no instance ran within the time limit (CF_STARTUP_TIMEOUT)".into() });
+            return Err(CfError::Start {
+                app: name.into(),
+                reason: "no instance ran within the time limit (CF_STARTUP_TIMEOUT)".into(),
+            });
         }
     }
 }
@@ -203,15 +249,29 @@ impl Counted {
 
     fn line(&self) -> String {
         let parts = [
-            (self.starting, "starting"), (self.down, "down"), (self.crashed, "crashed"), (self.flapping, "failing"),
+            (self.starting, "starting"),
+            (self.down, "down"),
+            (self.crashed, "crashed"),
+            (self.flapping, "failing"),
         ];
-        let rest: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
-        format!("{} of {} instances running{}", self.running, self.total, rest.concat())
+        let rest: Vec<String> = parts
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!(", {n} {what}"))
+            .collect();
+        format!(
+            "{} of {} instances running{}",
+            self.running,
+            self.total,
+            rest.concat()
+        )
     }
 
     fn why(&self, app: &str) -> String {
         match self.details.is_empty() {
-            true => format!("the app crashed while starting; `cf events {app}` has the exit status"),
+            true => {
+                format!("the app crashed while starting; `cf events {app}` has the exit status")
+            }
             false => self.details.join("; "),
         }
     }
@@ -226,7 +286,10 @@ mod tests {
         let counted = Counted::of(&json!({
             "0": {"state": "RUNNING"}, "1": {"state": "CRASHED", "details": "out of memory"}, "2": {"state": "DOWN"},
         }));
-        assert_eq!(counted.line(), "1 of 3 instances running, 1 down, 1 crashed");
+        assert_eq!(
+            counted.line(),
+            "1 of 3 instances running, 1 down, 1 crashed"
+        );
         assert_eq!(counted.why("a"), "instance 1: out of memory");
     }
 }

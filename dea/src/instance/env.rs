@@ -29,8 +29,14 @@ pub type Environment = Vec<(String, String)>;
 pub fn of_instance(start: &StartInstance, at: &Placement<'_>) -> Environment {
     let mut env = Environment::new();
     let mut put = |name: &str, value: String| env.push((name.to_owned(), value));
-    put("VCAP_APPLICATION", Value::Object(vcap_application(start, at)).to_string());
-    put("VCAP_SERVICES", Value::Object(vcap_services(&start.services)).to_string());
+    put(
+        "VCAP_APPLICATION",
+        Value::Object(vcap_application(start, at)).to_string(),
+    );
+    put(
+        "VCAP_SERVICES",
+        Value::Object(vcap_services(&start.services)).to_string(),
+    );
     put("MEMORY_LIMIT", format!("{}m", start.limits.mem));
     if let Some(url) = database_url(&start.services) {
         put("DATABASE_URL", url);
@@ -51,13 +57,26 @@ pub fn of_instance(start: &StartInstance, at: &Placement<'_>) -> Environment {
 }
 
 /// The environment of a staging task.
-pub fn of_staging(request: &staging::Start, memory_mb: u64, timeout_secs: u64, stack: &str) -> Environment {
+pub fn of_staging(
+    request: &staging::Start,
+    memory_mb: u64,
+    timeout_secs: u64,
+    stack: &str,
+) -> Environment {
     let mut env = Environment::new();
     let mut put = |name: &str, value: String| env.push((name.to_owned(), value));
-    let base = request.start_message.as_ref().map(|s| s.vcap_application.clone());
-    let application = base.or_else(|| request.vcap_application.clone()).unwrap_or_default();
+    let base = request
+        .start_message
+        .as_ref()
+        .map(|s| s.vcap_application.clone());
+    let application = base
+        .or_else(|| request.vcap_application.clone())
+        .unwrap_or_default();
     put("VCAP_APPLICATION", Value::Object(application).to_string());
-    put("VCAP_SERVICES", Value::Object(vcap_services(&request.properties.services)).to_string());
+    put(
+        "VCAP_SERVICES",
+        Value::Object(vcap_services(&request.properties.services)).to_string(),
+    );
     put("MEMORY_LIMIT", format!("{memory_mb}m"));
     if let Some(url) = database_url(&request.properties.services) {
         put("DATABASE_URL", url);
@@ -96,8 +115,15 @@ fn vcap_application(start: &StartInstance, at: &Placement<'_>) -> Map<String, Va
 }
 
 /// Keys of one binding in VCAP_SERVICES, in this order, when non-null.
-const SERVICE_KEYS: [&str; 7] =
-    ["name", "label", "tags", "plan", "plan_option", "credentials", "syslog_drain_url"];
+const SERVICE_KEYS: [&str; 7] = [
+    "name",
+    "label",
+    "tags",
+    "plan",
+    "plan_option",
+    "credentials",
+    "syslog_drain_url",
+];
 
 /// VCAP_SERVICES: label → bindings.
 pub fn vcap_services(services: &[BoundService]) -> Map<String, Value> {
@@ -111,7 +137,9 @@ pub fn vcap_services(services: &[BoundService]) -> Map<String, Value> {
                 _ => None,
             };
         }
-        let list = all.entry(service.label.clone()).or_insert_with(|| Value::Array(Vec::new()));
+        let list = all
+            .entry(service.label.clone())
+            .or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {
             list.push(Value::Object(shown));
         }
@@ -124,8 +152,14 @@ fn database_url(services: &[BoundService]) -> Option<String> {
     if services.is_empty() {
         return None;
     }
-    let urls = services.iter().filter_map(|s| s.credentials.get("uri")?.as_str());
-    Some(urls.filter_map(rewritten_database).next().unwrap_or_default())
+    let urls = services
+        .iter()
+        .filter_map(|s| s.credentials.get("uri")?.as_str());
+    Some(
+        urls.filter_map(rewritten_database)
+            .next()
+            .unwrap_or_default(),
+    )
 }
 
 fn rewritten_database(uri: &str) -> Option<String> {
@@ -144,7 +178,8 @@ mod tests {
     use super::*;
 
     fn service(label: &str, name: &str, credentials: Value) -> BoundService {
-        let rest = json!({"plan": "free", "tags": ["t"], "provider": "core", "syslog_drain_url": null});
+        let rest =
+            json!({"plan": "free", "tags": ["t"], "provider": "core", "syslog_drain_url": null});
         BoundService {
             credentials,
             label: label.into(),
@@ -170,8 +205,19 @@ mod tests {
 
     /// The table of the reference, in its order.
     const NAMES: [&str; 14] = [
-        "VCAP_APPLICATION", "VCAP_SERVICES", "MEMORY_LIMIT", "DATABASE_URL", "HOME", "TMPDIR", "VCAP_APP_HOST",
-        "VCAP_APP_PORT", "PORT", "CF_INSTANCE_INDEX", "CF_INSTANCE_IP", "CF_INSTANCE_PORT", "CF_INSTANCE_ADDR",
+        "VCAP_APPLICATION",
+        "VCAP_SERVICES",
+        "MEMORY_LIMIT",
+        "DATABASE_URL",
+        "HOME",
+        "TMPDIR",
+        "VCAP_APP_HOST",
+        "VCAP_APP_PORT",
+        "PORT",
+        "CF_INSTANCE_INDEX",
+        "CF_INSTANCE_IP",
+        "CF_INSTANCE_PORT",
+        "CF_INSTANCE_ADDR",
         "CF_INSTANCE_PORTS",
     ];
 
@@ -189,16 +235,45 @@ mod tests {
     #[test]
     fn values_are_those_of_the_original() {
         let env = of_instance(&start(), &placement());
-        let get = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).unwrap_or("missing");
+        let get = |name: &str| {
+            env.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+                .unwrap_or("missing")
+        };
         assert_eq!(get("MEMORY_LIMIT"), "256m");
         assert_eq!(get("DATABASE_URL"), "mysql2://u:p@db/x");
         assert_eq!(get("CF_INSTANCE_ADDR"), "10.0.1.7:61857");
-        assert_eq!(get("CF_INSTANCE_PORTS"), r#"[{"external":61857,"internal":61857}]"#);
+        assert_eq!(
+            get("CF_INSTANCE_PORTS"),
+            r#"[{"external":61857,"internal":61857}]"#
+        );
         let app: Value = serde_json::from_str(get("VCAP_APPLICATION")).expect("json");
         let keys: Vec<&String> = app.as_object().expect("object").keys().collect();
-        assert_eq!(keys, ["limits", "application_version", "application_name", "application_uris", "version", "name",
-            "space_name", "space_id", "uris", "users", "application_id", "instance_id", "instance_index", "host",
-            "port", "started_at", "started_at_timestamp", "start", "state_timestamp"]);
+        assert_eq!(
+            keys,
+            [
+                "limits",
+                "application_version",
+                "application_name",
+                "application_uris",
+                "version",
+                "name",
+                "space_name",
+                "space_id",
+                "uris",
+                "users",
+                "application_id",
+                "instance_id",
+                "instance_index",
+                "host",
+                "port",
+                "started_at",
+                "started_at_timestamp",
+                "start",
+                "state_timestamp"
+            ]
+        );
         assert_eq!(app["started_at"], "2013-08-12 00:05:29 +0000");
         assert_eq!(app["port"], 61857);
     }
@@ -213,17 +288,26 @@ mod tests {
 
     #[test]
     fn services_are_grouped_by_label_with_keys_in_order_and_without_nulls() {
-        let list = [service("db", "a", json!({"uri": "redis://x"})), service("db", "b", Value::Null)];
+        let list = [
+            service("db", "a", json!({"uri": "redis://x"})),
+            service("db", "b", Value::Null),
+        ];
         let all = vcap_services(&list);
         let first = all["db"][0].as_object().expect("object");
-        assert_eq!(first.keys().collect::<Vec<_>>(), ["name", "label", "tags", "plan", "credentials"]);
+        assert_eq!(
+            first.keys().collect::<Vec<_>>(),
+            ["name", "label", "tags", "plan", "credentials"]
+        );
         assert_eq!(all["db"][1].get("credentials"), None);
     }
 
     #[test]
     fn database_url_is_absent_without_services_and_empty_without_a_database() {
         assert_eq!(database_url(&[]), None);
-        assert_eq!(database_url(&[service("x", "a", json!({"uri": "redis://h"}))]), Some(String::new()));
+        assert_eq!(
+            database_url(&[service("x", "a", json!({"uri": "redis://h"}))]),
+            Some(String::new())
+        );
         let pg = service("x", "a", json!({"uri": "postgresql://u:p@h/d?x=1"}));
         assert_eq!(database_url(&[pg]), Some("postgres://u:p@h/d?x=1".into()));
     }
@@ -234,7 +318,17 @@ mod tests {
         let request: staging::Start = serde_json::from_str(golden).expect("golden file");
         let env = of_staging(&request, 1024, 900, "host");
         let names: Vec<&str> = env.iter().map(|(n, _)| n.as_str()).collect();
-        assert_eq!(names, ["VCAP_APPLICATION", "VCAP_SERVICES", "MEMORY_LIMIT", "STAGING_TIMEOUT", "FOO", "CF_STACK"]);
+        assert_eq!(
+            names,
+            [
+                "VCAP_APPLICATION",
+                "VCAP_SERVICES",
+                "MEMORY_LIMIT",
+                "STAGING_TIMEOUT",
+                "FOO",
+                "CF_STACK"
+            ]
+        );
         assert_eq!(env[3].1, "900.0");
     }
 }

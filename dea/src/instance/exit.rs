@@ -22,12 +22,18 @@ impl ExitRecord {
                 None => "app instance exited".into(),
             },
         };
-        Self { status: i64::from(exit.code), description }
+        Self {
+            status: i64::from(exit.code),
+            description,
+        }
     }
 
     /// The instance never got to run.
     pub fn never_ran(description: impl Into<String>) -> Self {
-        Self { status: -1, description: description.into() }
+        Self {
+            status: -1,
+            description: description.into(),
+        }
     }
 
     /// The container vanished while nobody looked.
@@ -42,9 +48,19 @@ mod tests {
 
     #[test]
     fn an_event_of_the_container_is_the_description() {
-        let exit = Exit { code: 137, signal: Some(9) };
+        let exit = Exit {
+            code: 137,
+            signal: Some(9),
+        };
         let oom = ExitRecord::of_process(exit, &["out of memory".into()]);
-        assert_eq!((oom.status, oom.description.as_str()), (137, "out of memory"));
-        assert!(ExitRecord::of_process(exit, &[]).description.starts_with("app instance exited"));
+        assert_eq!(
+            (oom.status, oom.description.as_str()),
+            (137, "out of memory")
+        );
+        assert!(
+            ExitRecord::of_process(exit, &[])
+                .description
+                .starts_with("app instance exited")
+        );
     }
 }

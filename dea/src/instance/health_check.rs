@@ -15,7 +15,12 @@ pub enum Unhealthy {
 }
 
 /// Connects to the port until it answers or `limit` is over.
-pub async fn port_opens(ip: IpAddr, port: u16, step: Duration, limit: Duration) -> Result<(), Unhealthy> {
+pub async fn port_opens(
+    ip: IpAddr,
+    port: u16,
+    step: Duration,
+    limit: Duration,
+) -> Result<(), Unhealthy> {
     let deadline = Instant::now() + limit;
     let addr = SocketAddr::new(ip, port);
     while Instant::now() < deadline {
@@ -36,10 +41,15 @@ mod tests {
 
     #[tokio::test]
     async fn an_open_port_is_healthy_and_a_closed_one_is_not() {
-        let listener = tokio::net::TcpListener::bind((HERE, 0)).await.expect("bind");
+        let listener = tokio::net::TcpListener::bind((HERE, 0))
+            .await
+            .expect("bind");
         let port = listener.local_addr().expect("addr").port();
         let step = Duration::from_millis(5);
-        assert_eq!(port_opens(HERE, port, step, Duration::from_secs(5)).await, Ok(()));
+        assert_eq!(
+            port_opens(HERE, port, step, Duration::from_secs(5)).await,
+            Ok(())
+        );
         drop(listener);
         let closed = port_opens(HERE, port, step, Duration::from_millis(50)).await;
         assert_eq!(closed, Err(Unhealthy::NotListening));

@@ -83,7 +83,10 @@ pub struct Forbidden {
 
 /// Unix seconds with fraction.
 pub fn unix_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }
 
 impl Instance {
@@ -106,7 +109,13 @@ impl Instance {
     }
 
     /// An instance out of a snapshot.
-    pub fn from_parts(id: String, private_id: String, message: StartInstance, standing: Standing, cursor: u64) -> Self {
+    pub fn from_parts(
+        id: String,
+        private_id: String,
+        message: StartInstance,
+        standing: Standing,
+        cursor: u64,
+    ) -> Self {
         Self {
             id,
             private_id,
@@ -120,7 +129,9 @@ impl Instance {
 
     /// The standing, for a short look or change. Never held across an await.
     pub fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Present state.
@@ -147,8 +158,16 @@ impl Instance {
     pub fn reserved(&self) -> crate::resources::Reserved {
         let state = self.state();
         crate::resources::Reserved {
-            memory_mb: if state.holds_memory() { self.message.limits.mem } else { 0 },
-            disk_mb: if state.holds_disk() { self.message.limits.disk } else { 0 },
+            memory_mb: if state.holds_memory() {
+                self.message.limits.mem
+            } else {
+                0
+            },
+            disk_mb: if state.holds_disk() {
+                self.message.limits.disk
+            } else {
+                0
+            },
         }
     }
 

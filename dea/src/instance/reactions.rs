@@ -37,7 +37,13 @@ pub fn reactions(from: State, to: State) -> Vec<Reaction> {
     }
     list.extend_from_slice(match to {
         Running => &[Register, Heartbeat, Snapshot],
-        Crashed => &[PublishCrash, Heartbeat, DestroyContainer, Snapshot, Advertise],
+        Crashed => &[
+            PublishCrash,
+            Heartbeat,
+            DestroyContainer,
+            Snapshot,
+            Advertise,
+        ],
         Stopping => &[Snapshot],
         Stopped => &[Forget, DestroyContainer, Heartbeat, Snapshot, Advertise],
         Evacuating => &[PublishEvacuation, Heartbeat, Snapshot],
@@ -65,14 +71,20 @@ mod tests {
     fn every_end_destroys_the_container_and_is_heartbeated() {
         for end in [Crashed, Stopped] {
             let list = reactions(Running, end);
-            assert!(list.contains(&DestroyContainer) && list.contains(&Heartbeat), "{end}");
+            assert!(
+                list.contains(&DestroyContainer) && list.contains(&Heartbeat),
+                "{end}"
+            );
         }
     }
 
     #[test]
     fn only_a_crash_is_published_as_a_crash() {
         for to in ALL {
-            assert_eq!(reactions(Running, to).contains(&PublishCrash), to == Crashed);
+            assert_eq!(
+                reactions(Running, to).contains(&PublishCrash),
+                to == Crashed
+            );
         }
     }
 }

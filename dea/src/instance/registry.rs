@@ -61,7 +61,12 @@ impl Registry {
             i.message.droplet == droplet
                 && i.message.index == index
                 && i.standing().version == version
-                && matches!(i.state(), super::state::State::Born | super::state::State::Starting | super::state::State::Running)
+                && matches!(
+                    i.state(),
+                    super::state::State::Born
+                        | super::state::State::Starting
+                        | super::state::State::Running
+                )
         })
     }
 }

@@ -22,7 +22,10 @@ pub fn start(command: &str) -> String {
 /// Unpacks a droplet into the home directory. The archive may only write below
 /// it: tar refuses absolute names and `..` by default, and runs inside anyway.
 pub fn unpack(droplet: &str) -> String {
-    format!("umask 022 && mkdir -p /home/vcap/app /home/vcap/logs /home/vcap/tmp && cd /home/vcap && tar -xzf {}", quoted(droplet))
+    format!(
+        "umask 022 && mkdir -p /home/vcap/app /home/vcap/logs /home/vcap/tmp && cd /home/vcap && tar -xzf {}",
+        quoted(droplet)
+    )
 }
 
 /// A word that the shell takes literally.
@@ -37,7 +40,10 @@ mod tests {
     #[test]
     fn quoting_survives_every_special_character() {
         let nasty = "a'b\"c$d`e\\f g\n*";
-        let out = std::process::Command::new("bash").arg("-c").arg(format!("printf %s {}", quoted(nasty))).output();
+        let out = std::process::Command::new("bash")
+            .arg("-c")
+            .arg(format!("printf %s {}", quoted(nasty)))
+            .output();
         assert_eq!(out.map(|o| o.stdout).ok(), Some(nasty.as_bytes().to_vec()));
     }
 
@@ -45,7 +51,11 @@ mod tests {
     fn the_command_replaces_the_shell_in_the_app_directory() {
         let dir = tempfile::tempdir().expect("tempdir");
         std::fs::create_dir_all(dir.path().join("app/.profile.d")).expect("mkdir");
-        std::fs::write(dir.path().join("app/.profile.d/a.sh"), "export FROM_PROFILE=yes\n").expect("write");
+        std::fs::write(
+            dir.path().join("app/.profile.d/a.sh"),
+            "export FROM_PROFILE=yes\n",
+        )
+        .expect("write");
         let out = std::process::Command::new("bash")
             .arg("-c")
             .arg(start("echo $$ $FROM_PROFILE $(basename $PWD)"))

@@ -90,7 +90,8 @@ impl StartError {
     fn exit_description(&self) -> String {
         match self {
             Self::MissingStartCommand => {
-                "missing start command: add a Procfile with a `web:` line or push with -c COMMAND".into()
+                "missing start command: add a Procfile with a `web:` line or push with -c COMMAND"
+                    .into()
             }
             Self::Unhealthy(e) => e.to_string(),
             other => format!("failed to start: {other}"),
@@ -105,7 +106,11 @@ pub async fn run(host: Arc<Host>, instance: Arc<Instance>) {
         return;
     }
     let (name, index) = (&instance.message.name, instance.message.index);
-    host.tell(&instance, LogStream::Out, &format!("Starting app instance (index {index}) of {name}"));
+    host.tell(
+        &instance,
+        LogStream::Out,
+        &format!("Starting app instance (index {index}) of {name}"),
+    );
     match steps(&host, &instance).await {
         Ok(()) => {
             let _ = host.change(&instance, State::Running);
@@ -113,32 +118,55 @@ pub async fn run(host: Arc<Host>, instance: Arc<Instance>) {
         Err(StartError::Cancelled) => {}
         Err(error) => {
             tracing::warn!(app = %instance.message.droplet, instance = %instance.id, %error, "instance did not start");
-            host.tell(&instance, LogStream::Err, &format!("Instance (index {index}) failed to start: {error}"));
-            instance.standing().exit.get_or_insert(ExitRecord::never_ran(error.exit_description()));
+            host.tell(
+                &instance,
+                LogStream::Err,
+                &format!("Instance (index {index}) failed to start: {error}"),
+            );
+            instance
+                .standing()
+                .exit
+                .get_or_insert(ExitRecord::never_ran(error.exit_description()));
             let _ = host.change(&instance, State::Crashed);
         }
     }
 }
 
 async fn steps(host: &Arc<Host>, instance: &Arc<Instance>) -> Result<(), StartError> {
-    let (droplet, container) = tokio::try_join!(droplet(host, instance), container(host, instance))?;
+    let (droplet, container) =
+        tokio::try_join!(droplet(host, instance), container(host, instance))?;
     still_wanted(instance)?;
-    let port = container.net_in(None).await.map_err(|e| StartError::Warden(Step::Port, e))?;
-    let info = container.info().await.map_err(|e| StartError::Warden(Step::Port, e))?;
+    let port = container
+        .net_in(None)
+        .await
+        .map_err(|e| StartError::Warden(Step::Port, e))?;
+    let info = container
+        .info()
+        .await
+        .map_err(|e| StartError::Warden(Step::Port, e))?;
     {
         let mut standing = instance.standing();
         standing.port = Some(port);
         standing.container_ip = Some(info.container_ip);
     }
     let inside = format!("{DROPLET_INSIDE}/{droplet}");
-    until_cancelled(instance, capture::run(&*container, &script::unpack(&inside)), Step::Unpack).await?;
+    until_cancelled(
+        instance,
+        capture::run(&*container, &script::unpack(&inside)),
+        Step::Unpack,
+    )
+    .await?;
     let command = command(instance, &*container).await?;
     spawn(host, instance, &container, &command).await?;
     wait_healthy(host, instance).await
 }
 
 fn still_wanted(instance: &Instance) -> Result<(), StartError> {
-    if instance.state() == State::Starting { Ok(()) } else { Err(StartError::Cancelled) }
+    if instance.state() == State::Starting {
+        Ok(())
+    } else {
+        Err(StartError::Cancelled)
+    }
 }
 
 async fn until_cancelled<T>(
@@ -166,7 +194,11 @@ async fn droplet(host: &Host, instance: &Instance) -> Result<&'static str, Start
 
 async fn container(host: &Host, instance: &Instance) -> Result<Arc<dyn Container>, StartError> {
     let spec = container_spec(host, instance)?;
-    let made = host.backend.create(spec).await.map_err(|e| StartError::Warden(Step::Container, e))?;
+    let made = host
+        .backend
+        .create(spec)
+        .await
+        .map_err(|e| StartError::Warden(Step::Container, e))?;
     instance.standing().handle = Some(made.handle().to_owned());
     Ok(made)
 }
@@ -174,7 +206,8 @@ async fn container(host: &Host, instance: &Instance) -> Result<Arc<dyn Container
 fn container_spec(host: &Host, instance: &Instance) -> Result<ContainerSpec, StartError> {
     let message = &instance.message;
     let stack = host.config.stack(message.stack.as_deref());
-    let stack = stack.ok_or_else(|| StartError::StackNotFound(message.stack.clone().unwrap_or_default()))?;
+    let stack = stack
+        .ok_or_else(|| StartError::StackNotFound(message.stack.clone().unwrap_or_default()))?;
     let sha1 = message.sha1.as_deref().unwrap_or_default();
     let mut bind_mounts = vec![BindMount {
         src: host.droplets.directory(sha1),
@@ -200,7 +233,12 @@ fn container_spec(host: &Host, instance: &Instance) -> Result<ContainerSpec, Sta
 }
 
 async fn command(instance: &Instance, container: &dyn Container) -> Result<String, StartError> {
-    if let Some(command) = instance.message.start_command.as_deref().filter(|c| !c.trim().is_empty()) {
+    if let Some(command) = instance
+        .message
+        .start_command
+        .as_deref()
+        .filter(|c| !c.trim().is_empty())
+    {
         return Ok(command.to_owned());
     }
     let text = capture::file(container, "/home/vcap/staging_info.yml")
@@ -227,15 +265,23 @@ async fn spawn(
         user: User::Vcap,
         nofile: Some(instance.message.limits.fds),
     };
-    let job = container.run(spec, Pipes::default()).await.map_err(|e| StartError::Warden(Step::Spawn, e))?;
+    let job = container
+        .run(spec, Pipes::default())
+        .await
+        .map_err(|e| StartError::Warden(Step::Spawn, e))?;
     instance.standing().job = Some(job);
     host.snapshot();
-    follow(host, instance, container).await.map_err(|e| StartError::Warden(Step::Spawn, e))
+    follow(host, instance, container)
+        .await
+        .map_err(|e| StartError::Warden(Step::Spawn, e))
 }
 
 fn placement<'a>(host: &Host, instance: &'a Instance) -> Placement<'a> {
     let standing = instance.standing();
-    let port = standing.port.unwrap_or(warden::PortMapping { host_port: 0, container_port: 0 });
+    let port = standing.port.unwrap_or(warden::PortMapping {
+        host_port: 0,
+        container_port: 0,
+    });
     Placement {
         instance_id: &instance.id,
         ip: host.config.ip.to_string(),
@@ -252,15 +298,29 @@ pub async fn follow(
     instance: &Arc<Instance>,
     container: &Arc<dyn Container>,
 ) -> Result<(), warden::Error> {
-    let Some(job) = instance.standing().job.clone() else { return Ok(()) };
+    let Some(job) = instance.standing().job.clone() else {
+        return Ok(());
+    };
     let from = instance.log_cursor.load(Ordering::Acquire) + 1;
     let output = container.attach(&job, from).await?;
-    let pump = host.logs.pump(output, instance.log_source(), Arc::clone(&instance.log_cursor));
+    let pump = host.logs.pump(
+        output,
+        instance.log_source(),
+        Arc::clone(&instance.log_cursor),
+    );
     host.tasks.spawn("log pump", pump);
-    let (host_, instance_, container_) = (Arc::clone(host), Arc::clone(instance), Arc::clone(container));
+    let (host_, instance_, container_) = (
+        Arc::clone(host),
+        Arc::clone(instance),
+        Arc::clone(container),
+    );
     host.tasks.spawn("exit watch", async move {
         let exit = container_.wait(&job).await;
-        let events = container_.info().await.map(|i| i.events).unwrap_or_default();
+        let events = container_
+            .info()
+            .await
+            .map(|i| i.events)
+            .unwrap_or_default();
         let record = match exit {
             Ok(exit) => ExitRecord::of_process(exit, &events),
             Err(_) => ExitRecord::unknown(),
@@ -276,7 +336,10 @@ fn ended(host: &Arc<Host>, instance: &Arc<Instance>, record: ExitRecord) {
     if matches!(instance.state(), State::Stopping | State::Stopped) {
         return;
     }
-    let text = format!("App instance exited with status {}: {}", record.status, record.description);
+    let text = format!(
+        "App instance exited with status {}: {}",
+        record.status, record.description
+    );
     host.tell(instance, LogStream::Err, &text);
     instance.standing().exit = Some(record);
     let _ = host.change(instance, State::Crashed);
@@ -287,14 +350,26 @@ async fn wait_healthy(host: &Host, instance: &Instance) -> Result<(), StartError
     let kind = message.health_check_type.as_deref();
     let (ip, port) = {
         let standing = instance.standing();
-        (standing.container_ip, standing.port.map(|p| p.container_port))
+        (
+            standing.container_ip,
+            standing.port.map(|p| p.container_port),
+        )
     };
-    let (Some(ip), Some(port)) = (ip, port) else { return Ok(()) };
+    let (Some(ip), Some(port)) = (ip, port) else {
+        return Ok(());
+    };
     if message.uris.is_empty() || matches!(kind, Some("none" | "process")) {
         return Ok(());
     }
-    let secs = message.health_check_timeout.unwrap_or(host.config.instance.default_health_check_timeout);
-    let check = health_check::port_opens(ip.into(), port, host.config.times().health_step, Duration::from_secs(secs));
+    let secs = message
+        .health_check_timeout
+        .unwrap_or(host.config.instance.default_health_check_timeout);
+    let check = health_check::port_opens(
+        ip.into(),
+        port,
+        host.config.times().health_step,
+        Duration::from_secs(secs),
+    );
     tokio::select! {
         () = instance.cancel.cancelled() => Err(StartError::Cancelled),
         result = check => result.map_err(|e| {

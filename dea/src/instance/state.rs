@@ -42,12 +42,16 @@ const TABLE: &[(State, &[State])] = &[
 ];
 
 /// Every state, in the order of a life.
-pub const ALL: [State; 8] = [Born, Starting, Running, Stopping, Stopped, Crashed, Resuming, Evacuating];
+pub const ALL: [State; 8] = [
+    Born, Starting, Running, Stopping, Stopped, Crashed, Resuming, Evacuating,
+];
 
 impl State {
     /// Whether the table allows `self` → `next`.
     pub fn may_become(self, next: State) -> bool {
-        TABLE.iter().any(|(from, to)| *from == self && to.contains(&next))
+        TABLE
+            .iter()
+            .any(|(from, to)| *from == self && to.contains(&next))
     }
 
     /// Nothing follows any more.
@@ -93,7 +97,8 @@ impl State {
 
     /// The state of that name, any case.
     pub fn parse(name: &str) -> Option<State> {
-        ALL.into_iter().find(|s| s.to_string().eq_ignore_ascii_case(name))
+        ALL.into_iter()
+            .find(|s| s.to_string().eq_ignore_ascii_case(name))
     }
 }
 
@@ -119,7 +124,10 @@ mod tests {
     #[test]
     fn every_state_has_a_row_and_terminal_states_lead_nowhere() {
         for state in ALL {
-            assert!(TABLE.iter().any(|(from, _)| *from == state), "{state} has no row");
+            assert!(
+                TABLE.iter().any(|(from, _)| *from == state),
+                "{state} has no row"
+            );
             let leads_on = ALL.into_iter().any(|next| state.may_become(next));
             assert_eq!(leads_on, !state.is_terminal(), "{state}");
         }

@@ -27,7 +27,12 @@ impl Samples {
                 self.cpu = info.cpu_ns.saturating_sub(before.cpu_ns) as f64 / wall_ns;
             }
         }
-        self.last = Some(Sample { at: now, cpu_ns: info.cpu_ns, memory: info.memory_bytes, disk: info.disk_bytes });
+        self.last = Some(Sample {
+            at: now,
+            cpu_ns: info.cpu_ns,
+            memory: info.memory_bytes,
+            disk: info.disk_bytes,
+        });
     }
 
     /// Usage as `dea.find.droplet` shows it: cpu is 0 before two samples.

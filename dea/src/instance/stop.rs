@@ -16,19 +16,31 @@ pub async fn run(host: Arc<Host>, instance: Arc<Instance>) {
     if host.change(&instance, State::Stopping).is_err() {
         return;
     }
-    host.tell(&instance, LogStream::Out, &format!("Stopping app instance (index {})", instance.message.index));
+    host.tell(
+        &instance,
+        LogStream::Out,
+        &format!("Stopping app instance (index {})", instance.message.index),
+    );
     instance.cancel.cancel();
     // A start that is still in the middle of something notices the cancellation first.
     let _working = instance.work.lock().await;
     end_processes(&host, &instance).await;
     if host.change(&instance, State::Stopped).is_ok() {
-        host.tell(&instance, LogStream::Out, &format!("Stopped app instance (index {})", instance.message.index));
+        host.tell(
+            &instance,
+            LogStream::Out,
+            &format!("Stopped app instance (index {})", instance.message.index),
+        );
     }
 }
 
 async fn end_processes(host: &Host, instance: &Instance) {
-    let Some(handle) = instance.standing().handle.clone() else { return };
-    let Ok(container) = host.backend.lookup(&handle).await else { return };
+    let Some(handle) = instance.standing().handle.clone() else {
+        return;
+    };
+    let Ok(container) = host.backend.lookup(&handle).await else {
+        return;
+    };
     if let Err(error) = container.stop(false).await {
         // The container is destroyed next, which ends its processes in any case.
         tracing::warn!(instance = %instance.id, %error, "stopping the container failed");

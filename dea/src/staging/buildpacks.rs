@@ -33,21 +33,40 @@ pub async fn ensure(host: &Host, wanted: &[AdminBuildpack]) -> Result<PathBuf, S
 }
 
 fn is_plain(key: &str) -> bool {
-    !key.is_empty() && !key.starts_with('.') && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !key.is_empty()
+        && !key.starts_with('.')
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 fn failed(buildpack: &AdminBuildpack, reason: impl ToString) -> StagingError {
-    StagingError::Buildpack { key: buildpack.key.clone(), reason: reason.to_string() }
+    StagingError::Buildpack {
+        key: buildpack.key.clone(),
+        reason: reason.to_string(),
+    }
 }
 
-async fn fetch(host: &Host, buildpack: &AdminBuildpack, root: &Path, dir: &Path) -> Result<(), StagingError> {
-    let scratch = tempfile::Builder::new().prefix(".fetch-").tempdir_in(root)?;
+async fn fetch(
+    host: &Host,
+    buildpack: &AdminBuildpack,
+    root: &Path,
+    dir: &Path,
+) -> Result<(), StagingError> {
+    let scratch = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(root)?;
     let zip = scratch.path().join("buildpack.zip");
-    host.staging.transfer.download(&buildpack.url, &zip).await.map_err(|e| failed(buildpack, e))?;
+    host.staging
+        .transfer
+        .download(&buildpack.url, &zip)
+        .await
+        .map_err(|e| failed(buildpack, e))?;
     let unpacked = scratch.path().join("unpacked");
     let target = unpacked.clone();
     let done = tokio::task::spawn_blocking(move || unzip(&zip, &target)).await;
-    done.map_err(|e| failed(buildpack, e))?.map_err(|e| failed(buildpack, e))?;
+    done.map_err(|e| failed(buildpack, e))?
+        .map_err(|e| failed(buildpack, e))?;
     fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))?;
     fs::rename(unpacked, dir)?;
     Ok(())
@@ -57,14 +76,20 @@ async fn fetch(host: &Host, buildpack: &AdminBuildpack, root: &Path, dir: &Path)
 fn unzip(zip: &Path, target: &Path) -> io::Result<()> {
     let mut archive = zip::ZipArchive::new(fs::File::open(zip)?).map_err(io::Error::other)?;
     if archive.len() > MOST_FILES {
-        return Err(io::Error::other(format!("{} entries are more than {MOST_FILES}", archive.len())));
+        return Err(io::Error::other(format!(
+            "{} entries are more than {MOST_FILES}",
+            archive.len()
+        )));
     }
     fs::create_dir_all(target)?;
     let mut left = MOST_BYTES;
     for n in 0..archive.len() {
         let mut entry = archive.by_index(n).map_err(io::Error::other)?;
         let Some(name) = entry.enclosed_name() else {
-            return Err(io::Error::other(format!("entry {:?} leads out of the archive", entry.name())));
+            return Err(io::Error::other(format!(
+                "entry {:?} leads out of the archive",
+                entry.name()
+            )));
         };
         let path = target.join(name);
         if entry.is_dir() {
@@ -72,7 +97,10 @@ fn unzip(zip: &Path, target: &Path) -> io::Result<()> {
             continue;
         }
         if entry.is_symlink() {
-            return Err(io::Error::other(format!("entry {:?} is a link", entry.name())));
+            return Err(io::Error::other(format!(
+                "entry {:?} is a link",
+                entry.name()
+            )));
         }
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -80,7 +108,9 @@ fn unzip(zip: &Path, target: &Path) -> io::Result<()> {
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o755 | 0o444;
         let mut file = fs::File::create(&path)?;
         let written = io::copy(&mut io::Read::take(&mut entry, left + 1), &mut file)?;
-        left = left.checked_sub(written).ok_or_else(|| io::Error::other("unpacks to more than 2 GiB"))?;
+        left = left
+            .checked_sub(written)
+            .ok_or_else(|| io::Error::other("unpacks to more than 2 GiB"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     }
     Ok(())
@@ -107,7 +137,10 @@ mod tests {
         let (dir, zip) = zip_with("bin/detect");
         let target = dir.path().join("out");
         unzip(&zip, &target).expect("unpacked");
-        let mode = fs::metadata(target.join("bin/detect")).expect("there").permissions().mode();
+        let mode = fs::metadata(target.join("bin/detect"))
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o111, 0o111);
     }
 
@@ -121,6 +154,8 @@ mod tests {
 
     #[test]
     fn keys_that_are_paths_are_refused() {
-        assert!(is_plain("b1_da39a3") && !is_plain("../x") && !is_plain("") && !is_plain(".fetch-1"));
+        assert!(
+            is_plain("b1_da39a3") && !is_plain("../x") && !is_plain("") && !is_plain(".fetch-1")
+        );
     }
 }

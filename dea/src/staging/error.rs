@@ -82,8 +82,16 @@ impl StagingError {
     /// The reply that reports it.
     pub fn reply(&self, task_id: &str) -> Reply {
         let message = self.to_string();
-        let error_info = self.kind().map(|kind| ErrorInfo { kind: kind.to_owned(), message: message.clone() });
-        Reply { task_id: task_id.into(), error: Some(message), error_info, ..Reply::default() }
+        let error_info = self.kind().map(|kind| ErrorInfo {
+            kind: kind.to_owned(),
+            message: message.clone(),
+        });
+        Reply {
+            task_id: task_id.into(),
+            error: Some(message),
+            error_info,
+            ..Reply::default()
+        }
     }
 }
 
@@ -93,11 +101,20 @@ mod tests {
 
     #[test]
     fn a_typed_failure_keeps_its_type_on_the_wire() {
-        let failure = StagingFailure { kind: "NoAppDetectedError".into(), message: "none".into() };
+        let failure = StagingFailure {
+            kind: "NoAppDetectedError".into(),
+            message: "none".into(),
+        };
         let reply = StagingError::Buildpacks(failure).reply("t");
-        assert_eq!(reply.error_info.map(|i| i.kind).as_deref(), Some("NoAppDetectedError"));
+        assert_eq!(
+            reply.error_info.map(|i| i.kind).as_deref(),
+            Some("NoAppDetectedError")
+        );
         let timeout = StagingError::TimedOut(5).reply("t");
-        assert_eq!(timeout.error_info.map(|i| i.kind).as_deref(), Some("StagingTimeExpired"));
+        assert_eq!(
+            timeout.error_info.map(|i| i.kind).as_deref(),
+            Some("StagingTimeExpired")
+        );
         assert_eq!(StagingError::Missing("x").reply("t").error_info, None);
     }
 }

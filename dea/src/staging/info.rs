@@ -43,7 +43,14 @@ mod tests {
         let info = StagingInfo::parse(good).expect("good");
         assert_eq!(info.start_command.as_deref(), Some("gunicorn app"));
         let bad = "staging_error:\n  type: NoAppDetectedError\n  message: none\n";
-        assert_eq!(StagingInfo::parse(bad).expect("good").staging_error.map(|e| e.kind).as_deref(), Some("NoAppDetectedError"));
+        assert_eq!(
+            StagingInfo::parse(bad)
+                .expect("good")
+                .staging_error
+                .map(|e| e.kind)
+                .as_deref(),
+            Some("NoAppDetectedError")
+        );
         assert!(StagingInfo::parse("- 1").is_err());
     }
 }

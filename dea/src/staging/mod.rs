@@ -36,7 +36,11 @@ struct Entry {
 impl Registry {
     /// No tasks yet.
     pub fn new(transfer: Transfer) -> Self {
-        Self { transfer, buildpack_turn: tokio::sync::Mutex::new(()), tasks: Mutex::default() }
+        Self {
+            transfer,
+            buildpack_turn: tokio::sync::Mutex::new(()),
+            tasks: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -45,10 +49,12 @@ impl Registry {
 
     /// What the tasks have been promised.
     pub fn reserved(&self) -> Reserved {
-        self.lock().values().fold(Reserved::default(), |sum, e| Reserved {
-            memory_mb: sum.memory_mb + e.reserved.memory_mb,
-            disk_mb: sum.disk_mb + e.reserved.disk_mb,
-        })
+        self.lock()
+            .values()
+            .fold(Reserved::default(), |sum, e| Reserved {
+                memory_mb: sum.memory_mb + e.reserved.memory_mb,
+                disk_mb: sum.disk_mb + e.reserved.disk_mb,
+            })
     }
 
     /// Handles of their containers.
@@ -77,7 +83,10 @@ pub fn accept(host: &Arc<Host>, request: Start, reply: Option<String>) {
         tracing::warn!(app = %request.app_id, "staging request ignored: staging is disabled on this DEA");
         return;
     }
-    let short = host.config.resources.shortage(host.reserved(), needed.memory_mb, needed.disk_mb);
+    let short = host
+        .config
+        .resources
+        .shortage(host.reserved(), needed.memory_mb, needed.disk_mb);
     if let Some(short) = short {
         let refusal = StagingError::NoRoom(short.resource).reply(&request.task_id);
         let host_ = Arc::clone(host);
@@ -87,7 +96,11 @@ pub fn accept(host: &Arc<Host>, request: Start, reply: Option<String>) {
         return;
     }
     let stop = CancellationToken::new();
-    let entry = Entry { app_id: request.app_id.clone(), reserved: needed, stop: stop.clone() };
+    let entry = Entry {
+        app_id: request.app_id.clone(),
+        reserved: needed,
+        stop: stop.clone(),
+    };
     host.staging.lock().insert(request.task_id.clone(), entry);
     host.nudge.advertise.notify_one();
     let host_ = Arc::clone(host);

@@ -55,7 +55,11 @@ pub async fn run(host: &Arc<Host>, request: Start, inbox: &str, stop: Cancellati
         Ok(staged) => done_reply(&request, staged),
         Err(error) => {
             tracing::warn!(app = %request.app_id, task = %request.task_id, %error, "staging failed");
-            host.logs.line(&source(host, &request), LogStream::Err, &format!("Staging failed: {error}"));
+            host.logs.line(
+                &source(host, &request),
+                LogStream::Err,
+                &format!("Staging failed: {error}"),
+            );
             error.reply(&request.task_id)
         }
     };
@@ -66,14 +70,20 @@ pub async fn run(host: &Arc<Host>, request: Start, inbox: &str, stop: Cancellati
         crate::inbox::accept(host, start);
     }
     let destroyed = host.backend.destroy(&request.task_id).await;
-    if let Err(error) = destroyed.or_else(|e| matches!(e, warden::Error::UnknownHandle(_)).then_some(()).ok_or(e)) {
+    if let Err(error) = destroyed.or_else(|e| {
+        matches!(e, warden::Error::UnknownHandle(_))
+            .then_some(())
+            .ok_or(e)
+    }) {
         tracing::warn!(task = %request.task_id, %error, "staging container not destroyed");
     }
 }
 
 fn done_reply(request: &Start, staged: &Staged) -> Reply {
     let path = staged.info.buildpack_path.as_deref().unwrap_or_default();
-    let key = Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned());
+    let key = Path::new(path)
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned());
     Reply {
         task_id: request.task_id.clone(),
         detected_buildpack: staged.info.detected_buildpack.clone(),
@@ -94,18 +104,34 @@ fn source(host: &Host, request: &Start) -> Source {
 }
 
 async fn steps(host: &Arc<Host>, request: &Start, inbox: &str) -> Result<Staged, StagingError> {
-    let workspace = tempfile::Builder::new().prefix("task-").tempdir_in(host.dir("staging"))?;
-    std::fs::set_permissions(workspace.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let task = Task { host, request, workspace, source: source(host, request) };
+    let workspace = tempfile::Builder::new()
+        .prefix("task-")
+        .tempdir_in(host.dir("staging"))?;
+    std::fs::set_permissions(
+        workspace.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    let task = Task {
+        host,
+        request,
+        workspace,
+        source: source(host, request),
+    };
     let container = match task.set_up().await {
         Ok(container) => container,
         Err(error) => {
             // A failed set-up is reported twice, as the original did.
-            let _ = host.bus.publish_to(inbox, &error.reply(&request.task_id)).await;
+            let _ = host
+                .bus
+                .publish_to(inbox, &error.reply(&request.task_id))
+                .await;
             return Err(error);
         }
     };
-    let ready = Reply { task_id: request.task_id.clone(), ..Reply::default() };
+    let ready = Reply {
+        task_id: request.task_id.clone(),
+        ..Reply::default()
+    };
     let _ = host.bus.publish_to(inbox, &ready).await;
     let info = task.run_buildpack(&container).await?;
     let droplet_sha1 = task.pack_droplet(&*container).await?;
@@ -128,23 +154,53 @@ impl Task<'_> {
         let ((), has_cache) = tokio::try_join!(self.download_package(), self.download_cache())?;
         let plan = serde_json::to_vec(&self.plan(has_cache)).map_err(std::io::Error::other)?;
         std::fs::write(self.path(name::PLAN), plan)?;
-        Ok(self.host.backend.create(self.container_spec(&buildpack_dir)?).await?)
+        Ok(self
+            .host
+            .backend
+            .create(self.container_spec(&buildpack_dir)?)
+            .await?)
     }
 
     async fn download_package(&self) -> Result<(), StagingError> {
-        let url = self.request.download_uri.as_deref().ok_or(StagingError::Missing("download_uri"))?;
-        let fetched = self.host.staging.transfer.download(url, &self.path(name::PACKAGE)).await;
-        let fetched = fetched.map_err(|source| StagingError::Transfer { what: "app package", source })?;
-        self.say(&format!("-----> Downloaded app package ({})", human(fetched.size)));
+        let url = self
+            .request
+            .download_uri
+            .as_deref()
+            .ok_or(StagingError::Missing("download_uri"))?;
+        let fetched = self
+            .host
+            .staging
+            .transfer
+            .download(url, &self.path(name::PACKAGE))
+            .await;
+        let fetched = fetched.map_err(|source| StagingError::Transfer {
+            what: "app package",
+            source,
+        })?;
+        self.say(&format!(
+            "-----> Downloaded app package ({})",
+            human(fetched.size)
+        ));
         Ok(())
     }
 
     /// A cache that cannot be had costs time, not the staging.
     async fn download_cache(&self) -> Result<bool, StagingError> {
-        let Some(url) = self.request.buildpack_cache_download_uri.as_deref() else { return Ok(false) };
-        match self.host.staging.transfer.download(url, &self.path(name::CACHE)).await {
+        let Some(url) = self.request.buildpack_cache_download_uri.as_deref() else {
+            return Ok(false);
+        };
+        match self
+            .host
+            .staging
+            .transfer
+            .download(url, &self.path(name::CACHE))
+            .await
+        {
             Ok(fetched) => {
-                self.say(&format!("-----> Downloaded app buildpack cache ({})", human(fetched.size)));
+                self.say(&format!(
+                    "-----> Downloaded app buildpack cache ({})",
+                    human(fetched.size)
+                ));
                 Ok(true)
             }
             Err(error) => {
@@ -164,17 +220,33 @@ impl Task<'_> {
             source_dir: inside::UNSTAGED.into(),
             dest_dir: inside::STAGED.into(),
             cache_dir: inside::CACHE.into(),
-            buildpack_dirs: self.request.admin_buildpacks.iter().map(|b| dir(&b.key)).collect(),
+            buildpack_dirs: self
+                .request
+                .admin_buildpacks
+                .iter()
+                .map(|b| dir(&b.key))
+                .collect(),
             chosen_dir: properties.buildpack_key.as_deref().map(dir),
-            git_url: properties.buildpack_git_url.clone().or_else(|| properties.buildpack.clone()),
-            command: properties.meta.command.clone().filter(|c| !c.trim().is_empty()),
+            git_url: properties
+                .buildpack_git_url
+                .clone()
+                .or_else(|| properties.buildpack.clone()),
+            command: properties
+                .meta
+                .command
+                .clone()
+                .filter(|c| !c.trim().is_empty()),
             timeout_secs: self.host.config.staging.max_staging_duration,
         }
     }
 
     fn stack(&self) -> Result<&Stack, StagingError> {
         let start = self.request.start_message.as_ref();
-        let asked = self.request.stack.as_deref().or_else(|| start.and_then(|s| s.stack.as_deref()));
+        let asked = self
+            .request
+            .stack
+            .as_deref()
+            .or_else(|| start.and_then(|s| s.stack.as_deref()));
         let found = self.host.config.stack(asked);
         found.ok_or_else(|| StagingError::StackNotFound(asked.unwrap_or_default().to_owned()))
     }
@@ -183,7 +255,11 @@ impl Task<'_> {
         let (config, needed) = (&self.host.config.staging, needs(self.host, self.request));
         let mut rules = self.request.egress_network_rules.clone();
         rules.extend(config.extra_egress.iter().cloned());
-        let bind = |src: &Path, dst: &str| BindMount { src: src.into(), dst: dst.into(), writable: false };
+        let bind = |src: &Path, dst: &str| BindMount {
+            src: src.into(),
+            dst: dst.into(),
+            writable: false,
+        };
         let mut bind_mounts = vec![
             bind(self.workspace.path(), inside::WORKSPACE),
             bind(&self.host.tools_dir(), inside::TOOLS),
@@ -192,7 +268,11 @@ impl Task<'_> {
         bind_mounts.extend(self.host.common_binds());
         Ok(ContainerSpec {
             handle: Some(self.request.task_id.clone()),
-            rootfs: self.stack()?.rootfs.clone().map_or(Rootfs::Host, Rootfs::Dir),
+            rootfs: self
+                .stack()?
+                .rootfs
+                .clone()
+                .map_or(Rootfs::Host, Rootfs::Dir),
             bind_mounts,
             limits: Limits {
                 memory_bytes: Some(needed.memory_mb * 1024 * 1024),
@@ -208,8 +288,14 @@ impl Task<'_> {
     }
 
     /// Runs `bloomery-stage`; its output is the user's staging log.
-    async fn run_buildpack(&self, container: &Arc<dyn Container>) -> Result<StagingInfo, StagingError> {
-        let (timeout, memory) = (self.host.config.staging.max_staging_duration, needs(self.host, self.request).memory_mb);
+    async fn run_buildpack(
+        &self,
+        container: &Arc<dyn Container>,
+    ) -> Result<StagingInfo, StagingError> {
+        let (timeout, memory) = (
+            self.host.config.staging.max_staging_duration,
+            needs(self.host, self.request).memory_mb,
+        );
         let spec = ProcessSpec {
             argv: vec![
                 format!("{}/bloomery-stage", inside::TOOLS),
@@ -222,10 +308,20 @@ impl Task<'_> {
         };
         let job = container.run(spec, Pipes::default()).await?;
         let output = container.attach(&job, 1).await?;
-        let source = Source { instance: "0".into(), ..self.source.clone() };
-        self.host.logs.pump(output, source, Arc::new(AtomicU64::new(0))).await;
+        let source = Source {
+            instance: "0".into(),
+            ..self.source.clone()
+        };
+        self.host
+            .logs
+            .pump(output, source, Arc::new(AtomicU64::new(0)))
+            .await;
         let exit = container.wait(&job).await?;
-        let text = capture::file(&**container, &format!("{}/staging_info.yml", inside::STAGED)).await;
+        let text = capture::file(
+            &**container,
+            &format!("{}/staging_info.yml", inside::STAGED),
+        )
+        .await;
         let Ok(info) = StagingInfo::parse(&text.unwrap_or_default()) else {
             return Err(StagingError::NoResult(exit.code));
         };
@@ -236,19 +332,31 @@ impl Task<'_> {
         }
     }
 
-    async fn pack(&self, container: &dyn Container, dir: &str, what: &'static str, file: &Path) -> Result<u64, StagingError> {
+    async fn pack(
+        &self,
+        container: &dyn Container,
+        dir: &str,
+        what: &'static str,
+        file: &Path,
+    ) -> Result<u64, StagingError> {
         let script = |source: CaptureError| StagingError::Script { what, source };
         let sink = std::fs::File::create(file)?;
         let size = sink.try_clone()?;
         let text = format!("mkdir -p {dir} && cd {dir} && tar -c . | gzip -1");
-        capture::run_into(container, &format!("set -o pipefail; {text}"), sink.into()).await.map_err(script)?;
+        capture::run_into(container, &format!("set -o pipefail; {text}"), sink.into())
+            .await
+            .map_err(script)?;
         Ok(size.metadata()?.len())
     }
 
     async fn pack_droplet(&self, container: &dyn Container) -> Result<String, StagingError> {
         let file = self.path("droplet.tgz");
-        let size = self.pack(container, inside::STAGED, "pack droplet", &file).await?;
-        let sha1 = droplets::digest_of(&file).await.ok_or_else(|| std::io::Error::other("droplet not readable"))?;
+        let size = self
+            .pack(container, inside::STAGED, "pack droplet", &file)
+            .await?;
+        let sha1 = droplets::digest_of(&file)
+            .await
+            .ok_or_else(|| std::io::Error::other("droplet not readable"))?;
         if let Err(error) = self.host.droplets.adopt(&sha1, &file) {
             tracing::warn!(%error, "staged droplet not kept in the cache; it will be downloaded");
         }
@@ -261,13 +369,27 @@ impl Task<'_> {
         let failed = |what| move |source| StagingError::Transfer { what, source };
         if let Some(url) = self.request.buildpack_cache_upload_uri.as_deref() {
             let file = self.path("cache.tgz");
-            if self.pack(container, inside::CACHE, "pack buildpack cache", &file).await? > EMPTY_TGZ {
-                transfer.upload(url, &file, "buildpack_cache.tgz").await.map_err(failed("upload buildpack cache"))?;
+            if self
+                .pack(container, inside::CACHE, "pack buildpack cache", &file)
+                .await?
+                > EMPTY_TGZ
+            {
+                transfer
+                    .upload(url, &file, "buildpack_cache.tgz")
+                    .await
+                    .map_err(failed("upload buildpack cache"))?;
             }
         }
         // Last, because the controller takes the staging for done once it has the droplet.
-        let url = self.request.upload_uri.as_deref().ok_or(StagingError::Missing("upload_uri"))?;
-        transfer.upload(url, &self.path("droplet.tgz"), "droplet.tgz").await.map_err(failed("upload droplet"))
+        let url = self
+            .request
+            .upload_uri
+            .as_deref()
+            .ok_or(StagingError::Missing("upload_uri"))?;
+        transfer
+            .upload(url, &self.path("droplet.tgz"), "droplet.tgz")
+            .await
+            .map_err(failed("upload droplet"))
     }
 }
 
@@ -280,8 +402,16 @@ fn human(bytes: u64) -> String {
     let mut value = bytes as f64 / 1024.0;
     for unit in UNITS {
         if value < 1024.0 || unit == "T" {
-            let rounded_up = if value < 10.0 { (value * 10.0).ceil() / 10.0 } else { value.ceil() };
-            return if rounded_up < 10.0 { format!("{rounded_up:.1}{unit}") } else { format!("{rounded_up:.0}{unit}") };
+            let rounded_up = if value < 10.0 {
+                (value * 10.0).ceil() / 10.0
+            } else {
+                value.ceil()
+            };
+            return if rounded_up < 10.0 {
+                format!("{rounded_up:.1}{unit}")
+            } else {
+                format!("{rounded_up:.0}{unit}")
+            };
         }
         value /= 1024.0;
     }
@@ -300,7 +430,8 @@ impl Host {
             return self.config.staging.tools_dir.clone();
         }
         let own = std::env::current_exe().ok();
-        own.and_then(|p| p.parent().map(Path::to_path_buf)).unwrap_or_default()
+        own.and_then(|p| p.parent().map(Path::to_path_buf))
+            .unwrap_or_default()
     }
 }
 
@@ -310,6 +441,9 @@ mod tests {
 
     #[test]
     fn sizes_read_like_du() {
-        assert_eq!([4096, 12 * 1024 * 1024, 1, 10_240, 1024 * 1024].map(human), ["4.0K", "12M", "0.1K", "10K", "1.0M"]);
+        assert_eq!(
+            [4096, 12 * 1024 * 1024, 1, 10_240, 1024 * 1024].map(human),
+            ["4.0K", "12M", "0.1K", "10K", "1.0M"]
+        );
     }
 }

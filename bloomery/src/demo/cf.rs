@@ -1,0 +1,45 @@
+//! The `cf` beside us, with a session of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A session.
+pub(super) struct Cf {
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl Cf {
+    /// A session kept in `home`.
+    pub(super) fn new(program: PathBuf, home: &Path) -> Self {
+        Self {
+            program,
+            home: home.into(),
+        }
+    }
+
+    /// Runs a command; on failure its whole output is the cause.
+    pub(super) fn run(&self, args: &[&str]) -> Result<String, String> {
+        self.run_with(args, &[])
+    }
+
+    /// The same with environment variables.
+    pub(super) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Result<String, String> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(args)
+            .env("CF_HOME", &self.home)
+            .envs(env.iter().copied());
+        let output = command.output().map_err(|e| format!("cf: {e}"))?;
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(format!("cf {} said:\n{text}", args.join(" ")))
+        }
+    }
+}

@@ -52,6 +52,12 @@ pub enum Command {
     },
     /// Push, scale, break and clean up, with a load running: the five-minute tour
     Demo(Demo),
+    /// Figures: readiness, push, memory, sizes
+    Bench {
+        /// Directory with the sample apps
+        #[arg(long, value_name = "DIR")]
+        apps: PathBuf,
+    },
     /// The supervisor of a detached platform
     #[command(hide = true)]
     Supervise {

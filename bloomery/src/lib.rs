@@ -24,6 +24,7 @@ pub mod logs;
 pub mod status;
 pub mod up;
 
+pub mod bench;
 pub mod demo;
 
 pub use error::Error;

@@ -24,7 +24,10 @@ pub async fn run(
         }
         at.push(std::fs::metadata(file).map_or(0, |m| m.len()));
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         for (file, offset) in files.iter().zip(&mut at) {
             for line in read_from(file, offset).lines() {
                 print(file, files.len() > 1, line);
@@ -32,7 +35,6 @@ pub async fn run(
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(())
 }
 
 fn files(layout: &Layout, component: Option<&str>) -> Result<Vec<PathBuf>, Error> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use bloomery::args::{Cli, Command};
-use bloomery::{Error, demo, down, logs, status, up};
+use bloomery::{Error, bench, demo, down, logs, status, up};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -38,6 +38,7 @@ async fn run(command: Command) -> Result<(), Error> {
             lines,
         } => logs::run(&place.data_dir, component.as_deref(), lines, follow).await,
         Command::Demo(flags) => demo::run(&flags).await,
+        Command::Bench { apps } => bench::run(&apps).await,
         Command::Supervise { place } => up::supervise(&place.data_dir).await,
     }
 }

@@ -17,7 +17,8 @@ pub fn hex64() -> String {
     hex32() + &hex32()
 }
 
-/// `<index>-<32 hex>`: a DEA's id, new at every process start.
+/// `<index>-<32 hex>`: a DEA's id. The original made a new one at every start; ours
+/// keeps it in its snapshot (docs/decisions/0003).
 pub fn dea_id(index: u32) -> String {
     format!("{index}-{}", hex32())
 }

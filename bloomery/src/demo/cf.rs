@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A session.
-pub(super) struct Cf {
+pub(crate) struct Cf {
     program: PathBuf,
     home: PathBuf,
 }
 
 impl Cf {
     /// A session kept in `home`.
-    pub(super) fn new(program: PathBuf, home: &Path) -> Self {
+    pub(crate) fn new(program: PathBuf, home: &Path) -> Self {
         Self {
             program,
             home: home.into(),
@@ -19,12 +19,12 @@ impl Cf {
     }
 
     /// Runs a command; on failure its whole output is the cause.
-    pub(super) fn run(&self, args: &[&str]) -> Result<String, String> {
+    pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         self.run_with(args, &[])
     }
 
     /// The same with environment variables.
-    pub(super) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Result<String, String> {
+    pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
         command
             .args(args)

@@ -28,6 +28,7 @@ pub(super) struct Outcome {
 /// Kills every process of one instance of an app, by the environment that the
 /// platform gave it, and waits until the index runs again in another instance.
 pub(super) async fn kill_instance(load: &Load, app: &str, index: u32) -> Result<Outcome, String> {
+    load.flowing().await?;
     let (old, pids) =
         instance_processes(app, index).ok_or(format!("no process of {app} index {index} found"))?;
     let failed = load.counters.failed.load(Ordering::Relaxed);
@@ -58,6 +59,7 @@ pub(super) async fn kill_daemon(
     router: &str,
     question: &Question,
 ) -> Result<Outcome, String> {
+    load.flowing().await?;
     let process = process_of(layout, name).ok_or(format!("{name} does not run"))?;
     let failed = load.counters.failed.load(Ordering::Relaxed);
     let in_flight = load.counters.in_flight.load(Ordering::Relaxed);

@@ -14,39 +14,39 @@ const MOST: usize = 200_000;
 
 /// What the load has seen.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     /// Answers with the right body.
-    pub(super) right: AtomicU64,
+    pub(crate) right: AtomicU64,
     /// Status 200 with another body: never acceptable.
-    pub(super) wrong: AtomicU64,
+    pub(crate) wrong: AtomicU64,
     /// Other statuses and broken connections, which faults may cause.
-    pub(super) failed: AtomicU64,
+    pub(crate) failed: AtomicU64,
     /// Questions without an answer yet.
-    pub(super) in_flight: AtomicU64,
+    pub(crate) in_flight: AtomicU64,
     stop: AtomicBool,
 }
 
 /// One question and what its answer must contain.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
+pub(crate) struct Question {
     /// Host header.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Path.
-    pub(super) path: &'static str,
+    pub(crate) path: &'static str,
     /// Part of the right body.
-    pub(super) expect: &'static str,
+    pub(crate) expect: &'static str,
 }
 
 /// A running load.
-pub(super) struct Load {
+pub(crate) struct Load {
     /// What it has seen.
-    pub(super) counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
     clients: Vec<JoinHandle<()>>,
 }
 
 impl Load {
     /// Starts the clients, each going through the questions in turn.
-    pub(super) fn start(http: &reqwest::Client, router: &str, questions: &[Question]) -> Self {
+    pub(crate) fn start(http: &reqwest::Client, router: &str, questions: &[Question]) -> Self {
         let counters = Arc::new(Counters::default());
         let client = |n: usize| {
             let (http, router, counters) = (http.clone(), router.to_owned(), Arc::clone(&counters));
@@ -69,8 +69,24 @@ impl Load {
         Self { counters, clients }
     }
 
+    /// Waits until 50 more right answers have come and requests are in flight, so
+    /// that a fault hits a platform at work.
+    pub(crate) async fn flowing(&self) -> Result<(), String> {
+        let wanted = self.counters.right.load(Ordering::Relaxed) + 50;
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while self.counters.right.load(Ordering::Relaxed) < wanted
+            || self.counters.in_flight.load(Ordering::Relaxed) == 0
+        {
+            if std::time::Instant::now() > deadline {
+                return Err("the load gets no right answers".into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
     /// Ends it and waits for the last answers.
-    pub(super) async fn stop(self) -> Arc<Counters> {
+    pub(crate) async fn stop(self) -> Arc<Counters> {
         self.counters.stop.store(true, Ordering::Relaxed);
         for client in self.clients {
             let _ = client.await;
@@ -97,7 +113,7 @@ impl Counters {
 }
 
 /// Asks once: status and body.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     http: &reqwest::Client,
     router: &str,
     question: &Question,
@@ -119,7 +135,7 @@ pub(super) async fn ask(
 }
 
 /// Asks until the answer is right, 60 s at most.
-pub(super) async fn until_right(
+pub(crate) async fn until_right(
     http: &reqwest::Client,
     router: &str,
     question: &Question,

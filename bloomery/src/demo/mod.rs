@@ -2,10 +2,10 @@
 //! seconds; a step that fails names itself, the cause and the log; a wrong body or
 //! anything left behind makes the exit status non-zero.
 
-mod cf;
+pub(crate) mod cf;
 mod faults;
 mod leftovers;
-mod load;
+pub(crate) mod load;
 mod tour;
 
 use std::path::PathBuf;

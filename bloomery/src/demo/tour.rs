@@ -222,7 +222,8 @@ impl Tour<'_> {
     async fn scale(&self, router: &str, get: &Question) -> Result<(), String> {
         self.cf.run(&["scale", "httpbin", "-i", "2"])?;
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.cf.run(&["app", "httpbin"])?.contains("instances: 2/2") {
+        // The summary counts instances on their way too, so the states are looked at.
+        while self.running("httpbin")? < 2 {
             if Instant::now() > deadline {
                 return Err(format!(
                     "httpbin has not two running instances:\n{}",
@@ -232,6 +233,13 @@ impl Tour<'_> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         until_right(&self.http, router, get).await
+    }
+
+    fn running(&self, app: &str) -> Result<usize, String> {
+        let shown: serde_json::Value = serde_json::from_str(&self.cf.run(&["app", app, "--json"])?)
+            .map_err(|e| e.to_string())?;
+        let instances = shown["instances"].as_object().into_iter().flatten();
+        Ok(instances.filter(|(_, i)| i["state"] == "RUNNING").count())
     }
 
     fn logs(&self) -> Result<(), String> {

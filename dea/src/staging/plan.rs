@@ -1,6 +1,6 @@
 //! What the buildpack runner is told: `plan.json` in the workspace. The runner
-//! (`bloomery-stage`) reads it inside the container; its own copy of these keys is
-//! checked against ours by a test of the platform.
+//! (`bloomery-stage`) reads it inside the container with its own copy of these keys:
+//! it shares no crate with us, so that it stays small.
 
 use serde::{Deserialize, Serialize};
 

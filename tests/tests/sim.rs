@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use tests::sim::flaw::ALL;
-use tests::sim::{Failure, Report, run};
+use tests::sim::{Failure, Report, Setup, run};
 
 const SEEDS: u64 = 200;
 
@@ -14,43 +14,87 @@ fn seeds() -> Vec<u64> {
     }
 }
 
+/// Runs every seed; panics with the first failure and the list of all.
+fn all_hold(setup: Setup) -> Vec<Report> {
+    let outcomes: Vec<Result<Report, Failure>> =
+        seeds().into_iter().map(|seed| run(seed, setup)).collect();
+    let failures: Vec<&Failure> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().err())
+        .collect();
+    if let Some(first) = failures.first() {
+        let all: Vec<(u64, &str)> = failures
+            .iter()
+            .map(|failure| (failure.seed, failure.rule))
+            .collect();
+        panic!(
+            "{first}\n{} of {} seeds fail: {all:?}",
+            all.len(),
+            outcomes.len()
+        );
+    }
+    outcomes.into_iter().flatten().collect()
+}
+
 #[test]
 fn every_seed_keeps_the_rules_and_converges() {
-    let outcomes: Vec<Result<Report, Failure>> = seeds().into_iter().map(|seed| run(seed, None)).collect();
-    let failures: Vec<&Failure> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-    if let Some(first) = failures.first() {
-        let all: Vec<(u64, &str)> = failures.iter().map(|failure| (failure.seed, failure.rule)).collect();
-        panic!("{first}\n{} of {} seeds fail: {all:?}", all.len(), outcomes.len());
-    }
-    let reports: Vec<&Report> = outcomes.iter().flatten().collect();
-    let slowest = reports.iter().max_by_key(|report| report.converged_after).unwrap();
+    let reports = all_hold(Setup::default());
+    let slowest = reports
+        .iter()
+        .max_by_key(|report| report.converged_after)
+        .unwrap();
     println!("{} seeds; the slowest: {slowest:?}", reports.len());
+}
+
+#[test]
+#[ignore = "known defect: after a scale to 0, an instance of an older version that outlived its stop runs for ever, \
+            because health manager (may_stop_old) and controller (allows_stop) wait for a RUNNING one of the current version"]
+fn every_seed_converges_when_apps_are_scaled_to_zero() {
+    all_hold(Setup {
+        scale_to_zero: true,
+        ..Setup::default()
+    });
 }
 
 #[test]
 fn every_run_is_the_same_when_repeated() {
     for seed in 0..10 {
-        let twice = [run(seed, None), run(seed, None)].map(|outcome| format!("{outcome:?}"));
+        let twice = [run(seed, Setup::default()), run(seed, Setup::default())]
+            .map(|outcome| format!("{outcome:?}"));
         assert_eq!(twice[0], twice[1], "seed {seed}");
     }
 }
 
 #[test]
 fn trouble_really_happens() {
-    let reports: Vec<Report> = (0..SEEDS).filter_map(|seed| run(seed, None).ok()).collect();
+    let reports: Vec<Report> = (0..SEEDS)
+        .filter_map(|seed| run(seed, Setup::default()).ok())
+        .collect();
     let sum = |of: fn(&Report) -> u32| reports.iter().map(of).sum::<u32>();
     let (faults, operations) = (sum(|r| r.happened.0), sum(|r| r.happened.1));
-    assert!(faults > 1000 && operations > 1000, "{faults} faults, {operations} operations");
+    assert!(
+        faults > 1000 && operations > 1000,
+        "{faults} faults, {operations} operations"
+    );
 }
 
 #[test]
 fn every_planted_defect_is_found() {
     let mut missed = Vec::new();
     for flaw in ALL {
-        match (0..SEEDS).find_map(|seed| run(seed, Some(flaw)).err()) {
+        // A seed that fails without the defect would prove nothing.
+        let sound = (0..SEEDS).filter(|seed| run(*seed, Setup::default()).is_ok());
+        let setup = Setup {
+            flaw: Some(flaw),
+            ..Setup::default()
+        };
+        match sound.into_iter().find_map(|seed| run(seed, setup).err()) {
             Some(failure) => println!("{flaw:?}: seed {}, rule \"{}\"", failure.seed, failure.rule),
             None => missed.push(flaw),
         }
     }
-    assert!(missed.is_empty(), "not found within {SEEDS} seeds: {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "not found within {SEEDS} seeds: {missed:?}"
+    );
 }

@@ -49,7 +49,14 @@ impl Controller {
     /// With an empty database.
     pub fn new(times: Times, flaw: Option<Flaw>) -> Self {
         let (live, pool) = memory(&times, flaw);
-        Self { apps: BTreeMap::new(), live, pool, times, versions: 0, flaw }
+        Self {
+            apps: BTreeMap::new(),
+            live,
+            pool,
+            times,
+            versions: 0,
+            flaw,
+        }
     }
 
     /// Everything but the database is forgotten.
@@ -78,25 +85,45 @@ impl Controller {
     pub fn push(&mut self, instances: u32, dice: &mut Dice) -> Vec<Effect> {
         let version = self.new_version();
         let guid = format!("app-{version}");
-        self.apps.insert(guid.clone(), App { guid: guid.clone(), version, instances, started: true, staged: false });
+        self.apps.insert(
+            guid.clone(),
+            App {
+                guid: guid.clone(),
+                version,
+                instances,
+                started: true,
+                staged: false,
+            },
+        );
         self.stage(&guid, dice)
     }
 
     /// New bits for an app that runs: a new version, staged anew.
     pub fn restage(&mut self, guid: &str, dice: &mut Dice) -> Vec<Effect> {
         let version = self.new_version();
-        let Some(app) = self.apps.get_mut(guid) else { return Vec::new() };
+        let Some(app) = self.apps.get_mut(guid) else {
+            return Vec::new();
+        };
         (app.version, app.staged, app.started) = (version, false, true);
         self.stage(guid, dice)
     }
 
     fn stage(&self, guid: &str, dice: &mut Dice) -> Vec<Effect> {
         let version = self.apps[guid].version.clone();
-        vec![Effect::After(dice.between(20, 300), Due::Staged(guid.to_owned(), version))]
+        vec![Effect::After(
+            dice.between(20, 300),
+            Due::Staged(guid.to_owned(), version),
+        )]
     }
 
     /// A staging is complete.
-    pub fn staged(&mut self, guid: &str, version: &str, now: Instant, dice: &mut Dice) -> Vec<Effect> {
+    pub fn staged(
+        &mut self,
+        guid: &str,
+        version: &str,
+        now: Instant,
+        dice: &mut Dice,
+    ) -> Vec<Effect> {
         match self.apps.get_mut(guid).filter(|app| app.version == version) {
             Some(app) => app.staged = true,
             None => return Vec::new(),
@@ -107,7 +134,9 @@ impl Controller {
     /// A new version of what runs (a change of memory): told to nobody, the health manager sees to it.
     pub fn resize(&mut self, guid: &str) -> Vec<Effect> {
         let version = self.new_version();
-        let Some(app) = self.apps.get_mut(guid) else { return Vec::new() };
+        let Some(app) = self.apps.get_mut(guid) else {
+            return Vec::new();
+        };
         if app.started {
             app.version = version;
         }
@@ -119,7 +148,9 @@ impl Controller {
 
     /// Scales.
     pub fn scale(&mut self, guid: &str, wants: u32, now: Instant, dice: &mut Dice) -> Vec<Effect> {
-        let Some(app) = self.apps.get_mut(guid) else { return Vec::new() };
+        let Some(app) = self.apps.get_mut(guid) else {
+            return Vec::new();
+        };
         let had = std::mem::replace(&mut app.instances, wants);
         let app = app.clone();
         if !app.started || !app.staged {
@@ -137,7 +168,11 @@ impl Controller {
             true if sweeping => vec![Effect::Publish(Wire::Stop(stop(guid)))],
             true => Vec::new(),
             false => {
-                let message = Stop { version: Some(app.version), indices: Some(indices), ..stop(guid) };
+                let message = Stop {
+                    version: Some(app.version),
+                    indices: Some(indices),
+                    ..stop(guid)
+                };
                 vec![Effect::Publish(Wire::Stop(message))]
             }
         }
@@ -150,7 +185,11 @@ impl Controller {
             Some(app) => (app.started, app.version) = (true, version),
             None => return Vec::new(),
         }
-        if self.apps[guid].staged { self.start_all(guid, now, dice) } else { self.stage(guid, dice) }
+        if self.apps[guid].staged {
+            self.start_all(guid, now, dice)
+        } else {
+            self.stage(guid, dice)
+        }
     }
 
     /// Stops an app, or deletes it.
@@ -168,10 +207,15 @@ impl Controller {
     pub fn routes(&self, guid: &str, left: u32) -> Vec<Effect> {
         let again = (left > 0).then(|| Effect::After(100, Due::Routes(guid.to_owned(), left - 1)));
         let running = self.apps.get(guid).filter(|app| app.started && app.staged);
-        let version = |app: &App| (self.flaw == Some(Flaw::UpdateRelabels)).then(|| app.version.clone());
+        let version =
+            |app: &App| (self.flaw == Some(Flaw::UpdateRelabels)).then(|| app.version.clone());
         let now = running.map(|app| {
             let uris = vec!["app.example".to_owned()];
-            Effect::Publish(Wire::Update(Update { droplet: app.guid.clone(), uris, version: version(app) }))
+            Effect::Publish(Wire::Update(Update {
+                droplet: app.guid.clone(),
+                uris,
+                version: version(app),
+            }))
         });
         now.into_iter().chain(again).collect()
     }
@@ -179,29 +223,64 @@ impl Controller {
     fn start_all(&mut self, guid: &str, now: Instant, dice: &mut Dice) -> Vec<Effect> {
         let app = self.apps[guid].clone();
         let all = 0..app.instances;
-        if app.started { self.start_range(&app, all, now, dice) } else { Vec::new() }
+        if app.started {
+            self.start_range(&app, all, now, dice)
+        } else {
+            Vec::new()
+        }
     }
 
-    fn start_range(&mut self, app: &App, indices: Range<u32>, now: Instant, dice: &mut Dice) -> Vec<Effect> {
-        indices.filter_map(|index| self.start_index(app, index, now, dice)).collect()
+    fn start_range(
+        &mut self,
+        app: &App,
+        indices: Range<u32>,
+        now: Instant,
+        dice: &mut Dice,
+    ) -> Vec<Effect> {
+        indices
+            .filter_map(|index| self.start_index(app, index, now, dice))
+            .collect()
     }
 
-    fn start_index(&mut self, app: &App, index: u32, now: Instant, dice: &mut Dice) -> Option<Effect> {
+    fn start_index(
+        &mut self,
+        app: &App,
+        index: u32,
+        now: Instant,
+        dice: &mut Dice,
+    ) -> Option<Effect> {
         let patience = match self.flaw {
             Some(Flaw::ClaimNeverExpires) => Duration::from_secs(1_000_000),
             _ => patience(&self.times),
         };
-        if !self.live.claim_start(&app.guid, &app.version, index, now, now + patience) {
+        if !self
+            .live
+            .claim_start(&app.guid, &app.version, index, now, now + patience)
+        {
             return None;
         }
-        let need = Need { process: &app.guid, stack: "host", memory: MEMORY, disk: 0 };
-        let Ok(dea) = choose_dea(&self.pool.live(now), need, dice.roll()).map(|offer| offer.id.clone()) else {
+        let need = Need {
+            process: &app.guid,
+            stack: "host",
+            memory: MEMORY,
+            disk: 0,
+        };
+        let Ok(dea) =
+            choose_dea(&self.pool.live(now), need, dice.roll()).map(|offer| offer.id.clone())
+        else {
             self.live.release_start(&app.guid, &app.version, index);
             return None;
         };
         self.pool.reserve(&dea, MEMORY, Some(&app.guid));
-        let number = dea.trim_start_matches("dea-").parse().expect("ids of the simulator end in a number");
-        let place = Place { process: app.guid.clone(), version: app.version.clone(), index };
+        let number = dea
+            .trim_start_matches("dea-")
+            .parse()
+            .expect("ids of the simulator end in a number");
+        let place = Place {
+            process: app.guid.clone(),
+            version: app.version.clone(),
+            index,
+        };
         Some(Effect::Publish(Wire::Start(number, place)))
     }
 
@@ -211,7 +290,11 @@ impl Controller {
             Wire::Heartbeat(beat) => {
                 let apps: Vec<String> = beat.droplets.iter().map(|i| i.droplet.clone()).collect();
                 let is_new = self.live.heartbeat(beat.clone(), now);
-                return if is_new { apps.iter().flat_map(|app| self.routes(app, 0)).collect() } else { Vec::new() };
+                return if is_new {
+                    apps.iter().flat_map(|app| self.routes(app, 0)).collect()
+                } else {
+                    Vec::new()
+                };
             }
             Wire::Exited(exit) => self.live.exited(exit, now),
             Wire::Advertise(offer) => self.pool.advertise(offer.clone(), now),
@@ -224,23 +307,42 @@ impl Controller {
 
     fn wanted(&mut self, wish: &health::Start, now: Instant, dice: &mut Dice) -> Option<Effect> {
         let app = self.apps.get(&wish.droplet)?.clone();
-        let allowed = app.version == wish.version && wish.instance_index < app.instances && app.staged && app.started;
-        if allowed { self.start_index(&app, wish.instance_index, now, dice) } else { None }
+        let allowed = app.version == wish.version
+            && wish.instance_index < app.instances
+            && app.staged
+            && app.started;
+        if allowed {
+            self.start_index(&app, wish.instance_index, now, dice)
+        } else {
+            None
+        }
     }
 
     fn unwanted(&self, wish: &health::Stop, now: Instant) -> Option<Effect> {
         let indices = Some(vec![wish.instance_index]);
         let instances = Some(vec![wish.instance_guid.clone()]);
         let message = match self.flaw {
-            Some(Flaw::StopIgnoresVersion) => Stop { indices, ..stop(&wish.droplet) },
-            Some(Flaw::DuplicatesAllStopped) if wish.is_duplicate => Stop { indices, ..stop(&wish.droplet) },
-            _ => Stop { instances, ..stop(&wish.droplet) },
+            Some(Flaw::StopIgnoresVersion) => Stop {
+                indices,
+                ..stop(&wish.droplet)
+            },
+            Some(Flaw::DuplicatesAllStopped) if wish.is_duplicate => Stop {
+                indices,
+                ..stop(&wish.droplet)
+            },
+            _ => Stop {
+                instances,
+                ..stop(&wish.droplet)
+            },
         };
-        self.allows_stop(wish, now).then_some(Effect::Publish(Wire::Stop(message)))
+        self.allows_stop(wish, now)
+            .then_some(Effect::Publish(Wire::Stop(message)))
     }
 
     fn allows_stop(&self, wish: &health::Stop, now: Instant) -> bool {
-        let Some(app) = self.apps.get(&wish.droplet) else { return true };
+        let Some(app) = self.apps.get(&wish.droplet) else {
+            return true;
+        };
         if !app.started || wish.is_duplicate {
             return true;
         }
@@ -262,9 +364,15 @@ fn memory(times: &Times, flaw: Option<Flaw>) -> (Live, Pool) {
         Some(Flaw::OffersNeverExpire) => Duration::from_secs(1_000_000),
         _ => times.advertise_ttl,
     };
-    (Live::new(times.heartbeat * times.hm_ttl_heartbeats), Pool::new(ttl))
+    (
+        Live::new(times.heartbeat * times.hm_ttl_heartbeats),
+        Pool::new(ttl),
+    )
 }
 
 fn stop(process: &str) -> Stop {
-    Stop { droplet: process.to_owned(), ..Stop::default() }
+    Stop {
+        droplet: process.to_owned(),
+        ..Stop::default()
+    }
 }

@@ -66,7 +66,15 @@ pub struct Dea {
 impl Dea {
     /// An empty one.
     pub fn new(number: usize, flaw: Option<Flaw>) -> Self {
-        Self { number, alive: true, open: true, life: 0, instances: Vec::new(), born: 0, flaw }
+        Self {
+            number,
+            alive: true,
+            open: true,
+            life: 0,
+            instances: Vec::new(),
+            born: 0,
+            flaw,
+        }
     }
 
     /// Its id on the bus.
@@ -78,20 +86,46 @@ impl Dea {
     pub fn heartbeat(&self) -> Effect {
         let beat = |i: &Instance| {
             let state = match i.state.in_heartbeat()? {
-                HeartbeatState::Crashed if self.flaw == Some(Flaw::CrashReportedAsRunning) => HeartbeatState::Running,
+                HeartbeatState::Crashed if self.flaw == Some(Flaw::CrashReportedAsRunning) => {
+                    HeartbeatState::Running
+                }
                 state => state,
             };
-            let Place { process, version, index } = i.place.clone();
+            let Place {
+                process,
+                version,
+                index,
+            } = i.place.clone();
             let (instance, cc_partition) = (i.id.clone(), String::new());
-            Some(InstanceHeartbeat { cc_partition, droplet: process, version, instance, index, state, state_timestamp: 0.0 })
+            Some(InstanceHeartbeat {
+                cc_partition,
+                droplet: process,
+                version,
+                instance,
+                index,
+                state,
+                state_timestamp: 0.0,
+            })
         };
-        let droplets = self.instances.iter().filter(|i| !i.forgotten).filter_map(beat).collect();
-        Effect::Publish(Wire::Heartbeat(Heartbeat { dea: self.id(), droplets }))
+        let droplets = self
+            .instances
+            .iter()
+            .filter(|i| !i.forgotten)
+            .filter_map(beat)
+            .collect();
+        Effect::Publish(Wire::Heartbeat(Heartbeat {
+            dea: self.id(),
+            droplets,
+        }))
     }
 
     /// What is left to promise; nothing when it takes no work.
     pub fn advertise(&self) -> Option<Effect> {
-        let held = self.instances.iter().filter(|i| i.state.holds_memory()).count() as i64;
+        let held = self
+            .instances
+            .iter()
+            .filter(|i| i.state.holds_memory())
+            .count() as i64;
         let mut offer = Offer {
             id: self.id(),
             stacks: vec!["host".into()],
@@ -101,14 +135,20 @@ impl Dea {
             zone: "default".into(),
         };
         for instance in &self.instances {
-            *offer.app_counts.entry(instance.place.process.clone()).or_default() += 1;
+            *offer
+                .app_counts
+                .entry(instance.place.process.clone())
+                .or_default() += 1;
         }
         self.open.then_some(Effect::Publish(Wire::Advertise(offer)))
     }
 
     /// A start message.
     pub fn start(&mut self, place: Place, dice: &mut Dice) -> Vec<Effect> {
-        let here = self.instances.iter().any(|i| i.is_live() && !i.forgotten && i.place == place);
+        let here = self
+            .instances
+            .iter()
+            .any(|i| i.is_live() && !i.forgotten && i.place == place);
         let repeated = here && self.flaw != Some(Flaw::StartsAreNotIdempotent);
         if !self.open || repeated {
             return Vec::new();
@@ -116,31 +156,62 @@ impl Dea {
         self.born += 1;
         let id = format!("{}.{}", self.id(), self.born);
         let born = place.version.clone();
-        self.instances.push(Instance { id: id.clone(), place, born, state: State::Born, ended_unseen: false, forgotten: false });
+        self.instances.push(Instance {
+            id: id.clone(),
+            place,
+            born,
+            state: State::Born,
+            ended_unseen: false,
+            forgotten: false,
+        });
         let mut effects = self.change(&id, State::Starting);
-        effects.push(Effect::After(dice.between(10, 400), Due::Ready(self.number, self.life, id)));
+        effects.push(Effect::After(
+            dice.between(10, 400),
+            Due::Ready(self.number, self.life, id),
+        ));
         effects
     }
 
     /// A stop message: the ids it means, all on their way to STOPPING.
     pub fn stop(&mut self, filter: &Stop, dice: &mut Dice) -> (Vec<String>, Vec<Effect>) {
         let hit = |i: &&Instance| {
-            !i.forgotten && i.state.is_stoppable() && matches(filter, &i.place.process, &i.place.version, &i.id, i.place.index, i.state)
+            !i.forgotten
+                && i.state.is_stoppable()
+                && matches(
+                    filter,
+                    &i.place.process,
+                    &i.place.version,
+                    &i.id,
+                    i.place.index,
+                    i.state,
+                )
         };
-        let ids: Vec<String> = self.instances.iter().filter(hit).map(|i| i.id.clone()).collect();
+        let ids: Vec<String> = self
+            .instances
+            .iter()
+            .filter(hit)
+            .map(|i| i.id.clone())
+            .collect();
         let effects = ids.iter().flat_map(|id| self.end(id, dice)).collect();
         (ids, effects)
     }
 
     fn end(&mut self, id: &str, dice: &mut Dice) -> Vec<Effect> {
         let mut effects = self.change(id, State::Stopping);
-        effects.push(Effect::After(dice.between(1, 150), Due::Ended(self.number, self.life, id.to_owned())));
+        effects.push(Effect::After(
+            dice.between(1, 150),
+            Due::Ended(self.number, self.life, id.to_owned()),
+        ));
         effects
     }
 
     /// `dea.update`: what counts here is only whether it touches the version.
     pub fn update(&mut self, message: &Update) {
-        for instance in self.instances.iter_mut().filter(|i| i.place.process == message.droplet && i.serves()) {
+        for instance in self
+            .instances
+            .iter_mut()
+            .filter(|i| i.place.process == message.droplet && i.serves())
+        {
             if let Some(version) = &message.version {
                 instance.place.version.clone_from(version);
             }
@@ -149,7 +220,9 @@ impl Dea {
 
     /// An instance enters a state, if the table allows it; what the product's reactions say follows.
     pub fn change(&mut self, id: &str, to: State) -> Vec<Effect> {
-        let Some(at) = self.instances.iter().position(|i| i.id == id) else { return Vec::new() };
+        let Some(at) = self.instances.iter().position(|i| i.id == id) else {
+            return Vec::new();
+        };
         let from = self.instances[at].state;
         if !from.may_become(to) {
             return Vec::new();
@@ -175,7 +248,10 @@ impl Dea {
         if self.alive {
             return self.change(id, State::Crashed);
         }
-        self.instances.iter_mut().filter(|i| i.id == id).for_each(|i| i.ended_unseen = true);
+        self.instances
+            .iter_mut()
+            .filter(|i| i.id == id)
+            .for_each(|i| i.ended_unseen = true);
         Vec::new()
     }
 
@@ -193,8 +269,15 @@ impl Dea {
     /// Everything that runs is to be replaced elsewhere.
     pub fn evacuate(&mut self) -> Vec<Effect> {
         self.open = false;
-        let ids: Vec<String> = self.instances.iter().filter(|i| i.is_live()).map(|i| i.id.clone()).collect();
-        ids.iter().flat_map(|id| self.change(id, State::Evacuating)).collect()
+        let ids: Vec<String> = self
+            .instances
+            .iter()
+            .filter(|i| i.is_live())
+            .map(|i| i.id.clone())
+            .collect();
+        ids.iter()
+            .flat_map(|id| self.change(id, State::Evacuating))
+            .collect()
     }
 
     /// The DEA's process is back and looks at what its snapshot says.
@@ -207,12 +290,21 @@ impl Dea {
             self.instances.iter_mut().for_each(|i| i.forgotten = true);
             return Vec::new();
         }
-        let found: Vec<(String, State)> = self.instances.iter().map(|i| (i.id.clone(), i.state)).collect();
-        found.into_iter().flat_map(|(id, was)| self.resume_one(&id, was, dice)).collect()
+        let found: Vec<(String, State)> = self
+            .instances
+            .iter()
+            .map(|i| (i.id.clone(), i.state))
+            .collect();
+        found
+            .into_iter()
+            .flat_map(|(id, was)| self.resume_one(&id, was, dice))
+            .collect()
     }
 
     fn resume_one(&mut self, id: &str, was: State, dice: &mut Dice) -> Vec<Effect> {
-        let Some(instance) = self.instances.iter_mut().find(|i| i.id == id) else { return Vec::new() };
+        let Some(instance) = self.instances.iter_mut().find(|i| i.id == id) else {
+            return Vec::new();
+        };
         let gone = std::mem::take(&mut instance.ended_unseen);
         match was {
             State::Crashed => Vec::new(),
@@ -221,7 +313,14 @@ impl Dea {
             _ => {
                 instance.state = State::Resuming;
                 let adopted = matches!(was, State::Running | State::Evacuating) && !gone;
-                self.change(id, if adopted { State::Running } else { State::Crashed })
+                self.change(
+                    id,
+                    if adopted {
+                        State::Running
+                    } else {
+                        State::Crashed
+                    },
+                )
             }
         }
     }

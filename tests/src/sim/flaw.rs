@@ -25,6 +25,7 @@ pub enum Flaw {
     /// Instances of an older version go before the new one serves.
     OldVersionStoppedAtOnce,
     /// `dea.update` carries the version, and a DEA relabels what runs: the old code is taken for the new.
+    /// Not invented: the product did exactly this when the simulator was written.
     UpdateRelabels,
     /// The controller never gives up on a start message that was lost.
     ClaimNeverExpires,

@@ -31,19 +31,36 @@ impl Health {
     pub fn new(params: Params, now: Instant, flaw: Option<Flaw>) -> Self {
         let mut brain = Brain::new(params);
         brain.learn(Event::BusUp, now);
-        Self { brain, params, connected: true, asked: 0, known: BTreeMap::new(), flaw }
+        Self {
+            brain,
+            params,
+            connected: true,
+            asked: 0,
+            known: BTreeMap::new(),
+            flaw,
+        }
     }
 
     /// The process is replaced by a new one.
     pub fn restart(&mut self, now: Instant) {
-        *self = Self { asked: self.asked, ..Self::new(self.params, now, self.flaw) };
+        *self = Self {
+            asked: self.asked,
+            ..Self::new(self.params, now, self.flaw)
+        };
     }
 
     /// The bus connection goes or comes.
     pub fn connect(&mut self, connected: bool, now: Instant) {
         self.connected = connected;
         if self.flaw != Some(Flaw::OwnOutageUnnoticed) {
-            self.brain.learn(if connected { Event::BusUp } else { Event::BusDown }, now);
+            self.brain.learn(
+                if connected {
+                    Event::BusUp
+                } else {
+                    Event::BusDown
+                },
+                now,
+            );
         }
     }
 
@@ -54,7 +71,11 @@ impl Health {
             Wire::Exited(exit) => Event::Exited(exit),
             _ => return Vec::new(),
         };
-        if self.brain.learn(event, now) { self.look(now) } else { Vec::new() }
+        if self.brain.learn(event, now) {
+            self.look(now)
+        } else {
+            Vec::new()
+        }
     }
 
     fn read(&mut self, beat: Heartbeat) -> Heartbeat {
@@ -63,7 +84,10 @@ impl Health {
         }
         let known = self.known.entry(beat.dea.clone()).or_default();
         known.extend(beat.droplets.into_iter().map(|i| (i.instance.clone(), i)));
-        Heartbeat { dea: beat.dea, droplets: known.values().cloned().collect() }
+        Heartbeat {
+            dea: beat.dea,
+            droplets: known.values().cloned().collect(),
+        }
     }
 
     /// A fetch is over: all rows, and whether the last page came.
@@ -87,11 +111,16 @@ impl Health {
         }
         let sent = self.brain.step(self.connected || unnoticed, now, 0);
         self.asked += sent.len() as u64;
-        sent.into_iter().filter(|message| !self.swallows(message)).map(publish).collect()
+        sent.into_iter()
+            .filter(|message| !self.swallows(message))
+            .map(publish)
+            .collect()
     }
 
     fn swallows(&self, message: &Outgoing) -> bool {
-        let Outgoing::Stop(stop, _) = message else { return false };
+        let Outgoing::Stop(stop, _) = message else {
+            return false;
+        };
         match self.flaw {
             Some(Flaw::ExtraNeverStopped) => stop.reason == StopReason::Extra,
             Some(Flaw::DuplicatesNeverStopped) => stop.reason == StopReason::Duplicate,

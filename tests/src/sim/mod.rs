@@ -10,6 +10,8 @@
 //! A run: apps are pushed and settle; then come operations and faults, both
 //! drawn from the seed; then everything is healed and nothing but time passes.
 //! [`rules`] says what must hold when, [`flaw`] what the rules are tried on.
+//! Where the model differs from the product on purpose: its `dea.update` carries no
+//! version (see [`Flaw::UpdateRelabels`]).
 //! One health manager and one controller; lease and standby are not simulated.
 
 pub mod controller;
@@ -23,7 +25,7 @@ pub mod wire;
 pub mod world;
 
 pub use flaw::Flaw;
-pub use world::{Failure, Report, run};
+pub use world::{Failure, Report, Setup, run};
 
 /// Milliseconds of virtual time.
 pub type Ms = u64;

@@ -113,11 +113,11 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// One of them; the common ones more often.
-    pub fn draw(dice: &mut Dice) -> Self {
+    /// One of them; the common ones more often. Nothing is scaled below `least`.
+    pub fn draw(dice: &mut Dice, least: u32) -> Self {
         match dice.between(0, 19) {
             0 | 1 => Operation::Push(dice.between(1, 4) as u32),
-            2..=6 => Operation::Scale(dice.between(0, 5) as u32),
+            2..=6 => Operation::Scale(dice.between(u64::from(least), 5) as u32),
             7 | 8 => Operation::Stop,
             9..=11 => Operation::Start,
             12..=14 => Operation::Resize,

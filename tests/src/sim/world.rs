@@ -13,9 +13,11 @@ use super::dea::Dea;
 use super::dice::Dice;
 use super::flaw::Flaw;
 use super::health::Health;
-use super::plan::{Fault, Mode, Operation};
+use super::plan::{Fault, Mode};
 use super::wire::{Due, Effect, Party, Wire, hundredths};
 use super::{Ms, rules};
+
+mod trouble;
 
 /// Events shown with a failure.
 const HISTORY: usize = 60;
@@ -50,8 +52,16 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: rule \"{}\" is broken: {}", self.seed, self.rule, self.detail)?;
-        writeln!(f, "the last events (time in heartbeats):\n{}", self.history.join("\n"))
+        writeln!(
+            f,
+            "seed {}: rule \"{}\" is broken: {}",
+            self.seed, self.rule, self.detail
+        )?;
+        writeln!(
+            f,
+            "the last events (time in heartbeats):\n{}",
+            self.history.join("\n")
+        )
     }
 }
 
@@ -68,7 +78,7 @@ struct Rates {
 enum Phase {
     WarmUp,
     Trouble,
-    Last { calm_from: Ms },
+    Last { since: Ms },
 }
 
 struct World {
@@ -93,25 +103,45 @@ struct World {
     quiet_asked: u64,
     history: VecDeque<String>,
     happened: (u32, u32),
+    least_scale: u32,
     broken: Option<(&'static str, String)>,
+}
+
+/// What a run is tried with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Setup {
+    /// A planted defect.
+    pub flaw: Option<Flaw>,
+    /// Apps are also scaled to no instance at all.
+    pub scale_to_zero: bool,
 }
 
 /// Runs a seed.
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn run(seed: u64, flaw: Option<Flaw>) -> Result<Report, Failure> {
-    let mut world = World::new(seed, flaw);
+pub fn run(seed: u64, setup: Setup) -> Result<Report, Failure> {
+    let mut world = World::new(seed, setup.flaw);
+    world.least_scale = u32::from(!setup.scale_to_zero);
     let params = Params::from(&world.times);
     let count = world.deas.len() as u32;
-    let (bound, quiet) = (rules::bound(&params, world.times.hm_fetch_heartbeats, count), rules::quiet(&params, count));
+    // A DEA that dies takes what was just starting down with it.
+    let crashes = world.mode.has(Fault::Crash) || world.mode.has(Fault::KillDea);
+    let (bound, quiet) = (
+        rules::bound(&params, world.times.hm_fetch_heartbeats, count, crashes),
+        rules::quiet(&params, count),
+    );
     world.warm_up();
     world.settle(bound, quiet)?;
     world.quiet_asked = world.health.asked;
     world.trouble()?;
-    world.heal(rules::calm(&params));
+    world.heal();
     let converged_after = world.settle(bound, quiet)?;
-    Ok(Report { converged_after, bound, happened: world.happened })
+    Ok(Report {
+        converged_after,
+        bound,
+        happened: world.happened,
+    })
 }
 
 impl World {
@@ -120,7 +150,9 @@ impl World {
         let mode = Mode::of(seed, &mut dice);
         let times = if dice.chance(50) { COMPAT } else { DEFAULT };
         let base = Instant::now();
-        let deas = (0..dice.between(2, 4) as usize).map(|n| Dea::new(n, flaw)).collect();
+        let deas = (0..dice.between(2, 4) as usize)
+            .map(|n| Dea::new(n, flaw))
+            .collect();
         Self {
             seed,
             mode,
@@ -143,6 +175,7 @@ impl World {
             quiet_asked: 0,
             history: VecDeque::new(),
             happened: (0, 0),
+            least_scale: 1,
             broken: None,
         }
     }
@@ -160,11 +193,17 @@ impl World {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        self.history.push_back(format!("{:8.2} {text}", self.now as f64 / self.beat as f64));
+        self.history
+            .push_back(format!("{:8.2} {text}", self.now as f64 / self.beat as f64));
     }
 
     fn warm_up(&mut self) {
-        self.note(format!("{:?}, {} DEAs, heartbeat {} ms", self.mode, self.deas.len(), self.beat));
+        self.note(format!(
+            "{:?}, {} DEAs, heartbeat {} ms",
+            self.mode,
+            self.deas.len(),
+            self.beat
+        ));
         for dea in 0..self.deas.len() {
             let delay = self.dice.between(1, self.beat);
             self.after(delay, Due::Beat(dea));
@@ -190,13 +229,17 @@ impl World {
     }
 
     /// Everything is mended; a host that was buried stays lost.
-    fn heal(&mut self, calm: u32) {
+    fn heal(&mut self) {
         self.rates = Rates::default();
-        self.queue.retain(|_, due| !matches!(due, Due::Operation | Due::Fault | Due::Heal(_)));
-        for party in [Party::Health, Party::Controller].into_iter().chain((0..self.deas.len()).map(Party::Dea)) {
+        self.queue
+            .retain(|_, due| !matches!(due, Due::Operation | Due::Fault | Due::Heal(_)));
+        for party in [Party::Health, Party::Controller]
+            .into_iter()
+            .chain((0..self.deas.len()).map(Party::Dea))
+        {
             self.mend(party);
         }
-        self.phase = Phase::Last { calm_from: self.now + Ms::from(calm) * self.beat };
+        self.phase = Phase::Last { since: self.now };
         self.note("the last fault is over".into());
     }
 
@@ -208,8 +251,14 @@ impl World {
             passed += 1;
             match rules::exact(&self.controller.apps, &self.deas) {
                 Ok(()) => held += 1,
-                Err(_) if held > 0 && passed > bound => return Err(self.failure("converges", "the goal was left again".into())),
-                Err(why) if passed > bound => return Err(self.failure("converges", format!("not after {passed} heartbeats: {why}"))),
+                Err(_) if held > 0 && passed > bound => {
+                    return Err(self.failure("converges", "the goal was left again".into()));
+                }
+                Err(why) if passed > bound => {
+                    return Err(
+                        self.failure("converges", format!("not after {passed} heartbeats: {why}"))
+                    );
+                }
                 Err(_) => held = 0,
             }
             if held > quiet {
@@ -219,12 +268,21 @@ impl World {
     }
 
     fn failure(&self, rule: &'static str, detail: String) -> Failure {
-        Failure { seed: self.seed, rule, detail, history: self.history.iter().cloned().collect() }
+        Failure {
+            seed: self.seed,
+            rule,
+            detail,
+            history: self.history.iter().cloned().collect(),
+        }
     }
 
     fn advance(&mut self, beats: u32) -> Result<(), Failure> {
         let until = self.now + Ms::from(beats) * self.beat;
-        while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) {
+        while let Some(entry) = self
+            .queue
+            .first_entry()
+            .filter(|entry| entry.key().0 <= until)
+        {
             let ((at, _), due) = entry.remove_entry();
             self.now = at;
             self.happen(due);
@@ -257,7 +315,10 @@ impl World {
     fn publish(&mut self, from: Party, wire: Wire) {
         let online = self.is_online(from);
         if wire.is_news() {
-            self.note(format!("{from:?}{} {wire:?}", if online { "" } else { " (cut off)" }));
+            self.note(format!(
+                "{from:?}{} {wire:?}",
+                if online { "" } else { " (cut off)" }
+            ));
         }
         if !online {
             return;
@@ -269,10 +330,18 @@ impl World {
                 }
                 continue;
             }
-            let copies = if self.dice.chance(self.rates.twice) { 2 } else { 1 };
+            let copies = if self.dice.chance(self.rates.twice) {
+                2
+            } else {
+                1
+            };
             for _ in 0..copies {
                 let late = self.dice.chance(self.rates.late);
-                let extra = if late { self.dice.between(1, self.beat * Ms::from(rules::LATE)) } else { 0 };
+                let extra = if late {
+                    self.dice.between(1, self.beat * Ms::from(rules::LATE))
+                } else {
+                    0
+                };
                 self.after(TRANSIT + extra, Due::Deliver(reader, wire.clone()));
             }
         }
@@ -289,9 +358,13 @@ impl World {
             Due::Beat(number) => self.beat_of(number),
             Due::Fetch => self.fetch(),
             Due::Ready(number, life, id) => self.ready(number, life, &id),
-            Due::Ended(number, life, id) => self.by_dea(number, life, |dea| dea.change(&id, State::Stopped)),
+            Due::Ended(number, life, id) => {
+                self.by_dea(number, life, |dea| dea.change(&id, State::Stopped))
+            }
             Due::Staged(app, version) => {
-                let effects = self.controller.staged(&app, &version, self.clock(), &mut self.dice);
+                let effects = self
+                    .controller
+                    .staged(&app, &version, self.clock(), &mut self.dice);
                 self.carry_out(Party::Controller, effects);
             }
             Due::Routes(app, left) => {
@@ -339,15 +412,23 @@ impl World {
     fn beat_of(&mut self, number: usize) {
         self.after(self.beat, Due::Beat(number));
         if self.deas[number].alive {
-            let effects = vec![self.deas[number].heartbeat()].into_iter().chain(self.deas[number].advertise()).collect();
+            let effects = vec![self.deas[number].heartbeat()]
+                .into_iter()
+                .chain(self.deas[number].advertise())
+                .collect();
             self.carry_out(Party::Dea(number), effects);
         }
     }
 
     fn fetch(&mut self) {
-        self.after(self.beat * Ms::from(self.times.hm_fetch_heartbeats), Due::Fetch);
+        self.after(
+            self.beat * Ms::from(self.times.hm_fetch_heartbeats),
+            Due::Fetch,
+        );
         let complete = !self.dice.chance(self.rates.torn);
-        let effects = self.health.fetched(self.controller.bulk(), complete, self.clock());
+        let effects = self
+            .health
+            .fetched(self.controller.bulk(), complete, self.clock());
         self.carry_out(Party::Health, effects);
     }
 
@@ -361,141 +442,28 @@ impl World {
     }
 
     fn ready(&mut self, number: usize, life: u32, id: &str) {
-        let fails = self.phase == Phase::Trouble && self.mode.has(Fault::Crash) && self.dice.chance(20);
-        self.by_dea(number, life, |dea| dea.change(id, if fails { State::Crashed } else { State::Running }));
+        let fails =
+            self.phase == Phase::Trouble && self.mode.has(Fault::Crash) && self.dice.chance(20);
+        self.by_dea(number, life, |dea| {
+            dea.change(
+                id,
+                if fails {
+                    State::Crashed
+                } else {
+                    State::Running
+                },
+            )
+        });
     }
 
-    fn operate(&mut self) {
-        let delay = self.dice.between(self.beat, self.beat * 8);
-        self.after(delay, Due::Operation);
-        let apps: Vec<String> = self.controller.apps.keys().cloned().collect();
-        // The API refuses changes while the controller is cut off.
-        if !self.is_online(Party::Controller) {
-            return;
-        }
-        let operation = Operation::draw(&mut self.dice);
-        if apps.is_empty() || (matches!(operation, Operation::Push(_)) && apps.len() > 4) {
-            return;
-        }
-        let app = self.dice.pick(&apps);
-        self.note(format!("user: {operation:?} {app}"));
-        self.happened.1 += 1;
-        if matches!(operation, Operation::Scale(_) | Operation::Stop | Operation::Delete) {
-            self.served.remove(&app);
-        }
-        let (now, dice, controller) = (self.clock(), &mut self.dice, &mut self.controller);
-        let effects = match operation {
-            Operation::Push(instances) => controller.push(instances, dice),
-            Operation::Scale(instances) => controller.scale(&app, instances, now, dice),
-            Operation::Stop => controller.stop(&app, false),
-            Operation::Delete => controller.stop(&app, true),
-            Operation::Start => controller.start(&app, now, dice),
-            Operation::Resize => controller.resize(&app),
-            Operation::Restage => controller.restage(&app, dice),
-            Operation::Route => controller.routes(&app, 4),
-        };
-        self.carry_out(Party::Controller, effects);
-    }
-
-    fn strike(&mut self) {
-        let delay = self.dice.between(self.beat / 2, self.beat * 8);
-        self.after(delay, Due::Fault);
-        let (fault, number) = (self.dice.pick(&self.mode.faults()), self.dice.between(0, self.deas.len() as u64 - 1) as usize);
-        self.note(format!("fault: {fault:?} (DEA {number}, where it matters)"));
-        self.happened.0 += 1;
-        match fault {
-            Fault::KillDea => self.on_dea(number, Dea::die),
-            Fault::LoseHost => self.lose_host(number),
-            Fault::Evacuate => self.evacuate(number),
-            Fault::DeaOffline => self.cut(Party::Dea(number)),
-            Fault::HealthOffline => self.cut(Party::Health),
-            Fault::HealthRestart => self.health.restart(self.clock()),
-            Fault::ControllerOffline => self.cut(Party::Controller),
-            Fault::ControllerRestart => self.controller.restart(),
-            Fault::Crash => self.crash(number),
-            Fault::BadBus => {
-                let mut upto = |most| self.dice.between(0, most);
-                self.rates = Rates { lost: upto(30), late: upto(30), twice: upto(30), ..self.rates };
-            }
-            Fault::TornFetch => self.rates.torn = self.dice.between(0, 90),
-        }
-    }
-
-    fn on_dea(&mut self, number: usize, act: impl FnOnce(&mut Dea)) {
-        if self.deas[number].alive {
-            act(&mut self.deas[number]);
-            self.mend_later(Party::Dea(number));
-        }
-    }
-
-    fn lose_host(&mut self, number: usize) {
-        if self.deas.len() > 2 && self.buried.is_none() && self.dice.chance(30) {
-            self.buried = Some(number);
-            self.note(format!("DEA {number} never comes back"));
-        }
-        self.on_dea(number, Dea::lose);
-    }
-
-    fn evacuate(&mut self, number: usize) {
-        if self.deas[number].alive && self.deas[number].open {
-            let effects = self.deas[number].evacuate();
-            self.carry_out(Party::Dea(number), effects);
-            self.mend_later(Party::Dea(number));
-        }
-    }
-
-    fn crash(&mut self, number: usize) {
-        let live: Vec<String> = self.deas[number].instances.iter().filter(|i| i.is_live()).map(|i| i.id.clone()).collect();
-        if !live.is_empty() {
-            let id = self.dice.pick(&live);
-            let effects = self.deas[number].crash(&id);
-            self.carry_out(Party::Dea(number), effects);
-        }
-    }
-
-    fn cut(&mut self, party: Party) {
-        if !self.cut_off.contains(&party) {
-            self.cut_off.push(party);
-            if party == Party::Health {
-                self.health.connect(false, self.clock());
-            }
-            self.mend_later(party);
-        }
-    }
-
-    fn mend_later(&mut self, party: Party) {
-        let delay = self.dice.between(self.beat / 2, self.beat * 15);
-        self.after(delay, Due::Heal(party));
-    }
-
-    fn mend(&mut self, party: Party) {
-        let was_cut = self.cut_off.contains(&party);
-        self.cut_off.retain(|other| *other != party);
-        match party {
-            Party::Health if was_cut => self.health.connect(true, self.clock()),
-            Party::Dea(number) if self.buried != Some(number) => self.revive(number),
-            _ => {}
-        }
-    }
-
-    fn revive(&mut self, number: usize) {
-        let dea = &mut self.deas[number];
-        if dea.alive && !dea.open {
-            dea.lose();
-        }
-        if !dea.alive {
-            let effects = dea.resume(&mut self.dice);
-            self.note(format!("DEA {number} is back"));
-            self.carry_out(Party::Dea(number), effects);
-        }
-    }
-
-    fn is_calm(&self) -> bool {
-        matches!(self.phase, Phase::Last { calm_from } if self.now >= calm_from)
+    /// So many heartbeats have passed since the last fault.
+    fn has_healed_for(&self, beats: u32) -> bool {
+        matches!(self.phase, Phase::Last { since } if self.now >= since + Ms::from(beats) * self.beat)
     }
 
     fn check_stop(&mut self, victim: &super::dea::Instance) {
-        let faultless = self.mode == Mode::Calm || self.is_calm();
+        let params = Params::from(&self.times);
+        let faultless = self.mode == Mode::Calm || self.has_healed_for(rules::picture(&params));
         if faultless && rules::is_last(victim, &self.controller.apps, &self.deas) {
             self.broken = Some(("last one stays", format!("{victim:?}")));
         }
@@ -505,27 +473,44 @@ impl World {
         if let Some(place) = self.deas.iter().find_map(rules::doubled) {
             self.broken = Some(("one per DEA", format!("{place:?}")));
         }
-        if self.mode == Mode::OwnOutage && self.phase != Phase::WarmUp && self.health.asked > self.quiet_asked {
-            self.broken = Some(("silent", "the health manager asked for something after its own outage".into()));
+        if self.mode == Mode::OwnOutage
+            && self.phase != Phase::WarmUp
+            && self.health.asked > self.quiet_asked
+        {
+            self.broken = Some((
+                "silent",
+                "the health manager asked for something after its own outage".into(),
+            ));
         }
         if self.mode == Mode::Calm {
             self.check_served();
         }
-        if self.is_calm() {
+        if self.has_healed_for(rules::calm(&Params::from(&self.times))) {
             let surplus = rules::surplus(&self.controller.apps, &self.deas);
             if surplus > self.least_surplus {
-                self.broken = Some(("no new surplus", format!("{surplus} after {}", self.least_surplus)));
+                self.broken = Some((
+                    "no new surplus",
+                    format!("{surplus} after {}", self.least_surplus),
+                ));
             }
             self.least_surplus = surplus;
         }
     }
 
     fn check_served(&mut self) {
-        if let Some(app) = self.served.iter().find(|app| !rules::is_served(app, &self.deas)) {
+        if let Some(app) = self
+            .served
+            .iter()
+            .find(|app| !rules::is_served(app, &self.deas))
+        {
             self.broken = Some(("serving", format!("nobody answers for {app}")));
         }
         if rules::exact(&self.controller.apps, &self.deas).is_ok() {
-            let up = self.controller.apps.values().filter(|app| app.started && app.instances > 0);
+            let up = self
+                .controller
+                .apps
+                .values()
+                .filter(|app| app.started && app.instances > 0);
             self.served.extend(up.map(|app| app.guid.clone()));
         }
     }

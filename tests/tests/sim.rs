@@ -1,5 +1,6 @@
 //! The platform's decisions under faults, on a virtual clock. A failure names its seed:
-//! `SIM_SEED=<seed> cargo test -p tests --test sim every_seed` runs that one alone.
+//! `SIM_SEED=<seed> cargo test -p tests --test sim every_seed` runs that one alone, and
+//! `SIM_SEEDS=20000` as many instead of the usual 200.
 #![allow(clippy::unwrap_used)]
 
 use tests::sim::flaw::ALL;
@@ -7,10 +8,17 @@ use tests::sim::{Failure, Report, Setup, run};
 
 const SEEDS: u64 = 200;
 
+fn count() -> u64 {
+    match std::env::var("SIM_SEEDS") {
+        Ok(count) => count.parse().expect("SIM_SEEDS must be a number"),
+        Err(_) => SEEDS,
+    }
+}
+
 fn seeds() -> Vec<u64> {
     match std::env::var("SIM_SEED") {
         Ok(seed) => vec![seed.parse().expect("SIM_SEED must be a number")],
-        Err(_) => (0..SEEDS).collect(),
+        Err(_) => (0..count()).collect(),
     }
 }
 

@@ -31,6 +31,8 @@ pub struct App {
     pub started: bool,
     /// STAGED, or else PENDING.
     pub staged: bool,
+    /// The last staging task; an earlier one's end means nothing.
+    pub task: u32,
 }
 
 /// The controller and its database.
@@ -48,7 +50,7 @@ pub struct Controller {
 impl Controller {
     /// With an empty database.
     pub fn new(times: Times, flaw: Option<Flaw>) -> Self {
-        let (live, pool) = memory(&times, flaw);
+        let (live, pool) = memory(&times);
         Self {
             apps: BTreeMap::new(),
             live,
@@ -61,7 +63,7 @@ impl Controller {
 
     /// Everything but the database is forgotten.
     pub fn restart(&mut self) {
-        (self.live, self.pool) = memory(&self.times, self.flaw);
+        (self.live, self.pool) = memory(&self.times);
     }
 
     /// What the health manager reads.
@@ -93,6 +95,7 @@ impl Controller {
                 instances,
                 started: true,
                 staged: false,
+                task: 0,
             },
         );
         self.stage(&guid, dice)
@@ -108,23 +111,20 @@ impl Controller {
         self.stage(guid, dice)
     }
 
-    fn stage(&self, guid: &str, dice: &mut Dice) -> Vec<Effect> {
-        let version = self.apps[guid].version.clone();
+    fn stage(&mut self, guid: &str, dice: &mut Dice) -> Vec<Effect> {
+        let Some(app) = self.apps.get_mut(guid) else {
+            return Vec::new();
+        };
+        app.task += 1;
         vec![Effect::After(
             dice.between(20, 300),
-            Due::Staged(guid.to_owned(), version),
+            Due::Staged(guid.to_owned(), app.task),
         )]
     }
 
-    /// A staging is complete.
-    pub fn staged(
-        &mut self,
-        guid: &str,
-        version: &str,
-        now: Instant,
-        dice: &mut Dice,
-    ) -> Vec<Effect> {
-        match self.apps.get_mut(guid).filter(|app| app.version == version) {
+    /// A staging is complete. What changed meanwhile, the version too, does not make it void.
+    pub fn staged(&mut self, guid: &str, task: u32, now: Instant, dice: &mut Dice) -> Vec<Effect> {
+        match self.apps.get_mut(guid).filter(|app| app.task == task) {
             Some(app) => app.staged = true,
             None => return Vec::new(),
         }
@@ -359,15 +359,9 @@ pub fn patience(times: &Times) -> Duration {
     Duration::from_secs(5).max(times.heartbeat * 5)
 }
 
-fn memory(times: &Times, flaw: Option<Flaw>) -> (Live, Pool) {
-    let ttl = match flaw {
-        Some(Flaw::OffersNeverExpire) => Duration::from_secs(1_000_000),
-        _ => times.advertise_ttl,
-    };
-    (
-        Live::new(times.heartbeat * times.hm_ttl_heartbeats),
-        Pool::new(ttl),
-    )
+fn memory(times: &Times) -> (Live, Pool) {
+    let ttl = times.heartbeat * times.hm_ttl_heartbeats;
+    (Live::new(ttl), Pool::new(times.advertise_ttl))
 }
 
 fn stop(process: &str) -> Stop {

@@ -29,8 +29,6 @@ pub enum Flaw {
     UpdateRelabels,
     /// The controller never gives up on a start message that was lost.
     ClaimNeverExpires,
-    /// Advertisements are believed for ever.
-    OffersNeverExpire,
     /// A crashed instance is reported as running.
     CrashReportedAsRunning,
     /// A restarted DEA does not look for what it left running.
@@ -44,7 +42,7 @@ pub enum Flaw {
 }
 
 /// All of them.
-pub const ALL: [Flaw; 18] = [
+pub const ALL: [Flaw; 17] = [
     Flaw::StartsAreNotIdempotent,
     Flaw::HeartbeatIsPartial,
     Flaw::OwnOutageUnnoticed,
@@ -57,7 +55,6 @@ pub const ALL: [Flaw; 18] = [
     Flaw::OldVersionStoppedAtOnce,
     Flaw::UpdateRelabels,
     Flaw::ClaimNeverExpires,
-    Flaw::OffersNeverExpire,
     Flaw::CrashReportedAsRunning,
     Flaw::ResumeForgets,
     Flaw::ResumeForgetsStops,

@@ -91,8 +91,8 @@ pub enum Due {
     Ready(usize, u32, String),
     /// A stopping instance has ended: DEA, life of the DEA process, instance id.
     Ended(usize, u32, String),
-    /// A staging is complete: app, version.
-    Staged(String, String),
+    /// A staging is complete: app, task.
+    Staged(String, u32),
     /// Routes are told again: app, times left.
     Routes(String, u32),
     /// The next operation of a user.

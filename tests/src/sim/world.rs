@@ -361,10 +361,10 @@ impl World {
             Due::Ended(number, life, id) => {
                 self.by_dea(number, life, |dea| dea.change(&id, State::Stopped))
             }
-            Due::Staged(app, version) => {
+            Due::Staged(app, task) => {
                 let effects = self
                     .controller
-                    .staged(&app, &version, self.clock(), &mut self.dice);
+                    .staged(&app, task, self.clock(), &mut self.dice);
                 self.carry_out(Party::Controller, effects);
             }
             Due::Routes(app, left) => {

@@ -85,6 +85,9 @@ impl World {
     }
 
     fn lose_host(&mut self, number: usize) {
+        if !self.deas[number].alive {
+            return;
+        }
         if self.deas.len() > 2 && self.buried.is_none() && self.dice.chance(30) {
             self.buried = Some(number);
             self.note(format!("DEA {number} never comes back"));

@@ -65,6 +65,13 @@ fn every_seed_converges_when_apps_are_scaled_to_zero() {
 }
 
 #[test]
+#[ignore = "known defect: two duplicates whose stops were queued at different times can come due within one heartbeat; \
+            the health manager (stop_verdict) counts the one it has just stopped as alive and stops the last one too"]
+fn the_last_of_several_duplicates_stays() {
+    run(576, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
 fn every_run_is_the_same_when_repeated() {
     for seed in 0..10 {
         let twice = [run(seed, Setup::default()), run(seed, Setup::default())]

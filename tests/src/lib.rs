@@ -1,1 +1,6 @@
-//! Stories about the platform as a whole.
+//! Stories about the platform as a whole, and the vocabulary they are written in.
+//!
+//! [`sim`] runs the platform's pure decisions on a virtual clock, with faults
+//! drawn from a seed. The stories themselves are the files in `tests/`.
+
+pub mod sim;

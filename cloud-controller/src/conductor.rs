@@ -164,7 +164,9 @@ impl Controller {
         let message = Update {
             droplet: app.guid.clone(),
             uris,
-            version: Some(app.version.clone()),
+            // A route change does not change the version (decision 9); naming it would
+            // relabel instances of an older one, which then were never replaced.
+            version: None,
         };
         Ok(self.bus.publish(&message).await?)
     }

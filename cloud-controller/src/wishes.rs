@@ -91,14 +91,15 @@ pub(crate) async fn stop(ctl: &Ctl, wish: Stop) -> Outcome<()> {
     Ok(())
 }
 
-/// Whether a stop may be carried out. Instances of an older version go only once the current one serves. Pure.
+/// Whether a stop may be carried out. Instances of an older version go only once the current one serves,
+/// unless it shall have none. Pure.
 fn allows_stop(app: Option<&AppRow>, wish: &Stop, serving: usize) -> bool {
     let Some(app) = app else { return true };
     if !app.is_started() || wish.is_duplicate {
         return true;
     }
     if app.version != wish.version {
-        return serving > 0 || app.package_state == "FAILED";
+        return serving > 0 || app.instances == 0 || app.package_state == "FAILED";
     }
     app.package_state == "FAILED" || i64::from(wish.instance_index) >= app.instances
 }

@@ -55,8 +55,8 @@ pub fn analyze(
     decisions
 }
 
-/// May instances of this (undesired) version go? Yes when the process is not desired at all, or its
-/// current version serves.
+/// May instances of this (undesired) version go? Yes when the process is not desired at all, its
+/// current version serves, or it shall have no instances.
 pub fn may_stop_old(
     desired: &Desired,
     process: &Process,
@@ -65,6 +65,9 @@ pub fn may_stop_old(
     let Some(current) = desired.current(&process.guid) else {
         return true;
     };
+    if current.instances == 0 {
+        return true;
+    }
     let current = Process {
         guid: current.id.clone(),
         version: current.version.clone(),

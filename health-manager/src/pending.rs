@@ -1,6 +1,6 @@
 //! What was decided and when it is due. A decision is never overwritten while it is pending.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::desired::Process;
@@ -165,6 +165,16 @@ impl Pending {
             queued.done = Some(now + queued.what.keep_alive);
         }
         self.expire(now);
+    }
+
+    /// Instances whose stop is on its way: a DEA does not report them as stopping,
+    /// so they must not be counted as the one that stays.
+    pub fn leaving(&self) -> BTreeSet<String> {
+        let sent = self
+            .stops
+            .iter()
+            .filter(|(_, queued)| queued.done.is_some());
+        sent.map(|(instance, _)| instance.clone()).collect()
     }
 
     /// A start turned out to be unnecessary.

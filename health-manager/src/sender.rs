@@ -1,6 +1,6 @@
 //! What may go out now. Every decision is held against the world once more before it is sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use bus::dea::HeartbeatState;
@@ -68,8 +68,9 @@ pub fn send(
     }
     // Two duplicates must not both go because each saw the other: count down what is left at each index.
     let mut left: BTreeMap<(Process, u32), usize> = BTreeMap::new();
+    let leaving = pending.leaving();
     for stop in pending.due_stops(now) {
-        match stop_verdict(&stop, desired, &running, &mut left) {
+        match stop_verdict(&stop, desired, &running, &leaving, &mut left) {
             Some(is_duplicate) => {
                 pending.stop_sent(&stop.instance, now);
                 out.push(Outgoing::Stop(stop, is_duplicate));
@@ -105,6 +106,7 @@ fn stop_verdict(
     stop: &Stop,
     desired: &Desired,
     running: &BTreeMap<Process, Vec<Instance>>,
+    leaving: &BTreeSet<String>,
     left: &mut BTreeMap<(Process, u32), usize>,
 ) -> Option<bool> {
     let instances = running.get(&stop.process)?;
@@ -123,6 +125,7 @@ fn stop_verdict(
     let alive = instances
         .iter()
         .filter(|other| other.is_alive() && other.heartbeat.index == stop.index)
+        .filter(|other| !leaving.contains(&other.heartbeat.instance))
         .count();
     let left = left
         .entry((stop.process.clone(), stop.index))

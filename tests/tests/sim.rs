@@ -55,8 +55,6 @@ fn every_seed_keeps_the_rules_and_converges() {
 }
 
 #[test]
-#[ignore = "known defect: after a scale to 0, an instance of an older version that outlived its stop runs for ever, \
-            because health manager (may_stop_old) and controller (allows_stop) wait for a RUNNING one of the current version"]
 fn every_seed_converges_when_apps_are_scaled_to_zero() {
     all_hold(Setup {
         scale_to_zero: true,
@@ -65,8 +63,6 @@ fn every_seed_converges_when_apps_are_scaled_to_zero() {
 }
 
 #[test]
-#[ignore = "known defect: two duplicates whose stops were queued at different times can come due within one heartbeat; \
-            the health manager (stop_verdict) counts the one it has just stopped as alive and stops the last one too"]
 fn the_last_of_several_duplicates_stays() {
     run(576, Setup::default()).unwrap_or_else(|failure| panic!("{failure}"));
 }

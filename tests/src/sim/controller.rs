@@ -348,7 +348,8 @@ impl Controller {
         }
         if app.version != wish.version {
             let serving = self.live.running_instances(&app.guid, &app.version, now) > 0;
-            return serving && self.flaw != Some(Flaw::OldVersionNeverStopped);
+            return (serving || app.instances == 0)
+                && self.flaw != Some(Flaw::OldVersionNeverStopped);
         }
         wish.instance_index >= app.instances
     }

@@ -1,1 +1,2 @@
 //! Stories about the platform as a whole.
+pub mod binaries;

@@ -272,6 +272,14 @@ impl Platform {
         });
     }
 
+    /// Ends the supervisor and every component the hard way; containers stay.
+    pub fn kill_everything(&self) {
+        self.kill_supervisor();
+        for component in self.components() {
+            self.kill(&component.name);
+        }
+    }
+
     /// The last lines of every component's log.
     fn print_logs(&self) {
         eprintln!("{}", self.bloomery(&["logs", "-n", "25"]));

@@ -88,7 +88,7 @@ pub struct Platform {
     programs: PathBuf,
     gone: bool,
     // Stories look at the whole host and choose ports: one at a time.
-    _turn: File,
+    _turn: Option<File>,
 }
 
 impl Platform {
@@ -101,9 +101,18 @@ impl Platform {
 
     /// A directory and a turn, nothing running yet.
     pub fn prepared() -> Self {
-        let turn = File::create(std::env::temp_dir().join("bloomery-stories.lock"))
-            .expect("the temporary directory is writable");
+        let turn = File::create(std::env::temp_dir().join("bloomery-stories.lock"));
+        let turn = turn.expect("the temporary directory is writable");
         turn.lock().expect("a lock can be waited for");
+        Self::in_new_directory(Some(turn))
+    }
+
+    /// A second platform in the turn of this one, nothing running yet.
+    pub fn beside(&self) -> Self {
+        Self::in_new_directory(None)
+    }
+
+    fn in_new_directory(turn: Option<File>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("bloomery-story-")
             .tempdir()

@@ -76,3 +76,34 @@ fn down_leaves_nothing_when_apps_come_and_go() {
         });
     }
 }
+
+#[test]
+fn down_of_one_platform_leaves_the_other_on_the_host_serving() {
+    if !may_run() {
+        return;
+    }
+    let staying = Platform::up(&[]);
+    staying.app("probe").push("probe", &PROBE).well();
+    let instance = staying.app("probe").body("/");
+    let mut going = staying.beside();
+    let data_dir = going.data_dir();
+    let before = HostSnapshot::take(&data_dir);
+    going.resume(&[]).well();
+    going.app("probe").push("probe", &PROBE).well();
+    assert_ne!(going.app("probe").body("/"), instance);
+    assert_ne!(
+        HostSnapshot::take(&data_dir).beyond(&before),
+        Vec::<String>::new()
+    );
+    going.down().well();
+    assert_eq!(
+        HostSnapshot::take(&data_dir).beyond(&before),
+        Vec::<String>::new()
+    );
+    assert_eq!(staying.app("probe").get("/").unwrap().body, instance);
+    staying.app("site").push("static", &[]).well();
+    assert!(
+        staying.app("site").body("/").contains("Hello"),
+        "new containers still find their network"
+    );
+}

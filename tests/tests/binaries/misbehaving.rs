@@ -68,3 +68,27 @@ fn an_app_that_eats_its_memory_is_reported_as_out_of_memory() {
     });
     crashed.says(&["out of memory"]);
 }
+
+/// Takes memory from its first instruction on.
+const GREEDY: &str = "exec /usr/bin/python3 -c 'x = [bytes([1]) * 1048576 for _ in range(4096)]'";
+
+#[test]
+fn an_app_that_eats_its_memory_while_starting_is_reported_as_out_of_memory() {
+    if !may_run() {
+        return;
+    }
+    let platform = Platform::up(&[]);
+    let greedy = platform.app("greedy");
+    fails_saying(greedy, &["-m", "64M", "-c", GREEDY], "out of memory");
+    let events = greedy.events();
+    let crashes = || {
+        events
+            .text()
+            .lines()
+            .filter(|line| line.contains("app.crash"))
+    };
+    assert!(
+        crashes().all(|line| line.contains("out of memory")),
+        "every one of its ends had this reason: {events}"
+    );
+}

@@ -127,7 +127,7 @@ fn no_dea_with_enough_memory_names_the_resource_and_the_shortage() {
     let big = platform.app("big");
     big.push("probe", &[&PROBE[..], &["-m", "3000M"]].concat())
         .failed()
-        .says(&["memory", "3000", "2048"]);
+        .says(&["no available stagers: need 3000 MB memory", "has 2048 MB"]);
     big.push("probe", &[&PROBE[..], &["-m", "64M"]].concat())
         .well();
     big.body("/");

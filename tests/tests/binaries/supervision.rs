@@ -91,6 +91,7 @@ fn a_platform_without_its_supervisor_serves_and_the_next_up_adopts_it() {
     probe.push("probe", &PROBE).well();
     let instance = probe.body("/");
     let before = platform.components();
+    platform.resume(&[]).failed().says(&["already"]);
     platform.kill_supervisor();
     assert_eq!(probe.body("/"), instance);
     platform

@@ -1,6 +1,7 @@
 //! `bloomery bench`: how long the platform takes, and what it weighs. Figures of
 //! one run on one machine; compare them only with others of the same run.
 
+use crate::say;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -94,13 +95,13 @@ async fn measure(dir: &Path, apps: &Path) -> Result<(), Error> {
     tokio::time::sleep(IDLE).await;
     let report = status::report(&layout).await?;
     for line in &report.components {
-        println!(
+        say!(
             "{:<44} {:>10.1} MB",
             format!("memory of {} after 60 s idle", line.name),
             line.rss_kb as f64 / 1024.0
         );
     }
-    println!(
+    say!(
         "{:<44} {:>10.1} MB",
         "memory of the platform, supervisor included",
         report.rss_kb as f64 / 1024.0
@@ -110,7 +111,7 @@ async fn measure(dir: &Path, apps: &Path) -> Result<(), Error> {
 }
 
 fn print(what: &str, took: Duration) {
-    println!("{what:<44} {:>10.2} s", took.as_secs_f64());
+    say!("{what:<44} {:>10.2} s", took.as_secs_f64());
 }
 
 fn sizes(layout: &Layout) {
@@ -125,7 +126,7 @@ fn sizes(layout: &Layout) {
         "wshd",
     ] {
         let size = std::fs::metadata(layout.programs.join(name)).map_or(0, |m| m.len());
-        println!(
+        say!(
             "{:<44} {:>10.1} MB",
             format!("size of {name}"),
             size as f64 / 1e6

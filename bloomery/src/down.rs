@@ -1,6 +1,7 @@
 //! `bloomery down`: ends the supervisor, then the daemons, then whatever the
 //! containers left in the kernel. Works with no supervisor alive.
 
+use crate::say;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,15 +21,15 @@ pub async fn run(data_dir: &Path, purge: bool) -> Result<(), Error> {
     }
     let began = Instant::now();
     let ended = end_everything(&layout).await?;
-    println!(
+    say!(
         "Down: {ended} processes ended in {:.1} s.",
         began.elapsed().as_secs_f64()
     );
     if purge {
         std::fs::remove_dir_all(&layout.root).map_err(Error::file("remove", &layout.root))?;
-        println!("Removed {}.", layout.root.display());
+        say!("Removed {}.", layout.root.display());
     } else {
-        println!(
+        say!(
             "Apps and database stay in {}; `bloomery up` brings them back, `bloomery down --purge` removes them.",
             layout.root.display()
         );

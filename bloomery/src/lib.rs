@@ -6,6 +6,16 @@
 //! Nothing is lost with the supervisor: daemons run in sessions of their own, and
 //! the next `up`, `status` or `down` finds them by pid, start time and program.
 
+/// Prints a line. A reader that closed the pipe (`bloomery status | head`) has
+/// read enough; that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 pub mod args;
 pub mod error;
 

@@ -1,5 +1,6 @@
 //! `bloomery status`.
 
+use crate::say;
 use std::path::Path;
 
 use serde::Serialize;
@@ -98,13 +99,13 @@ pub async fn report(layout: &Layout) -> Result<Report, Error> {
 pub async fn run(data_dir: &Path, json: bool) -> Result<(), Error> {
     let report = report(&Layout::new(data_dir)?).await?;
     if json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&report).map_err(|e| Error::Usage(e.to_string()))?
         );
         return Ok(());
     }
-    println!(
+    say!(
         "API     {}\nRouter  {}   (apps: http://NAME.{}:{})\nData    {}\n",
         report.api,
         report.router,
@@ -112,24 +113,24 @@ pub async fn run(data_dir: &Path, json: bool) -> Result<(), Error> {
         report.router.rsplit(':').next().unwrap_or_default(),
         report.data_dir
     );
-    println!(
+    say!(
         "{:<18} {:<9} {:>8} {:>9} {:>9}  address",
         "component", "state", "pid", "memory", "restarts"
     );
     for line in &report.components {
         let pid = line.pid.map_or("-".into(), |p| p.to_string());
         let memory = format!("{:.1} MB", line.rss_kb as f64 / 1024.0);
-        println!(
+        say!(
             "{:<18} {:<9} {pid:>8} {memory:>9} {:>9}  {}",
             line.name, line.state, line.restarts, line.addr
         );
     }
-    println!(
+    say!(
         "\nTotal {:.1} MB, supervisor included.",
         report.rss_kb as f64 / 1024.0
     );
     if !report.supervised {
-        println!(
+        say!(
             "No supervisor: nothing that ends is started again. `bloomery up` adopts what runs."
         );
     }

@@ -49,6 +49,10 @@ impl Supervisor {
         }
         let own =
             std::env::current_exe().map_err(Error::file("find own program", "/proc/self/exe"))?;
+        // Figures of an earlier run would be taken for this one's.
+        for running in state.components.values_mut() {
+            running.ready_ms = None;
+        }
         state.supervisor = Identity::of(std::process::id(), &own);
         let state = Arc::new(Mutex::new(state));
         let (stop, _) = watch::channel(false);
@@ -174,9 +178,7 @@ impl Keeper {
                 return true;
             }
         };
-        let process = child
-            .id()
-            .and_then(|pid| identity_of_child(pid, &self.program));
+        let process = self.identify(&mut child).await;
         self.update(|r| {
             r.process = process;
             r.ready_ms = None;
@@ -190,6 +192,22 @@ impl Keeper {
                 true
             }
             _ = self.stop.changed() => false,
+        }
+    }
+
+    /// `setsid` needs a moment to become the program, longer on a busy machine. Only
+    /// the end of the child ends the wait: a process that nobody knows of would
+    /// outlive `down`.
+    async fn identify(&self, child: &mut tokio::process::Child) -> Option<Identity> {
+        let pid = child.id()?;
+        loop {
+            if let Some(found) = Identity::of(pid, &self.program) {
+                return Some(found);
+            }
+            if !matches!(child.try_wait(), Ok(None)) {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
@@ -274,15 +292,4 @@ impl Keeper {
             .await
             .is_ok()
     }
-}
-
-/// `setsid` needs a moment to become the program.
-fn identity_of_child(pid: u32, program: &std::path::Path) -> Option<Identity> {
-    for _ in 0..200 {
-        if let Some(found) = Identity::of(pid, program) {
-            return Some(found);
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    None
 }

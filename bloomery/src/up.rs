@@ -1,6 +1,7 @@
 //! `bloomery up`: prepare, start, wait until everything answers, log `cf` in, say
 //! what to type next.
 
+use crate::say;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ pub async fn run(flags: &Up) -> Result<(), Error> {
     let settings = Settings::for_up(&layout, flags)?;
     let new_password = prepare(&layout, &settings)?;
     let began = Instant::now();
-    println!("Bringing Bloomery up in {}", layout.root.display());
+    say!("Bringing Bloomery up in {}", layout.root.display());
     let supervisor = if flags.detach {
         detach(&layout)?;
         None
@@ -67,9 +68,9 @@ pub async fn supervise(data_dir: &Path) -> Result<(), Error> {
 }
 
 async fn stay(layout: Layout, settings: Settings, supervisor: Supervisor) -> Result<(), Error> {
-    println!("\nPress Ctrl-C to end the platform.");
+    say!("\nPress Ctrl-C to end the platform.");
     wait_for_signal().await;
-    println!("\nEnding the platform...");
+    say!("\nEnding the platform...");
     supervisor.let_go().await;
     let _ = settings;
     down::end_everything(&layout).await.map(|_| ())
@@ -133,7 +134,9 @@ async fn wait_ready(layout: &Layout, settings: &Settings) -> Result<(), Error> {
     while !waiting.is_empty() {
         // The file may not be there yet, or be in the middle of a rename.
         let state = State::load(layout).unwrap_or_default();
-        waiting.retain(|component| !print_if_ready(&state, component));
+        if state.live_supervisor().is_some() {
+            waiting.retain(|component| !print_if_ready(&state, component));
+        }
         if began.elapsed() > READY_LIMIT {
             return Err(not_ready(layout, &waiting));
         }
@@ -155,7 +158,7 @@ fn print_if_ready(state: &State, component: &Component) -> bool {
     } else {
         format!("{ms} ms")
     };
-    println!("  {:<18} {:<22} {how}", component.name, component.addr);
+    say!("  {:<18} {:<22} {how}", component.name, component.addr);
     true
 }
 
@@ -206,30 +209,30 @@ fn welcome(
     password: Option<&str>,
     logged_in: bool,
 ) {
-    println!("Up in {:.1} s.", began.elapsed().as_secs_f64());
-    println!("\n  API      {}", settings.api());
-    println!(
+    say!("Up in {:.1} s.", began.elapsed().as_secs_f64());
+    say!("\n  API      {}", settings.api());
+    say!(
         "  Apps     http://NAME.{}:{}",
         settings.domain, settings.router_port
     );
     if let Some(password) = password {
-        println!(
+        say!(
             "  Admin    admin / {password}   (kept in {})",
             layout.admin_password().display()
         );
     }
     if settings.backend == "process" {
-        println!(
+        say!(
             "\n  WARNING: containers are plain processes here; apps are not isolated from this machine."
         );
     }
-    println!("\nNext:");
+    say!("\nNext:");
     let cf = layout.programs.join("cf");
     if !logged_in {
-        println!("  {} login -a {} -u admin", cf.display(), settings.api());
+        say!("  {} login -a {} -u admin", cf.display(), settings.api());
     }
-    println!("  {} push NAME -p DIRECTORY", cf.display());
-    println!(
+    say!("  {} push NAME -p DIRECTORY", cf.display());
+    say!(
         "  {} status --data-dir {}",
         layout.programs.join("bloomery").display(),
         layout.root.display()

@@ -119,7 +119,7 @@ async fn a_start_no_dea_has_room_for_is_undone() {
 async fn mapping_a_route_updates_running_instances_without_a_new_version() {
     let platform = Platform::start().await;
     let mut dea = Dea::with_room(&platform).await;
-    let (app, version) = running_app(&platform, &mut dea, "mapped").await;
+    let (app, _) = running_app(&platform, &mut dea, "mapped").await;
     let (_, space) = platform.target().await;
     let domain = first_guid(&platform.get("/v2/shared_domains").await.expect(200));
     let body = json!({"host": "live", "domain_guid": domain, "space_guid": space});

@@ -8,6 +8,7 @@ mod leftovers;
 pub(crate) mod load;
 mod tour;
 
+use crate::say;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -36,11 +37,11 @@ async fn step<T>(
     let began = Instant::now();
     match work.await {
         Ok(done) => {
-            println!("{:>7.1} s", began.elapsed().as_secs_f64());
+            say!("{:>7.1} s", began.elapsed().as_secs_f64());
             Ok(done)
         }
         Err(cause) => {
-            println!(" FAILED");
+            say!(" FAILED");
             Err(failed(name, cause, logs))
         }
     }
@@ -53,9 +54,9 @@ pub async fn run(flags: &Demo) -> Result<(), Error> {
         None => scratch()?,
     };
     let began = Instant::now();
-    println!("Demo in {} (kept when a step fails)\n", data_dir.display());
+    say!("Demo in {} (kept when a step fails)\n", data_dir.display());
     tour::run(&data_dir, &flags.apps).await?;
-    println!("\nDemo passed in {:.1} s.", began.elapsed().as_secs_f64());
+    say!("\nDemo passed in {:.1} s.", began.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The steps of the tour.
 
+use crate::say;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -257,12 +258,12 @@ impl Tour<'_> {
 }
 
 fn report(outcomes: &[Outcome], counters: &super::load::Counters) -> Result<(), Error> {
-    println!(
+    say!(
         "\n  {:<22} {:>18} {:>12} {:>16}",
         "killed with -9", "requests in flight", "back after", "failed requests"
     );
     for o in outcomes {
-        println!(
+        say!(
             "  {:<22} {:>18} {:>10.2} s {:>16}",
             o.what, o.in_flight, o.back_after, o.failed
         );
@@ -272,7 +273,7 @@ fn report(outcomes: &[Outcome], counters: &super::load::Counters) -> Result<(), 
         counters.wrong.load(Ordering::Relaxed),
         counters.failed.load(Ordering::Relaxed),
     );
-    println!("  {right} right answers, {wrong} wrong bodies, {failed} failed requests\n");
+    say!("  {right} right answers, {wrong} wrong bodies, {failed} failed requests\n");
     match wrong {
         0 => Ok(()),
         n => Err(Error::Usage(format!("demo: {n} answers had a wrong body"))),

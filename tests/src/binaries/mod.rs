@@ -1,0 +1,19 @@
+//! The vocabulary of the stories about the real programs: a platform in a
+//! directory of its own, what is typed at it, what is asked over HTTP, and what
+//! the host looks like before and after.
+
+mod apps;
+mod archives;
+mod host;
+mod http;
+mod platform;
+mod typed;
+mod wait;
+
+pub use apps::{App, sample_app};
+pub use archives::{Entry, zip_of};
+pub use host::HostSnapshot;
+pub use http::Answer;
+pub use platform::{Component, Platform, may_run};
+pub use typed::Typed;
+pub use wait::{PATIENCE, eventually};

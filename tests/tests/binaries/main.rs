@@ -1,0 +1,13 @@
+//! Stories about the real programs with real containers: what a developer types,
+//! what goes wrong, what dies, and what is left.
+#![allow(clippy::unwrap_used)]
+
+mod leaving;
+mod logs;
+mod misbehaving;
+mod pushing;
+mod refused;
+mod supervision;
+
+/// The probe needs nothing but the stack's python.
+const PROBE: [&str; 2] = ["-b", "binary_buildpack"];

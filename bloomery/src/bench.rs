@@ -1,7 +1,6 @@
 //! `bloomery bench`: how long the platform takes, and what it weighs. Figures of
 //! one run on one machine; compare them only with others of the same run.
 
-use crate::say;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,6 @@
 //! `bloomery down`: ends the supervisor, then the daemons, then whatever the
 //! containers left in the kernel. Works with no supervisor alive.
 
-use crate::say;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -14,7 +14,6 @@ macro_rules! say {
         let _ = writeln!(std::io::stdout(), $($text)*);
     }};
 }
-pub(crate) use say;
 
 pub mod args;
 pub mod error;

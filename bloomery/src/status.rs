@@ -1,6 +1,5 @@
 //! `bloomery status`.
 
-use crate::say;
 use std::path::Path;
 
 use serde::Serialize;
@@ -115,14 +114,21 @@ pub async fn run(data_dir: &Path, json: bool) -> Result<(), Error> {
     );
     say!(
         "{:<18} {:<9} {:>8} {:>9} {:>9}  address",
-        "component", "state", "pid", "memory", "restarts"
+        "component",
+        "state",
+        "pid",
+        "memory",
+        "restarts"
     );
     for line in &report.components {
         let pid = line.pid.map_or("-".into(), |p| p.to_string());
         let memory = format!("{:.1} MB", line.rss_kb as f64 / 1024.0);
         say!(
             "{:<18} {:<9} {pid:>8} {memory:>9} {:>9}  {}",
-            line.name, line.state, line.restarts, line.addr
+            line.name,
+            line.state,
+            line.restarts,
+            line.addr
         );
     }
     say!(
@@ -130,9 +136,7 @@ pub async fn run(data_dir: &Path, json: bool) -> Result<(), Error> {
         report.rss_kb as f64 / 1024.0
     );
     if !report.supervised {
-        say!(
-            "No supervisor: nothing that ends is started again. `bloomery up` adopts what runs."
-        );
+        say!("No supervisor: nothing that ends is started again. `bloomery up` adopts what runs.");
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! `bloomery up`: prepare, start, wait until everything answers, log `cf` in, say
 //! what to type next.
 
-use crate::say;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -213,7 +212,8 @@ fn welcome(
     say!("\n  API      {}", settings.api());
     say!(
         "  Apps     http://NAME.{}:{}",
-        settings.domain, settings.router_port
+        settings.domain,
+        settings.router_port
     );
     if let Some(password) = password {
         say!(

@@ -8,7 +8,6 @@ mod leftovers;
 pub(crate) mod load;
 mod tour;
 
-use crate::say;
 use std::path::PathBuf;
 use std::time::Instant;
 

@@ -1,6 +1,5 @@
 //! The steps of the tour.
 
-use crate::say;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -260,12 +259,18 @@ impl Tour<'_> {
 fn report(outcomes: &[Outcome], counters: &super::load::Counters) -> Result<(), Error> {
     say!(
         "\n  {:<22} {:>18} {:>12} {:>16}",
-        "killed with -9", "requests in flight", "back after", "failed requests"
+        "killed with -9",
+        "requests in flight",
+        "back after",
+        "failed requests"
     );
     for o in outcomes {
         say!(
             "  {:<22} {:>18} {:>10.2} s {:>16}",
-            o.what, o.in_flight, o.back_after, o.failed
+            o.what,
+            o.in_flight,
+            o.back_after,
+            o.failed
         );
     }
     let (right, wrong, failed) = (

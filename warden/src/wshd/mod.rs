@@ -1,8 +1,8 @@
 //! `wshd`: the program that keeps one container. Two roles in one image:
 //!
-//! * the *keeper* stays outside. It builds the container ([`build`]), then
-//!   serves the control socket, stores output and exit records ([`keeper`]).
-//! * the *init* is pid 1 inside ([`init`]): it starts jobs and reaps.
+//! * the *keeper* stays outside. It builds the container (`build`), then
+//!   serves the control socket, stores output and exit records (`keeper`).
+//! * the *init* is pid 1 inside (`init`): it starts jobs and reaps.
 //!
 //! Single-threaded on purpose: after `clone3` without exec the child goes on
 //! with the same heap, which is sound only if no other thread can hold a lock.

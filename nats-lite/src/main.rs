@@ -1,4 +1,4 @@
-//! The `nats-lite` program: flags and file in, a server until SIGTERM.
+//! The `nats-lite` program: file, environment and flags in, a server until SIGTERM.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -6,12 +6,17 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use nats_lite::config::{self, Config, User};
+use nats_lite::config::{self, Config, FileError, User};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// The last paragraph of `--help`.
+const OVERRIDES: &str = "Every key of the file can also come from the environment: NATS_LITE__LISTEN=127.0.0.1:0, \
+    NATS_LITE__LIMITS__MAX_PAYLOAD=2048, lists as YAML: NATS_LITE__USERS='[{user: a, password: b}]'. \
+    The environment wins over the file, flags win over both.";
 
 /// A small server that speaks the NATS protocol.
 #[derive(Parser)]
-#[command(name = "nats-lite", version, disable_version_flag = true)]
+#[command(name = "nats-lite", version, disable_version_flag = true, after_help = OVERRIDES)]
 struct Args {
     /// Address to listen on
     #[arg(short, long)]
@@ -98,14 +103,16 @@ fn install_tracing(args: &Args) {
         .init();
 }
 
-/// File first, then flags.
+/// File first, then environment, then flags.
 fn configure(args: &Args) -> Result<Config, String> {
-    let mut config = match &args.config {
-        Some(path) => {
-            config::load(path).map_err(|error| format!("{}:\n{error}", path.display()))?
-        }
-        None => Config::default(),
-    };
+    let path = args.config.as_deref();
+    let mut config =
+        config::load(path, std::env::vars_os()).map_err(|error| match (path, &error) {
+            (Some(path), FileError::Syntax(_) | FileError::Problems(_)) => {
+                format!("{}:\n{error}", path.display())
+            }
+            _ => error.to_string(),
+        })?;
     let port = |port: i32| u16::try_from(port).unwrap_or(0);
     if let Some(addr) = args.addr {
         config.listen.set_ip(addr);

@@ -130,6 +130,45 @@ fn a_bad_configuration_is_refused_with_all_its_problems() {
 }
 
 #[test]
+fn flags_win_over_the_environment_and_the_environment_over_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listen: 127.0.0.1:1\nhttp: 127.0.0.1:2\nserver_name: three\n")
+        .unwrap();
+    let output = program()
+        .env("NATS_LITE__LISTEN", "127.0.0.1:4001")
+        .env("NATS_LITE__HTTP", "127.0.0.1:4002")
+        .args(["--port", "5001", "--print-config", "--config"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for part in ["127.0.0.1:5001", "127.0.0.1:4002", "three"] {
+        assert!(printed.contains(part), "no {part} in {printed}");
+    }
+}
+
+#[test]
+fn a_bad_variable_is_refused_with_the_problems_of_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listn: 127.0.0.1:1\n").unwrap();
+    let output = program()
+        .env("NATS_LITE__LIMITS__MAX_PAYLOAD", "hunter2")
+        .arg("--check-config")
+        .arg("--config")
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("line 1: listn: unknown key")
+            && said.contains("\nlimits.max_payload: expected a whole number")
+            && !said.contains("hunter2"),
+        "{said}"
+    );
+}
+
+#[test]
 fn printed_configuration_has_no_secrets() {
     let output = program()
         .env("NATS_LITE_USER", "dea")

@@ -1,15 +1,17 @@
-//! Reading a configuration file: every unknown key and bad value is reported, with its line.
+//! Reading a configuration: a file, then the environment over it. Every unknown key and
+//! bad value of both is reported at once.
 
-use std::net::SocketAddr;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thiserror::Error;
 
+use super::schema::{At, Kind, TOP, check};
 use super::tree::Tree;
-use super::{Config, Problem};
+use super::{Config, Problem, environment};
 
-/// Why a configuration file was refused.
+/// Why a configuration was refused.
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The file could not be read.
@@ -28,16 +30,23 @@ pub enum FileError {
     Problems(Vec<Problem>),
 }
 
-/// Reads and checks a YAML file.
+/// Reads and checks a YAML file (absent: all defaults) with the variables
+/// `NATS_LITE__…` of `environment` (pairs as from `std::env::vars_os`) over it.
 ///
 /// # Errors
 /// See [`FileError`]; all problems are reported together.
-pub fn load(path: &Path) -> Result<Config, FileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
-        path: path.into(),
-        source,
-    })?;
-    parse(&text)
+pub fn load(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, FileError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|source| FileError::Read {
+            path: path.into(),
+            source,
+        })
+    };
+    let text = path.map(read).transpose()?.unwrap_or_default();
+    parse_with(&text, environment)
 }
 
 /// Checks YAML text; an empty document means all defaults.
@@ -45,168 +54,29 @@ pub fn load(path: &Path) -> Result<Config, FileError> {
 /// # Errors
 /// See [`FileError`].
 pub fn parse(text: &str) -> Result<Config, FileError> {
-    let tree: Tree =
-        serde_saphyr::from_str(text).map_err(|error| FileError::Syntax(error.to_string()))?;
+    parse_with(text, [])
+}
+
+fn parse_with(
+    text: &str,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, FileError> {
+    let mut tree = Tree::read(text).map_err(|error| FileError::Syntax(error.to_string()))?;
     let mut problems = Vec::new();
-    check(
-        &tree,
-        &Kind::Section(TOP),
-        &At {
-            line: 1,
-            path: String::new(),
-        },
-        &mut problems,
-    );
+    check(&tree, &Kind::Section(TOP), &At::file(), &mut problems);
+    environment::apply(environment, &mut tree, &mut problems);
     if !problems.is_empty() {
         return Err(FileError::Problems(problems));
     }
-    if matches!(tree, Tree::Leaf(Value::Null)) {
-        return Ok(Config::default());
-    }
-    let config: Config = serde_json::from_value(tree.value())
-        .map_err(|error| FileError::Syntax(error.to_string()))?;
+    let config = match tree.value() {
+        Value::Null => Config::default(),
+        value => {
+            serde_json::from_value(value).map_err(|error| FileError::Syntax(error.to_string()))?
+        }
+    };
     match config.problems() {
         found if found.is_empty() => Ok(config),
         found => Err(FileError::Problems(found)),
-    }
-}
-
-/// What a key may hold.
-enum Kind {
-    Text,
-    Address,
-    Whole,
-    Seconds,
-    Subjects,
-    Section(&'static [(&'static str, Kind)]),
-    List(&'static [(&'static str, Kind)]),
-}
-
-const TOP: &[(&str, Kind)] = &[
-    ("listen", Kind::Address),
-    ("http", Kind::Address),
-    ("server_name", Kind::Text),
-    ("users", Kind::List(USER)),
-    ("token", Kind::Text),
-    ("limits", Kind::Section(LIMITS)),
-    ("ports_file_dir", Kind::Text),
-    ("pid_file", Kind::Text),
-];
-
-const USER: &[(&str, Kind)] = &[
-    ("user", Kind::Text),
-    ("password", Kind::Text),
-    ("publish", Kind::Subjects),
-    ("subscribe", Kind::Subjects),
-    ("deny_publish", Kind::Subjects),
-    ("deny_subscribe", Kind::Subjects),
-];
-
-const LIMITS: &[(&str, Kind)] = &[
-    ("max_payload", Kind::Whole),
-    ("max_control_line", Kind::Whole),
-    ("max_pending", Kind::Whole),
-    ("max_connections", Kind::Whole),
-    ("max_subscriptions", Kind::Whole),
-    ("ping_interval", Kind::Seconds),
-    ("max_pings_out", Kind::Whole),
-    ("auth_timeout", Kind::Seconds),
-    ("write_deadline", Kind::Seconds),
-];
-
-/// Where in the file we are.
-struct At {
-    line: u64,
-    path: String,
-}
-
-impl At {
-    fn key(&self, key: &str, line: u64) -> Self {
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
-        Self { line, path }
-    }
-
-    fn item(&self, number: usize) -> Self {
-        Self {
-            line: self.line,
-            path: format!("{}[{number}]", self.path),
-        }
-    }
-
-    fn problem(&self, message: String) -> Problem {
-        let path = if self.path.is_empty() {
-            "document".to_owned()
-        } else {
-            self.path.clone()
-        };
-        Problem {
-            line: Some(self.line),
-            path,
-            message,
-        }
-    }
-}
-
-fn check(tree: &Tree, kind: &Kind, at: &At, problems: &mut Vec<Problem>) {
-    let wanted = match (kind, tree) {
-        (_, Tree::Leaf(Value::Null)) => return,
-        (Kind::Section(keys), Tree::Map(entries)) => {
-            return check_section(entries, keys, at, problems);
-        }
-        (Kind::List(keys), Tree::List(items)) => {
-            let section = |(number, item): (usize, &Tree)| match item {
-                Tree::Map(entries) => check_section(entries, keys, &at.item(number), problems),
-                _ => problems.push(at.item(number).problem("expected a section of keys".into())),
-            };
-            return items.iter().enumerate().for_each(section);
-        }
-        (Kind::Subjects, Tree::List(items))
-            if items
-                .iter()
-                .all(|item| matches!(item, Tree::Leaf(Value::String(_)))) =>
-        {
-            return;
-        }
-        (Kind::Text, Tree::Leaf(Value::String(_))) => return,
-        (Kind::Address, Tree::Leaf(Value::String(text))) if text.parse::<SocketAddr>().is_ok() => {
-            return;
-        }
-        (Kind::Whole, Tree::Leaf(Value::Number(number)))
-            if number.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)) =>
-        {
-            return;
-        }
-        (Kind::Seconds, Tree::Leaf(Value::Number(_))) => return,
-        (Kind::Section(_), _) => "a section of keys",
-        (Kind::List(_), _) => "a list of sections",
-        (Kind::Subjects, _) => "a list of subjects",
-        (Kind::Text, _) => "a text (quote it if it looks like a number)",
-        (Kind::Address, _) => "an address such as 127.0.0.1:4222",
-        (Kind::Whole, _) => "a whole number from 0 to 4294967295",
-        (Kind::Seconds, _) => "a number of seconds",
-    };
-    problems.push(at.problem(format!("expected {wanted}")));
-}
-
-fn check_section(
-    entries: &[(String, u64, Tree)],
-    keys: &'static [(&'static str, Kind)],
-    at: &At,
-    problems: &mut Vec<Problem>,
-) {
-    for (key, line, child) in entries {
-        let at = at.key(key, *line);
-        match keys.iter().find(|(name, _)| name == key) {
-            Some((_, kind)) => check(child, kind, &at, problems),
-            None => {
-                let known: Vec<&str> = keys.iter().map(|(name, _)| *name).collect();
-                problems.push(at.problem(format!("unknown key; known here: {}", known.join(", "))));
-            }
-        }
     }
 }
 
@@ -239,6 +109,12 @@ mod tests {
     #[test]
     fn an_empty_file_means_defaults() {
         assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_key_without_a_value_keeps_its_default() {
+        let config = parse("listen:\nusers:\nlimits:\n  max_payload:\n").unwrap();
+        assert_eq!(config, Config::default());
     }
 
     #[test]

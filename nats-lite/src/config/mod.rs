@@ -1,6 +1,8 @@
 //! Configuration: the struct, its checks, and how it is printed.
 
+mod environment;
 mod file;
+mod schema;
 mod tree;
 
 use std::fmt;

@@ -15,15 +15,41 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    /// The same document without lines.
+    /// Reads YAML. Booleans are those of YAML 1.2 only: a password may be `y` or `no`.
+    pub(super) fn read(text: &str) -> Result<Self, serde_saphyr::Error> {
+        serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+    }
+
+    /// The same document without lines, and without keys that have no value.
     pub(super) fn value(&self) -> Value {
         match self {
             Self::Leaf(value) => value.clone(),
             Self::List(items) => items.iter().map(Self::value).collect(),
             Self::Map(entries) => entries
                 .iter()
+                .filter(|(.., child)| !matches!(child, Self::Leaf(Value::Null)))
                 .map(|(key, _, child)| (key.clone(), child.value()))
                 .collect(),
+        }
+    }
+
+    /// Puts `new` at the end of a key path, in place of whatever stood there or in the way.
+    pub(super) fn set(&mut self, keys: &[String], new: Self) {
+        let Some((first, rest)) = keys.split_first() else {
+            *self = new;
+            return;
+        };
+        if !matches!(self, Self::Map(_)) {
+            *self = Self::Map(Vec::new());
+        }
+        let Self::Map(entries) = self else { return };
+        match entries.iter_mut().find(|(key, ..)| key == first) {
+            Some((.., child)) => child.set(rest, new),
+            None => {
+                let mut child = Self::Map(Vec::new());
+                child.set(rest, new);
+                entries.push((first.clone(), 0, child));
+            }
         }
     }
 }

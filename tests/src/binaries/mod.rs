@@ -7,6 +7,7 @@ mod archives;
 mod host;
 mod http;
 mod platform;
+mod programs;
 mod typed;
 mod wait;
 
@@ -15,5 +16,6 @@ pub use archives::{Entry, zip_of};
 pub use host::HostSnapshot;
 pub use http::Answer;
 pub use platform::{Component, Platform, may_run};
+pub use programs::{program, typed};
 pub use typed::Typed;
 pub use wait::{PATIENCE, eventually};

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::apps::App;
+use super::programs::{directory, program};
 use super::typed::Typed;
 use super::wait::eventually;
 
@@ -49,23 +50,12 @@ pub fn may_run() -> bool {
     root
 }
 
-/// Directory of the programs: `BLOOMERY_BIN_DIR`, or where cargo put them.
+/// Directory of the programs, all of them there.
 fn programs() -> PathBuf {
-    let own = std::env::current_exe().expect("a process knows its program");
-    let built = own
-        .ancestors()
-        .nth(2)
-        .expect("cargo puts tests below deps")
-        .to_owned();
-    let dir = std::env::var_os("BLOOMERY_BIN_DIR").map_or(built, PathBuf::from);
     for name in PROGRAMS {
-        assert!(
-            dir.join(name).is_file(),
-            "{} is missing: run `./x build` first",
-            dir.join(name).display()
-        );
+        program(name);
     }
-    dir
+    directory()
 }
 
 /// A component as `bloomery status` shows it.

@@ -7,7 +7,7 @@ use std::process::Output;
 #[derive(Debug, Clone)]
 pub struct Typed {
     line: String,
-    ok: bool,
+    code: Option<i32>,
     text: String,
 }
 
@@ -17,7 +17,7 @@ impl Typed {
         text.push_str(&String::from_utf8_lossy(&output.stderr));
         Self {
             line,
-            ok: output.status.success(),
+            code: output.status.code(),
             text,
         }
     }
@@ -29,20 +29,30 @@ impl Typed {
 
     /// Whether the exit status was 0.
     pub fn succeeded(&self) -> bool {
-        self.ok
+        self.code == Some(0)
+    }
+
+    /// Panics with the output unless this was the exit status.
+    #[track_caller]
+    pub fn exited_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "not the exit status of:\n{self}");
+        self
     }
 
     /// Panics with the output unless the exit status was 0.
     #[track_caller]
     pub fn well(self) -> Self {
-        assert!(self.ok, "this command failed:\n{self}");
+        assert!(self.succeeded(), "this command failed:\n{self}");
         self
     }
 
     /// Panics with the output unless the exit status was another than 0.
     #[track_caller]
     pub fn failed(self) -> Self {
-        assert!(!self.ok, "this command should have failed:\n{self}");
+        assert!(
+            !self.succeeded(),
+            "this command should have failed:\n{self}"
+        );
         self
     }
 

@@ -95,6 +95,14 @@ pub struct Up {
     /// A network that staging and apps may reach beside the public ones, e.g. 10.1.0.0/16:443; repeatable
     #[arg(long, value_name = "CIDR[:PORTS]")]
     pub allow: Vec<String>,
+    /// Use this NATS server instead of the embedded one, e.g. nats://user:password@10.0.0.2:4222
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "BLOOMERY_BUS_URL",
+        hide_env_values = true
+    )]
+    pub bus: Option<String>,
     /// Return when the platform is up
     #[arg(long)]
     pub detach: bool,

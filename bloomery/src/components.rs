@@ -46,6 +46,9 @@ pub fn all(settings: &Settings) -> Vec<Component> {
             local(settings.health_port),
         ),
     ];
+    if settings.bus_url.is_some() {
+        list.retain(|component| component.name != "nats-lite");
+    }
     list.extend((0..settings.deas).map(|n| {
         let name = format!("dea-{n}");
         let addr = local(settings.files_ports.get(&name).copied().unwrap_or(0));

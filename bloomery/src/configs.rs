@@ -33,6 +33,9 @@ fn write(layout: &Layout, name: &str, config: &Value) -> Result<(), Error> {
 }
 
 fn bus(settings: &Settings, user: &str) -> Value {
+    if let Some(url) = &settings.bus_url {
+        return json!({ "servers": [url] });
+    }
     json!({
         "servers": [format!("nats://127.0.0.1:{}", settings.bus_port)],
         "user": user,

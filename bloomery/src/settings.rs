@@ -28,8 +28,11 @@ pub struct Settings {
     pub router_port: u16,
     /// API.
     pub api_port: u16,
-    /// Message bus.
+    /// The embedded message bus.
     pub bus_port: u16,
+    /// Another message bus in its place.
+    #[serde(default)]
+    pub bus_url: Option<String>,
     /// Health manager's API.
     pub health_port: u16,
     /// Status endpoints by component.
@@ -89,6 +92,9 @@ impl Settings {
         if let Some(domain) = &flags.domain {
             settings.domain.clone_from(domain);
         }
+        if flags.bus.is_some() {
+            settings.bus_url.clone_from(&flags.bus);
+        }
         if let Some(profile) = &flags.profile {
             settings.profile.clone_from(profile);
         }
@@ -118,6 +124,7 @@ impl Settings {
             router_port: pick(flags.router_port.unwrap_or(8080))?,
             api_port: pick(flags.api_port.unwrap_or(8181))?,
             bus_port: pick(INTERNAL_PORTS)?,
+            bus_url: None,
             health_port: pick(INTERNAL_PORTS)?,
             status_ports: BTreeMap::new(),
             files_ports: BTreeMap::new(),

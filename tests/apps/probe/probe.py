@@ -4,6 +4,7 @@
     GET /env        the environment the process was started with, as JSON
     GET /lines/N    prints N numbered lines, answers when all are printed
     GET /eat        takes memory until something ends the process
+    GET /exit       ends the process with status 7
 """
 
 import json
@@ -38,6 +39,8 @@ class Probe(BaseHTTPRequestHandler):
             return self.answer("printed")
         if self.path == "/eat":
             eat()
+        if self.path == "/exit":
+            os._exit(7)
         self.answer(json.loads(os.environ["VCAP_APPLICATION"])["instance_id"])
 
     def answer(self, text):

@@ -148,6 +148,11 @@ impl Platform {
         self.dir.path()
     }
 
+    /// A statically linked program that serves files.
+    pub fn static_program(&self) -> PathBuf {
+        self.programs.join("stage-tools/bloomery-static")
+    }
+
     pub(super) fn cf_home(&self) -> PathBuf {
         self.dir.path().join("home")
     }

@@ -2,6 +2,8 @@
 //! what goes wrong, what dies, and what is left.
 #![allow(clippy::unwrap_used)]
 
+mod collector;
+mod either_bus;
 mod leaving;
 mod logs;
 mod misbehaving;

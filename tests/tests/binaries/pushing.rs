@@ -109,3 +109,23 @@ fn an_app_sees_exactly_the_environment_of_the_reference() {
     assert_eq!(seen["PORT"], "9999", "the user's value comes last and wins");
     assert_ne!(seen["VCAP_APP_PORT"], "9999");
 }
+
+#[test]
+fn a_program_made_elsewhere_runs_as_it_is() {
+    if !may_run() {
+        return;
+    }
+    let platform = Platform::up(&[]);
+    let directory = platform.scratch().join("program");
+    std::fs::create_dir(&directory).unwrap();
+    // A Rust program that needs nothing of the stack: our own static server.
+    std::fs::copy(platform.static_program(), directory.join("server")).unwrap();
+    std::fs::write(directory.join("Procfile"), "web: ./server .\n").unwrap();
+    std::fs::write(directory.join("hello.txt"), "from a binary\n").unwrap();
+    let path = directory.display().to_string();
+    platform
+        .cf(&["push", "binary", "-p", &path, "-m", "32M"])
+        .well()
+        .says(&["1 of 1 instances running"]);
+    assert_eq!(platform.app("binary").body("/hello.txt"), "from a binary\n");
+}

@@ -1,0 +1,84 @@
+//! The story plays the metrics collector: discovers the components over the bus
+//! and reads their status pages with the credentials they announced.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bus::component::{Announce, DISCOVER};
+use bus::{Bus, BusConfig};
+use tests::binaries::{Platform, eventually, may_run};
+
+/// What every component calls itself.
+const KINDS: [&str; 4] = ["CloudController", "DEA", "HM9000", "Router"];
+
+async fn discover(platform: &Platform) -> BTreeMap<String, Announce> {
+    let settings = platform.settings();
+    let config = BusConfig {
+        servers: vec![format!("nats://127.0.0.1:{}", settings["bus_port"])],
+        user: "controller".into(),
+        password: settings["secrets"]["bus-controller"]
+            .as_str()
+            .unwrap()
+            .into(),
+    };
+    let bus = Bus::connect(&config, "collector").await.unwrap();
+    bus.wait_connected().await;
+    let answers: Vec<Announce> = bus
+        .gather(DISCOVER, &(), KINDS.len(), Duration::from_secs(5))
+        .await
+        .unwrap();
+    answers.into_iter().map(|a| (a.kind.clone(), a)).collect()
+}
+
+async fn page(component: &Announce, path: &str, password: &str) -> (u16, String) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}{path}", component.host);
+    let request = http
+        .get(url)
+        .basic_auth(&component.credentials.0, Some(password));
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn check(component: &Announce) {
+    let kind = &component.kind;
+    let password = component.credentials.1.as_str();
+    let (status, body) = page(component, "/varz", password).await;
+    assert_eq!(status, 200, "{kind}");
+    let varz: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&varz["type"], &varz["index"]),
+        (&kind.as_str().into(), &0.into())
+    );
+    assert!(
+        varz["uptime"].is_string() && varz["mem_bytes"].as_u64() > Some(0),
+        "{kind}: {varz}"
+    );
+    assert_eq!(page(component, "/varz", "wrong").await.0, 401, "{kind}");
+    let (status, metrics) = page(component, "/metrics", password).await;
+    assert!(
+        status == 200 && metrics.contains("# EOF"),
+        "{kind}: {metrics}"
+    );
+    let (status, health) = page(component, "/healthz", "").await;
+    assert_eq!((status, health.trim()), (200, "ok"), "{kind}");
+}
+
+#[test]
+fn a_collector_finds_every_component_and_reads_its_pages() {
+    if !may_run() {
+        return;
+    }
+    let platform = Platform::up(&[]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let found = eventually("every component answers the discovery", || {
+        let found = runtime.block_on(discover(&platform));
+        match KINDS.iter().all(|kind| found.contains_key(*kind)) {
+            true => Ok(found),
+            false => Err(format!("{:?}", found.keys())),
+        }
+    });
+    for component in found.values() {
+        runtime.block_on(check(component));
+    }
+}

@@ -53,7 +53,7 @@ where
 {
     // Names the program in usage texts by what it is, not by its path.
     let flags = Flags::parse_from(std::iter::once(name.into()).chain(std::env::args_os().skip(1)));
-    let config: C = match config::load(name, flags.config.as_deref(), std::env::vars()) {
+    let config: C = match config::load(name, flags.config.as_deref(), environment()) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
@@ -72,6 +72,12 @@ where
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     runtime(threads).block_on(run(name, config, start))
+}
+
+/// Variables that are text. Foreign ones that are not must not keep a daemon from starting.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn runtime(threads: Threads) -> tokio::runtime::Runtime {

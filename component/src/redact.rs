@@ -43,7 +43,8 @@ fn is_path_key(key: &str) -> bool {
 fn hide(value: &mut Value) {
     match value {
         Value::String(s) if s.is_empty() => {}
-        Value::Null => {}
+        // A number is a duration or a count (`access_token_seconds`), never a secret.
+        Value::Null | Value::Number(_) | Value::Bool(_) => {}
         other => *other = Value::String(SHOWN.into()),
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Clients asking at once.
-const CLIENTS: usize = 8;
+const CLIENTS: usize = 64;
+/// Requests that must be without an answer when something is killed.
+const ENOUGH_IN_FLIGHT: u64 = 50;
 /// Questions of one client at most: a load must end by itself.
 const MOST: usize = 200_000;
 
@@ -69,13 +71,13 @@ impl Load {
         Self { counters, clients }
     }
 
-    /// Waits until 50 more right answers have come and requests are in flight, so
+    /// Waits until 50 more right answers have come and 50 requests are in flight, so
     /// that a fault hits a platform at work.
     pub(crate) async fn flowing(&self) -> Result<(), String> {
         let wanted = self.counters.right.load(Ordering::Relaxed) + 50;
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         while self.counters.right.load(Ordering::Relaxed) < wanted
-            || self.counters.in_flight.load(Ordering::Relaxed) == 0
+            || self.counters.in_flight.load(Ordering::Relaxed) < ENOUGH_IN_FLIGHT
         {
             if std::time::Instant::now() > deadline {
                 return Err("the load gets no right answers".into());

@@ -135,7 +135,7 @@ async fn steps(host: &Arc<Host>, request: &Start, inbox: &str) -> Result<Staged,
     let _ = host.bus.publish_to(inbox, &ready).await;
     let info = task.run_buildpack(&container).await?;
     let droplet_sha1 = task.pack_droplet(&*container).await?;
-    task.upload(&*container, &droplet_sha1).await?;
+    task.upload(&*container).await?;
     Ok(Staged { info, droplet_sha1 })
 }
 
@@ -364,7 +364,7 @@ impl Task<'_> {
         Ok(sha1)
     }
 
-    async fn upload(&self, container: &dyn Container, _sha1: &str) -> Result<(), StagingError> {
+    async fn upload(&self, container: &dyn Container) -> Result<(), StagingError> {
         let transfer = &self.host.staging.transfer;
         let failed = |what| move |source| StagingError::Transfer { what, source };
         if let Some(url) = self.request.buildpack_cache_upload_uri.as_deref() {

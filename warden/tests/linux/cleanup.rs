@@ -258,30 +258,3 @@ async fn opening_a_depot_removes_what_belongs_to_no_container() {
     drop(backend);
     end_depot(&depot);
 }
-
-/// Not a test of correctness: prints how long a whole life takes.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn time_of_a_whole_life() {
-    let Some(fixture) = linux().await else { return };
-    let mut rounds = Vec::new();
-    for _ in 0..60 {
-        let t0 = std::time::Instant::now();
-        let container = fixture.backend.create(plain_spec()).await.unwrap();
-        let t1 = std::time::Instant::now();
-        let mut spec = ProcessSpec::script("");
-        spec.argv = vec!["/bin/true".into()];
-        let job = container.run(spec, Pipes::default()).await.unwrap();
-        container.wait(&job).await.unwrap();
-        let t2 = std::time::Instant::now();
-        fixture.backend.destroy(container.handle()).await.unwrap();
-        let t3 = std::time::Instant::now();
-        rounds.push([t1 - t0, t2 - t1, t3 - t2, t3 - t0].map(|d| d.as_secs_f64() * 1000.0));
-    }
-    for (i, name) in ["create", "run", "destroy", "total"].iter().enumerate() {
-        let mut all: Vec<f64> = rounds.iter().map(|r| r[i]).collect();
-        all.sort_by(f64::total_cmp);
-        println!("{name:8} median {:6.2} ms, p90 {:6.2} ms", all[30], all[54]);
-    }
-    fixture.end();
-}

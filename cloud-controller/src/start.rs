@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus::Bus;
 use component::prometheus_client::registry::Registry;
-use component::{Daemon, Identity, Status, Tasks};
+use component::{Daemon, Gauges, Identity, Pages, Status, Tasks};
 use tokio::net::TcpListener;
 
 use crate::blobs::{BlobError, Blobs};
@@ -148,21 +148,24 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
             }
         })
     };
-    let config = &ctl.config.status;
-    Status::start(
-        identity,
-        config,
-        Some(&ctl.bus),
-        Registry::default(),
+    let mut registry = Registry::default();
+    let numbers = ctl.clone();
+    registry.register_collector(Box::new(Gauges::new("cloud_controller", move || {
+        api::varz(&numbers)
+    })));
+    let pages = Pages {
+        registry,
         varz,
         health,
-        &ctl.tasks,
-    )
-    .await
-    .map_err(|source| StartError::Listen {
-        listen: config.listen.to_string(),
-        source,
-    })
+        ..Pages::default()
+    };
+    let config = &ctl.config.status;
+    Status::start(identity, config, Some(&ctl.bus), pages, &ctl.tasks)
+        .await
+        .map_err(|source| StartError::Listen {
+            listen: config.listen.to_string(),
+            source,
+        })
 }
 
 /// Ends what is overdue and forgets what is old.

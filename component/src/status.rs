@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
+use crate::gauges::Gauges;
 use crate::{BasicAuth, Tasks, authorized, serve};
 
 /// Where a daemon shows its state.
@@ -57,6 +58,30 @@ pub type VarzSource = Arc<dyn Fn() -> Map<String, Value> + Send + Sync>;
 /// `Ok` when healthy, else what is wrong.
 pub type HealthSource = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// What a daemon shows beyond what all show alike.
+pub struct Pages {
+    /// Its own metrics; the process's memory and uptime are added.
+    pub registry: Registry,
+    /// Its own `/varz` keys.
+    pub varz: VarzSource,
+    /// Behind `/healthz`.
+    pub health: HealthSource,
+    /// Further routes of the same listener, given the credentials that are announced.
+    pub more: Box<dyn FnOnce(BasicAuth) -> Router + Send>,
+}
+
+impl Default for Pages {
+    /// Nothing of its own, always healthy.
+    fn default() -> Self {
+        Self {
+            registry: Registry::default(),
+            varz: Arc::new(Map::new),
+            health: Arc::new(|| Ok(())),
+            more: Box::new(|_| Router::new()),
+        }
+    }
+}
+
 /// The status endpoint. Cheap to clone.
 #[derive(Clone)]
 pub struct Status(Arc<Inner>);
@@ -80,26 +105,27 @@ impl Status {
         identity: Identity,
         config: &StatusConfig,
         bus: Option<&Bus>,
-        registry: Registry,
-        varz: VarzSource,
-        health: HealthSource,
+        pages: Pages,
         tasks: &Tasks,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
+        let (started, mut registry) = (Instant::now(), pages.registry);
+        registry.register_collector(Box::new(process_metrics(started)));
         let status = Self(Arc::new(Inner {
             identity,
             addr,
             auth: credentials(config),
-            started: Instant::now(),
+            started,
             started_text: chrono::Local::now()
                 .format("%Y-%m-%d %H:%M:%S %z")
                 .to_string(),
-            varz,
-            health,
+            varz: pages.varz,
+            health: pages.health,
             metrics: Mutex::new(registry),
         }));
-        serve(listener, status.router(), tasks);
+        let more = (pages.more)(status.0.auth.clone());
+        serve(listener, status.router().merge(more), tasks);
         if let Some(bus) = bus {
             status.answer_discovery(bus.clone(), tasks);
         }
@@ -111,8 +137,7 @@ impl Status {
         self.0.addr
     }
 
-    /// The routes, to be mounted elsewhere too.
-    pub fn router(&self) -> Router {
+    fn router(&self) -> Router {
         Router::new()
             .route("/healthz", get(healthz))
             .route("/varz", get(varz))
@@ -168,6 +193,20 @@ impl Status {
         all.extend((self.0.varz)());
         all
     }
+}
+
+/// What `/metrics` says of every process.
+fn process_metrics(started: Instant) -> Gauges {
+    Gauges::new("process", move || {
+        let pairs = [
+            ("resident_memory_bytes", resident_bytes()),
+            ("uptime_seconds", started.elapsed().as_secs()),
+        ];
+        pairs
+            .map(|(key, n)| (key.to_owned(), n.into()))
+            .into_iter()
+            .collect()
+    })
 }
 
 fn credentials(config: &StatusConfig) -> BasicAuth {

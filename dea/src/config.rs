@@ -18,8 +18,10 @@ pub struct Config {
     pub index: u32,
     /// Holds `db/ droplets/ staging/ crashes/ admin_buildpacks/ depot/`.
     pub base_dir: PathBuf,
-    /// Address that routers, controllers and health checks reach this host at.
+    /// Address that routers, controllers and health checks reach this host at; `0.0.0.0` takes the one that leads to `local_route`.
     pub ip: IpAddr,
+    /// Where packets would go to find the own address (nothing is sent). The original's key and default.
+    pub local_route: Ipv4Addr,
     /// Domain of the directory server's route.
     pub domain: String,
     /// The message bus.
@@ -58,6 +60,7 @@ impl Default for Config {
             index: 0,
             base_dir: PathBuf::from("/var/lib/bloomery/dea"),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            local_route: Ipv4Addr::new(198, 41, 0, 4),
             domain: "bloomery.localhost".into(),
             bus: BusConfig::default(),
             profile: Profile::Default,
@@ -250,6 +253,29 @@ impl Config {
         self.profile.times()
     }
 
+    /// The same with an address that others can use and directories that do not
+    /// depend on the working directory. Errors when no route says which address.
+    pub fn resolved(mut self) -> std::io::Result<Self> {
+        if self.ip.is_unspecified() {
+            let probe = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+            probe.connect((self.local_route, 1))?;
+            self.ip = probe.local_addr()?.ip();
+        }
+        let roots = self.stacks.iter_mut().filter_map(|s| s.rootfs.as_mut());
+        let own = [
+            &mut self.base_dir,
+            &mut self.staging.tools_dir,
+            &mut self.warden.wshd,
+        ];
+        // An empty path means a default and stays empty.
+        for path in own.into_iter().chain(roots) {
+            if !path.as_os_str().is_empty() {
+                *path = std::path::absolute(&*path)?;
+            }
+        }
+        Ok(self)
+    }
+
     /// How long a crashed instance is kept.
     pub fn crash_lifetime(&self) -> Duration {
         Duration::from_secs(self.crash_lifetime_secs)
@@ -317,6 +343,19 @@ impl DaemonConfig for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unspecified_address_becomes_the_one_towards_the_route() {
+        let given = Config {
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            local_route: Ipv4Addr::LOCALHOST,
+            base_dir: "data/dea".into(),
+            ..Config::default()
+        };
+        let resolved = given.resolved().expect("loopback has a route");
+        assert_eq!(resolved.ip, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        assert!(resolved.base_dir.is_absolute());
+    }
 
     #[test]
     fn cpu_shares_follow_memory_within_bounds() {

@@ -8,6 +8,10 @@ use crate::{Deps, Handle, Running, StartError};
 
 /// Opens the configured backend and starts the DEA.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    let config = config.resolved().map_err(|source| StartError::Bind {
+        what: "ip: no address of this host leads to local_route".into(),
+        source,
+    })?;
     let backend = crate::backend::open(&config).await?;
     let running = crate::start(config, Deps { backend }).await?;
     listen_for_signals(&running);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bus::{Bus, BusError};
 use component::prometheus_client::metrics::gauge::Gauge;
 use component::prometheus_client::registry::Registry as Metrics;
-use component::{Identity, Status, Tasks};
+use component::{Identity, Pages, Status, Tasks};
 use warden::Backend;
 
 use crate::config::Config;
@@ -204,21 +204,24 @@ async fn status(host: &Arc<Host>) -> Result<Status, StartError> {
         uuid: host.id.clone(),
     };
     let (for_varz, for_health) = (Arc::clone(host), Arc::clone(host));
-    let started = Status::start(
-        identity,
-        &host.config.status,
-        Some(&host.bus),
-        metrics(host),
-        Arc::new(move || varz::of(&for_varz)),
-        Arc::new(move || match for_health.bus.is_connected() {
+    let pages = Pages {
+        registry: metrics(host),
+        varz: Arc::new(move || varz::of(&for_varz)),
+        health: Arc::new(move || match for_health.bus.is_connected() {
             true => Ok(()),
             false => Err(for_health.bus.away().to_string()),
         }),
+        ..Pages::default()
+    };
+    Status::start(
+        identity,
+        &host.config.status,
+        Some(&host.bus),
+        pages,
         &host.tasks,
-    );
-    started
-        .await
-        .map_err(|e| bind(&format!("status address {}", host.config.status.listen), e))
+    )
+    .await
+    .map_err(|e| bind(&format!("status address {}", host.config.status.listen), e))
 }
 
 /// Gauges refreshed with the statistics.

@@ -11,7 +11,7 @@ use component::prometheus_client::collector::Collector;
 use component::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use component::prometheus_client::metrics::gauge::ConstGauge;
 use component::prometheus_client::registry::Registry;
-use component::{Daemon, Identity, Status, Tasks};
+use component::{Daemon, Identity, Pages, Status, Tasks};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -140,16 +140,13 @@ async fn start_status(
             Err(for_health.away().to_string())
         }
     });
-    Status::start(
-        identity,
-        &config.status,
-        Some(bus),
+    let pages = Pages {
         registry,
         varz,
         health,
-        tasks,
-    )
-    .await
+        ..Pages::default()
+    };
+    Status::start(identity, &config.status, Some(bus), pages, tasks).await
 }
 
 /// Everything the bus has to say becomes an input, its own coming and going included.

@@ -1,6 +1,6 @@
 //! Settings of the log server.
 
-use component::{BasicAuth, DaemonConfig};
+use component::{BasicAuth, DaemonConfig, Visibility};
 use serde::{Deserialize, Serialize};
 
 /// Settings; mounted in the controller and alone alike.
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Address of the daemon `loggregator`; not used when mounted.
     pub listen: String,
+    /// Status pages and announcement of the daemon `loggregator`; not used when mounted.
+    pub visibility: Visibility,
     /// Base URL of the controller, asked whether a token may read an app's logs; not used when mounted.
     pub controller: String,
     /// User of the intake; not used when mounted (the controller's internal credentials apply).
@@ -27,6 +29,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: "127.0.0.1:8183".into(),
+            visibility: Visibility::default(),
             controller: "http://127.0.0.1:8181".into(),
             intake_user: "internal".into(),
             intake_password: String::new(),

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use component::{Daemon, Tasks};
+use component::prometheus_client::registry::Registry;
+use component::{Daemon, Gauges, Pages, Tasks, VisibilityError};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
 use crate::{Access, Config, Hub, router};
@@ -12,6 +14,9 @@ use crate::{Access, Config, Hub, router};
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The status pages could not be shown.
+    #[error(transparent)]
+    Visibility(#[from] VisibilityError),
     /// The address could not be bound.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
@@ -29,12 +34,17 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it shows its state.
+    pub status_addr: SocketAddr,
     tasks: Tasks,
 }
 
 impl Daemon for Running {
     fn describe(&self) -> String {
-        format!("logs on http://{}", self.addr)
+        format!(
+            "logs on http://{}, status on {}",
+            self.addr, self.status_addr
+        )
     }
 
     async fn shutdown(self) {
@@ -55,12 +65,47 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
     let access = ask_controller(config.controller.clone())?;
+    let hub = Hub::new(&config);
     component::serve(
         listener,
-        router(Hub::new(&config), access, config.intake_auth()),
+        router(hub.clone(), access, config.intake_auth()),
         &tasks,
     );
-    Ok(Running { addr, tasks })
+    let visibility = &config.visibility;
+    let status = visibility.start("Loggregator", pages(hub), &tasks).await?;
+    Ok(Running {
+        addr,
+        status_addr: status.addr(),
+        tasks,
+    })
+}
+
+fn pages(hub: Hub) -> Pages {
+    let mut registry = Registry::default();
+    let counted = hub.clone();
+    let gauges = Gauges::new("loggregator", move || counters(&counted));
+    registry.register_collector(Box::new(gauges));
+    Pages {
+        registry,
+        varz: Arc::new(move || counters(&hub)),
+        ..Pages::default()
+    }
+}
+
+/// Lines by what became of them.
+fn counters(hub: &Hub) -> Map<String, Value> {
+    let counters = hub.counters();
+    let pairs = [
+        ("accepted", counters.accepted),
+        ("duplicates", counters.duplicates),
+        ("missing", counters.missing),
+        ("displaced", counters.displaced),
+        ("lagged", counters.lagged),
+    ];
+    pairs
+        .map(|(key, n)| (key.to_owned(), json!(n)))
+        .into_iter()
+        .collect()
 }
 
 fn ask_controller(controller: String) -> Result<Access, reqwest::Error> {

@@ -24,7 +24,7 @@ struct Args {
     /// Port for clients; -1 takes a free one
     #[arg(short, long, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..=65535))]
     port: Option<i32>,
-    /// Port for /varz, /connz and /healthz; -1 takes a free one
+    /// Port for /varz, /connz, /healthz and /metrics; -1 takes a free one
     #[arg(short = 'm', long = "http_port", allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1..=65535))]
     http_port: Option<i32>,
     /// YAML file: listen, http, users, token, limits

@@ -1,4 +1,4 @@
-//! `/varz`, `/connz` and `/healthz` on an optional port. Hand-written HTTP/1.0: three pages do not earn a framework.
+//! `/varz`, `/connz`, `/healthz` and `/metrics` on an optional port. Hand-written HTTP/1.0: four pages do not earn a framework.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -54,23 +54,48 @@ fn respond(hub: &Hub, head: &[u8]) -> Vec<u8> {
         .split(|&byte| byte == b'?')
         .next()
         .unwrap_or_default();
+    if matches!(method, b"GET" | b"HEAD") && path == b"/metrics" {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        return page("200 OK", kind, &metrics(&varz(hub)), method == b"HEAD");
+    }
     let (status, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/varz") => ("200 OK", varz(hub)),
         (b"GET" | b"HEAD", b"/connz") => ("200 OK", connz(hub)),
         (b"GET" | b"HEAD", b"/healthz") => ("200 OK", json!({"status": "ok"})),
         (b"GET" | b"HEAD", _) => (
             "404 Not Found",
-            json!({"error": "try /varz, /connz or /healthz"}),
+            json!({"error": "try /varz, /connz, /healthz or /metrics"}),
         ),
         _ => (
             "405 Method Not Allowed",
             json!({"error": "only GET is answered here"}),
         ),
     };
-    let body = body.to_string();
+    page(
+        status,
+        "application/json",
+        &body.to_string(),
+        method == b"HEAD",
+    )
+}
+
+fn page(status: &str, kind: &str, body: &str, head_only: bool) -> Vec<u8> {
     let length = body.len();
-    let content = if method == b"HEAD" { "" } else { &body };
-    format!("HTTP/1.0 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}").into_bytes()
+    let content = if head_only { "" } else { body };
+    format!("HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{content}").into_bytes()
+}
+
+/// Every number of `/varz` as a gauge in the OpenMetrics text form.
+fn metrics(varz: &Value) -> String {
+    let mut text = String::new();
+    for (key, value) in varz.as_object().into_iter().flatten() {
+        if let Some(number) = value.as_u64() {
+            text.push_str(&format!(
+                "# TYPE nats_lite_{key} gauge\nnats_lite_{key} {number}\n"
+            ));
+        }
+    }
+    text + "# EOF\n"
 }
 
 fn varz(hub: &Hub) -> Value {

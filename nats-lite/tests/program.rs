@@ -87,12 +87,13 @@ fn monitoring_counts_connections_and_messages() {
     client
         .write_all(b"CONNECT {\"name\":\"me\"}\r\nSUB a 1\r\nPUB a 2\r\nhi\r\n")
         .unwrap();
-    let get = |path: &str| -> serde_json::Value {
+    let page = |path: &str| -> String {
         let mut stream = TcpStream::connect(running.monitor_addr().unwrap()).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
         let text = std::io::read_to_string(stream).unwrap();
-        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
     };
+    let get = |path: &str| -> serde_json::Value { serde_json::from_str(&page(path)).unwrap() };
     let varz = common::wait_for("the message to be counted", || {
         Some(get("/varz")).filter(|varz| varz["out_msgs"] == 1)
     });
@@ -107,6 +108,10 @@ fn monitoring_counts_connections_and_messages() {
     assert_eq!(get("/connz")["connections"][0]["name"], "me");
     assert_eq!(get("/healthz")["status"], "ok");
     assert!(get("/other")["error"].is_string());
+    let metrics = page("/metrics");
+    for line in ["nats_lite_out_msgs 1", "nats_lite_connections 1", "# EOF"] {
+        assert!(metrics.lines().any(|l| l == line), "no {line}: {metrics}");
+    }
     runtime.block_on(running.shutdown());
 }
 

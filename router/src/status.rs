@@ -1,8 +1,6 @@
 //! What operators see: `/healthz`, `/health`, `/varz`, `/routes`, `/metrics`, and the answer to the collector.
 //!
-//! The pages all daemons share come from `component`, which knows nothing of
-//! the router's own two; it serves its pages on a loopback port, and all of
-//! them are mounted together on the configured one, which is announced.
+//! The pages all daemons share come from `component`; `/health` and `/routes` are the router's own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,22 +12,20 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bus::component::{Announce, DISCOVER};
-use bus::{Anything, Bus};
+use bus::Bus;
 use component::prometheus_client::collector::Collector;
 use component::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use component::prometheus_client::metrics::counter::ConstCounter;
 use component::prometheus_client::metrics::gauge::ConstGauge;
 use component::prometheus_client::registry::Registry;
-use component::{BasicAuth, Identity, Status, StatusConfig, Tasks, authorized};
+use component::{BasicAuth, Identity, Pages, Status, StatusConfig, Tasks, authorized};
 use serde_json::{Map, Value, json};
-use std::net::{Ipv4Addr, SocketAddr};
-use tokio::net::TcpListener;
+use std::net::SocketAddr;
 
 use crate::proxy::Proxy;
 
 #[derive(Clone)]
-struct Pages {
+struct Own {
     proxy: Arc<Proxy>,
     auth: BasicAuth,
 }
@@ -42,61 +38,20 @@ pub(crate) async fn start(
     proxy: Arc<Proxy>,
     tasks: &Tasks,
 ) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(config.listen).await?;
-    let addr = listener.local_addr()?;
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics(proxy.clone())));
     let (for_varz, for_health) = (proxy.clone(), proxy.clone());
-    let healthy = move || match for_health.draining.load(Ordering::Relaxed) {
-        false => Ok(()),
-        true => Err("draining".into()),
-    };
-    let inner = StatusConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        ..config.clone()
-    };
-    let shared = Status::start(
-        id,
-        &inner,
-        None,
+    let shown = Pages {
         registry,
-        Arc::new(move || varz(&for_varz)),
-        Arc::new(healthy),
-        tasks,
-    )
-    .await?;
-    let (user, password) = shared.announcement().credentials;
-    component::serve(
-        listener,
-        shared
-            .router()
-            .merge(pages(proxy, BasicAuth { user, password })),
-        tasks,
-    );
-    tasks.spawn("discover", answer_discovery(bus.clone(), shared, addr));
-    Ok(addr)
-}
-
-async fn answer_discovery(bus: Bus, status: Status, addr: SocketAddr) {
-    let announcement = || Announce {
-        host: addr.to_string(),
-        ..status.announcement()
+        varz: Arc::new(move || varz(&for_varz)),
+        health: Arc::new(move || match for_health.draining.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err("draining".into()),
+        }),
+        more: Box::new(|auth| pages(proxy, auth)),
     };
-    bus.wait_connected().await;
-    let mut requests = match bus.subscribe_to::<Anything>(DISCOVER).await {
-        Ok(requests) => requests,
-        Err(error) => return tracing::warn!(%error, "the collector cannot discover this router"),
-    };
-    if let Err(error) = bus.publish(&announcement()).await {
-        tracing::debug!(%error, "not announced; discovery will find us");
-    }
-    while let Some(request) = requests.next().await {
-        if let Some(inbox) = request.reply
-            && let Err(error) = bus.publish_to(&inbox, &announcement()).await
-        {
-            tracing::debug!(%error, "a discovery request was not answered");
-        }
-    }
+    let status = Status::start(id, config, Some(bus), shown, tasks).await?;
+    Ok(status.addr())
 }
 
 /// `/routes` and `/health`.
@@ -104,18 +59,18 @@ fn pages(proxy: Arc<Proxy>, auth: BasicAuth) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/health", get(health))
-        .with_state(Pages { proxy, auth })
+        .with_state(Own { proxy, auth })
 }
 
-async fn health(State(pages): State<Pages>) -> Response {
-    match pages.proxy.draining.load(Ordering::Relaxed) {
+async fn health(State(own): State<Own>) -> Response {
+    match own.proxy.draining.load(Ordering::Relaxed) {
         false => (StatusCode::OK, "ok\n").into_response(),
         true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
     }
 }
 
-async fn routes(State(pages): State<Pages>, headers: HeaderMap) -> Response {
-    if !authorized(&headers, &pages.auth) {
+async fn routes(State(own): State<Own>, headers: HeaderMap) -> Response {
+    if !authorized(&headers, &own.auth) {
         return (
             StatusCode::UNAUTHORIZED,
             [(header::WWW_AUTHENTICATE, "Basic")],
@@ -123,7 +78,7 @@ async fn routes(State(pages): State<Pages>, headers: HeaderMap) -> Response {
         )
             .into_response();
     }
-    let table = pages.proxy.table();
+    let table = own.proxy.table();
     let list: BTreeMap<&str, Vec<Value>> = table
         .routes()
         .map(|(uri, slots)| (uri, slots.iter().map(|slot| json!({"address": slot.endpoint.address, "ttl": slot.threshold.as_secs()})).collect()))

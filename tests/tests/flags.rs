@@ -147,14 +147,29 @@ fn every_daemon_refuses_an_unknown_key_and_a_bad_value_naming_both_lines() {
 }
 
 fn examples() -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config");
     let entries = std::fs::read_dir(dir).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+/// `secrets.env` as operators make it, without the shell's quotes.
+fn new_secrets() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/new-secrets");
+    let status = std::process::Command::new(script)
+        .current_dir(dir.path())
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    let text = std::fs::read_to_string(dir.path().join("secrets.env")).unwrap();
+    text.replace('\'', "")
 }
 
 #[test]
 fn every_example_passes_the_check_of_its_daemon() {
     assert!(!examples().is_empty());
+    let made = new_secrets();
+    let secrets: Vec<(&str, &str)> = made.lines().filter_map(|l| l.split_once('=')).collect();
     for example in examples() {
         let name = example.file_stem().and_then(|stem| stem.to_str()).unwrap();
         assert!(
@@ -163,6 +178,6 @@ fn every_example_passes_the_check_of_its_daemon() {
             example.display()
         );
         let file = example.to_str().unwrap();
-        typed(name, &["--config", file, "--check-config"], &[]).exited_with(0);
+        typed(name, &["--config", file, "--check-config"], &secrets).exited_with(0);
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the token server.
 
+use component::Visibility;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// Address of the daemon `uaa`; not used when mounted.
     pub listen: String,
+    /// Status pages and announcement of the daemon `uaa`; not used when mounted.
+    pub visibility: Visibility,
     /// SQLite file of the daemon `uaa`; not used when mounted (the tables then live in the controller's database).
     pub database: PathBuf,
     /// Seconds an access token is valid. The original's 10 minutes.
@@ -27,6 +30,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: "127.0.0.1:8182".into(),
+            visibility: Visibility::default(),
             database: "uaa.db".into(),
             access_token_seconds: 600,
             refresh_token_seconds: 30 * 24 * 3600,

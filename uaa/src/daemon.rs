@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use component::{Daemon, DaemonConfig, Tasks};
+use component::{Daemon, DaemonConfig, Pages, Tasks, VisibilityError};
 use tokio::net::TcpListener;
 
 use crate::error::OpenError;
@@ -16,6 +16,9 @@ pub enum StartError {
     /// The service could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The status pages could not be shown.
+    #[error(transparent)]
+    Visibility(#[from] VisibilityError),
     /// The address could not be bound.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
@@ -38,12 +41,17 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it shows its state.
+    pub status_addr: SocketAddr,
     tasks: Tasks,
 }
 
 impl Daemon for Running {
     fn describe(&self) -> String {
-        format!("tokens on http://{}", self.addr)
+        format!(
+            "tokens on http://{}, status on {}",
+            self.addr, self.status_addr
+        )
     }
 
     async fn shutdown(self) {
@@ -71,7 +79,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
     component::serve(listener, uaa.router(format!("http://{addr}")), &tasks);
-    Ok(Running { addr, tasks })
+    let visibility = &config.visibility;
+    let status = visibility.start("UAA", Pages::default(), &tasks).await?;
+    Ok(Running {
+        addr,
+        status_addr: status.addr(),
+        tasks,
+    })
 }
 
 async fn seed_admin(uaa: &Uaa, config: &Config) -> Result<(), StartError> {

@@ -30,6 +30,8 @@ pub(crate) mod names {
     pub(crate) const IMAGE: &str = "disk.img";
     pub(crate) const DISK: &str = "disk";
     pub(crate) const ROOT: &str = "root";
+    /// A whole proc, where the host's is covered.
+    pub(crate) const PROC: &str = "proc";
 }
 
 /// Everything a keeper must know; written by the backend before it starts.

@@ -22,7 +22,7 @@ use crate::subjects::is_valid;
 pub struct Config {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Where `/varz`, `/connz` and `/healthz` are served; absent: nowhere.
+    /// Where `/varz`, `/connz`, `/healthz` and `/metrics` are served; absent: nowhere.
     pub http: Option<SocketAddr>,
     /// Name in `INFO`; the server id when absent.
     pub server_name: Option<String>,

@@ -4,6 +4,7 @@
 
 mod apps;
 mod archives;
+mod daemon;
 mod host;
 mod http;
 mod nats_server;
@@ -14,10 +15,11 @@ mod wait;
 
 pub use apps::{App, sample_app};
 pub use archives::{Entry, zip_of};
+pub use daemon::Daemon;
 pub use host::HostSnapshot;
 pub use http::Answer;
 pub use nats_server::NatsServer;
-pub use platform::{Component, Platform, may_run};
-pub use programs::{program, typed};
+pub use platform::{Component, Platform, Turn, may_run};
+pub use programs::{directory as programs_directory, program, typed};
 pub use typed::Typed;
 pub use wait::{PATIENCE, eventually};

@@ -71,14 +71,32 @@ pub struct Component {
     pub restarts: u64,
 }
 
+/// The right to use the host; stories look at the whole of it and choose ports, so they run one at a time.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the others.
+    ///
+    /// # Panics
+    /// When the temporary directory cannot be written.
+    pub fn take() -> Self {
+        let lock = File::create(std::env::temp_dir().join("bloomery-stories.lock"));
+        let lock = lock.expect("the temporary directory is writable");
+        lock.lock().expect("a lock can be waited for");
+        Self { _lock: lock }
+    }
+}
+
 /// One platform; taken down with everything it made when dropped.
 #[derive(Debug)]
 pub struct Platform {
     dir: TempDir,
     programs: PathBuf,
     gone: bool,
-    // Stories look at the whole host and choose ports: one at a time.
-    _turn: Option<File>,
+    _turn: Option<Turn>,
 }
 
 impl Platform {
@@ -91,10 +109,7 @@ impl Platform {
 
     /// A directory and a turn, nothing running yet.
     pub fn prepared() -> Self {
-        let turn = File::create(std::env::temp_dir().join("bloomery-stories.lock"));
-        let turn = turn.expect("the temporary directory is writable");
-        turn.lock().expect("a lock can be waited for");
-        Self::in_new_directory(Some(turn))
+        Self::in_new_directory(Some(Turn::take()))
     }
 
     /// A second platform in the turn of this one, nothing running yet.
@@ -102,7 +117,7 @@ impl Platform {
         Self::in_new_directory(None)
     }
 
-    fn in_new_directory(turn: Option<File>) -> Self {
+    fn in_new_directory(turn: Option<Turn>) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("bloomery-story-")
             .tempdir()

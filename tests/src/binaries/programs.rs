@@ -6,7 +6,10 @@ use std::process::{Command, Stdio};
 use super::typed::Typed;
 
 /// Directory of the programs: `BLOOMERY_BIN_DIR`, or where cargo put them.
-pub(super) fn directory() -> PathBuf {
+///
+/// # Panics
+/// Where a process cannot find its own program.
+pub fn directory() -> PathBuf {
     let own = std::env::current_exe().expect("a process knows its program");
     let built = own
         .ancestors()

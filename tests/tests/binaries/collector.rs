@@ -6,10 +6,33 @@ use std::time::Duration;
 
 use bus::component::{Announce, DISCOVER};
 use bus::{Bus, BusConfig};
-use tests::binaries::{Platform, eventually, may_run};
+use tests::binaries::{Daemon, Platform, eventually, may_run};
 
 /// What every component calls itself.
-const KINDS: [&str; 4] = ["CloudController", "DEA", "HM9000", "Router"];
+const KINDS: [&str; 6] = [
+    "CloudController",
+    "DEA",
+    "HM9000",
+    "Loggregator",
+    "Router",
+    "UAA",
+];
+
+/// Starts a daemon that usually lives inside the controller alone, on the platform's bus.
+fn alone(platform: &Platform, name: &str, keys: &str) -> Daemon {
+    let settings = platform.settings();
+    let config = platform.scratch().join(format!("{name}.yml"));
+    let bus = format!(
+        "  bus:\n    servers: [\"nats://127.0.0.1:{}\"]\n    user: controller\n    password: {}\n",
+        settings["bus_port"], settings["secrets"]["bus-controller"]
+    );
+    std::fs::write(
+        &config,
+        format!("listen: 127.0.0.1:0\n{keys}visibility:\n{bus}"),
+    )
+    .unwrap();
+    Daemon::start(name, &config)
+}
 
 async fn discover(platform: &Platform) -> BTreeMap<String, Announce> {
     let settings = platform.settings();
@@ -57,7 +80,7 @@ async fn check(component: &Announce) {
     assert_eq!(page(component, "/varz", "wrong").await.0, 401, "{kind}");
     let (status, metrics) = page(component, "/metrics", password).await;
     assert!(
-        status == 200 && metrics.contains("# EOF"),
+        status == 200 && metrics.contains("process_resident_memory_bytes"),
         "{kind}: {metrics}"
     );
     let (status, health) = page(component, "/healthz", "").await;
@@ -70,6 +93,13 @@ fn a_collector_finds_every_component_and_reads_its_pages() {
         return;
     }
     let platform = Platform::up(&[]);
+    let database = platform.scratch().join("uaa.db");
+    let _uaa = alone(
+        &platform,
+        "uaa",
+        &format!("database: {}\n", database.display()),
+    );
+    let _loggregator = alone(&platform, "loggregator", "intake_password: secret\n");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let found = eventually("every component answers the discovery", || {
         let found = runtime.block_on(discover(&platform));

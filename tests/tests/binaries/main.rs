@@ -7,6 +7,7 @@ mod either_bus;
 mod leaving;
 mod logs;
 mod misbehaving;
+mod operate;
 mod pushing;
 mod refused;
 mod supervision;

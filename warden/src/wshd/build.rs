@@ -71,6 +71,7 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     let filter = seccomp::program();
     process::unshare(libc::CLONE_NEWNS).at("unshare CLONE_NEWNS")?;
     mount::make_root_private().at("make / private")?;
+    show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
     let init = clone_init(spec, filter)?;
     Step::CloneInit.inject(spec.fail_after)?;
@@ -90,6 +91,26 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
         init,
         cgroups: Some(cgroups),
     })
+}
+
+/// Where parts of `/proc` are covered (docker does that), the kernel lets no
+/// child user namespace mount a proc of its own, unless a whole one is mounted
+/// somewhere in the mount namespace. It is seen by keeper and init only.
+fn show_whole_proc(dir: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").at("read mountinfo")?;
+    if !covers_proc(&mounts) {
+        return Ok(());
+    }
+    let whole = dir.join(names::PROC);
+    fs::create_dir_all(&whole).at("mkdir proc")?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    mount::mount("proc", &whole, "proc", flags, "").at("mount a whole proc")
+}
+
+/// Whether something is mounted below `/proc`.
+fn covers_proc(mountinfo: &str) -> bool {
+    let mut targets = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    targets.any(|target| target.starts_with("/proc/"))
 }
 
 fn clone_init(spec: &KeeperSpec, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
@@ -191,4 +212,18 @@ fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {
         list.push("firewall".into());
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers_proc;
+
+    #[test]
+    fn a_covered_proc_is_recognised() {
+        let plain =
+            "21 28 0:19 / /proc rw,nosuid - proc proc rw\n22 28 0:20 / /sys rw - sysfs s rw";
+        assert!(!covers_proc(plain));
+        let docker = format!("{plain}\n900 21 0:5 /null /proc/kcore rw - tmpfs tmpfs rw");
+        assert!(covers_proc(&docker));
+    }
 }

@@ -1,0 +1,81 @@
+//! `docs/operate.md`, typed by a test: the blocks of the page in their order, in
+//! a directory and a network of the story's own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tests::binaries::{HostSnapshot, Turn, may_run, programs_directory};
+
+/// The commands of all blocks of the page that carry this word, in their order.
+fn blocks(word: &str) -> String {
+    let page = include_str!("../../../docs/operate.md");
+    let fence = format!("```sh {word}\n");
+    let texts: Vec<&str> = page
+        .split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(!texts.is_empty(), "no block {word:?} on the page");
+    texts.concat()
+}
+
+/// The blocks as one script, run from the repository, in a network namespace of its own.
+fn typed(prefix: &Path, words: &[&str]) -> Output {
+    let mut script = "set -eu\ntrap 'for pid in $(jobs -p); do kill $pid; done' EXIT\n".to_owned();
+    for word in words {
+        script.push_str(&blocks(word));
+    }
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c"]);
+    command.arg(format!("ip link set lo up\n{script}"));
+    command
+        .current_dir(root)
+        .env("PATH", path)
+        .env("PREFIX", prefix)
+        .env("NO_COLOR", "1")
+        // The programs are there: `./x install` must not build them once more.
+        .env("BLOOMERY_BIN_DIR", programs_directory())
+        .stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+fn run(words: &[&str], expected: &str) {
+    if !may_run() {
+        return;
+    }
+    let _turn = Turn::take();
+    let dir = tempfile::Builder::new()
+        .prefix("bloomery-operate-")
+        .tempdir()
+        .unwrap();
+    let prefix = dir.path().join("bloomery");
+    let before = HostSnapshot::take(&prefix);
+    let output = typed(&prefix, words);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        for log in std::fs::read_dir(prefix.join("logs")).into_iter().flatten() {
+            let log = log.unwrap().path();
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            eprintln!("--- {}\n{text}", log.display());
+        }
+        panic!("the page does not work: {}\n{said}", output.status);
+    }
+    assert!(said.contains(expected), "no {expected:?} in:\n{said}");
+    std::fs::remove_dir_all(&prefix).unwrap();
+    let left = HostSnapshot::take(&prefix).beyond(&before);
+    assert!(left.is_empty(), "left behind: {left:#?}\n{said}");
+}
+
+#[test]
+fn the_page_starts_every_daemon_by_hand_on_one_host() {
+    let words = ["install", "words", "one-host", "push", "drain", "stop"];
+    run(&words, "iron from ore");
+}
+
+#[test]
+fn the_page_spreads_the_daemons_over_three_hosts() {
+    run(&["install", "words", "three-hosts"], "three hosts");
+}

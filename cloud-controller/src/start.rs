@@ -45,6 +45,14 @@ pub enum StartError {
     /// The message bus's address.
     #[error("message bus: {0}")]
     Bus(#[from] bus::BusError),
+    /// The directory for uploads in flight could not be made.
+    #[error("temp_dir {}: {source}", path.display())]
+    TempDir {
+        /// Directory.
+        path: std::path::PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
     /// An address could not be bound.
     #[error("cannot listen on {listen}: {source}")]
     Listen {
@@ -88,6 +96,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
     let store = Store::open(&config.database, Cipher::new(&secrets.key_bytes())?).await?;
     let blobs = Blobs::local(&config.blobstore)?;
+    make_temp_dir(&config)?;
     let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;
     let bus = Bus::connect(&config.bus, "cloud-controller").await?;
     let listener = bind(&config.listen).await?;
@@ -117,6 +126,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         status_addr: status.addr(),
         tasks,
     })
+}
+
+fn make_temp_dir(config: &Config) -> Result<(), StartError> {
+    let Some(path) = config.temp_dir.clone() else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(&path).map_err(|source| StartError::TempDir { path, source })
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, StartError> {

@@ -65,7 +65,7 @@ async fn accept(
         return (StatusCode::UNAUTHORIZED, "log intake: wrong credentials\n").into_response();
     }
     match serde_json::from_slice::<LogBatch>(&body) {
-        Ok(batch) => Json(json!({"accepted": shared.hub.accept(batch)})).into_response(),
+        Ok(batch) => Json(json!({"accepted": shared.hub.pace(batch).await})).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("log intake: {error}\n")).into_response(),
     }
 }

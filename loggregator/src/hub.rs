@@ -1,14 +1,16 @@
 //! Lines in, recent lines and live streams out.
 //!
-//! A writer never waits: a reader that is too slow loses the oldest lines of its own backlog and is
-//! told how many.
+//! A burst is paced: the intake waits a moment for readers to catch up ([`Hub::pace`]), and senders keep their
+//! lines on disk meanwhile. A reader that does not catch up in that moment is not waited for again for a while: it
+//! loses the oldest lines of its own backlog and is told how many.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bus::log::{LogBatch, LogLine, LogStream};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::config::Config;
 use crate::numbering::{Numbering, Verdict};
@@ -16,6 +18,11 @@ use crate::ring::Ring;
 
 /// Longest text of one line, bytes; the rest is cut off.
 const MAX_LINE: usize = 64 * 1024;
+
+/// How long the intake waits for readers of one app.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an app whose readers did not catch up is not waited for again.
+const DISTRUST: Duration = Duration::from_secs(30);
 
 /// Counters since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +49,8 @@ struct Inner {
     backlog: usize,
     state: Mutex<State>,
     lagged: AtomicU64,
+    // Some reader has taken a line.
+    taken: Notify,
 }
 
 #[derive(Default)]
@@ -57,6 +66,7 @@ struct App {
     ring: Ring,
     live: broadcast::Sender<Arc<LogLine>>,
     touched: u64,
+    distrusted: Option<Instant>,
 }
 
 /// What a stream reader gets next.
@@ -78,7 +88,10 @@ impl Stream {
     /// The next line, or how many were lost; `None` when the app's lines are forgotten (reconnect).
     pub async fn next(&mut self) -> Option<Next> {
         match self.live.recv().await {
-            Ok(line) => Some(Next::Line(line)),
+            Ok(line) => {
+                self.hub.0.taken.notify_waiters();
+                Some(Next::Line(line))
+            }
             Err(broadcast::error::RecvError::Lagged(lost)) => {
                 self.hub.0.lagged.fetch_add(lost, Ordering::Relaxed);
                 Some(Next::Lost(lost))
@@ -97,10 +110,53 @@ impl Hub {
             backlog: config.stream_backlog_lines.max(1),
             state: Mutex::default(),
             lagged: AtomicU64::new(0),
+            taken: Notify::new(),
         }))
     }
 
-    /// Takes a batch; returns how many lines were new. Repeating a batch changes nothing.
+    /// Takes a batch in parts that fit into the readers' backlog, waiting up to two seconds for readers to catch up.
+    pub async fn pace(&self, batch: LogBatch) -> usize {
+        let mut lines = batch.lines;
+        let mut taken = 0;
+        while !lines.is_empty() {
+            let rest = lines.split_off(lines.len().min(self.0.backlog.div_ceil(2)));
+            let part = LogBatch { lines };
+            self.wait_for_readers(&part).await;
+            taken += self.accept(part);
+            lines = rest;
+        }
+        taken
+    }
+
+    async fn wait_for_readers(&self, part: &LogBatch) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let taken = self.0.taken.notified();
+            let Some(app) = self.crowded(part) else {
+                return;
+            };
+            if tokio::time::timeout_at(deadline, taken).await.is_err() {
+                let mut state = self.lock();
+                self.app(&mut state, &app).distrusted = Some(Instant::now());
+                return;
+            }
+        }
+    }
+
+    /// An app of this part whose slowest reader has no room for it and deserves to be waited for.
+    fn crowded(&self, part: &LogBatch) -> Option<String> {
+        let state = self.lock();
+        let mut apps = part.lines.iter().map(|line| &line.app_id);
+        let crowded = |guid: &&String| {
+            state.apps.get(*guid).is_some_and(|app| {
+                let distrusted = app.distrusted.is_some_and(|at| at.elapsed() < DISTRUST);
+                !distrusted && app.live.len() + part.lines.len() > self.0.backlog
+            })
+        };
+        apps.find(crowded).cloned()
+    }
+
+    /// Takes a batch at once; returns how many lines were new. Repeating a batch changes nothing.
     pub fn accept(&self, batch: LogBatch) -> usize {
         let mut state = self.lock();
         batch
@@ -167,6 +223,7 @@ impl Hub {
             ring: Ring::default(),
             live: broadcast::channel(self.0.backlog).0,
             touched,
+            distrusted: None,
         });
         entry.touched = touched;
         entry
@@ -294,6 +351,39 @@ mod tests {
             counters.accepted,
             counters.displaced + hub.recent("new").len() as u64
         );
+    }
+
+    #[tokio::test]
+    async fn a_burst_larger_than_the_backlog_reaches_a_reader_that_reads() {
+        let hub = Hub::new(&Config {
+            stream_backlog_lines: 4,
+            ..Config::default()
+        });
+        let mut reader = hub.follow("a");
+        let burst = batch((1..=1_000).map(|seq| line("a", seq, "x")).collect());
+        let writer = tokio::spawn({
+            let hub = hub.clone();
+            async move { hub.pace(burst).await }
+        });
+        for expected in 1..=1_000 {
+            match reader.next().await.unwrap() {
+                Next::Line(line) => assert_eq!(line.seq, expected),
+                Next::Lost(n) => panic!("{n} lines lost before {expected}"),
+            }
+        }
+        assert_eq!(writer.await.unwrap(), 1_000);
+    }
+
+    // Were it waited for at every part, this would take a quarter of an hour.
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_is_waited_for_once() {
+        let hub = Hub::new(&Config {
+            stream_backlog_lines: 4,
+            ..Config::default()
+        });
+        let _asleep = hub.follow("a");
+        let burst = batch((1..=1_000).map(|seq| line("a", seq, "x")).collect());
+        assert_eq!(hub.pace(burst).await, 1_000);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::http::Answer;
+use super::load::Load;
 use super::platform::Platform;
 use super::typed::Typed;
 use super::wait::eventually;
@@ -48,6 +49,29 @@ impl<'a> App<'a> {
         let url = format!("http://127.0.0.1:{}{path}", settings["router_port"]);
         self.platform
             .fetch(|http| http.get(&url).header("Host", &host))
+    }
+
+    /// Starts asking the router for this app, again and again.
+    pub fn load(&self) -> Load {
+        self.platform.load(self.name)
+    }
+
+    /// What `cf app` prints.
+    pub fn shown(&self) -> Typed {
+        self.platform.cf(&["app", self.name]).well()
+    }
+
+    /// Waits until `cf app` shows that many running instances and no other.
+    pub fn runs(&self, instances: usize) {
+        eventually(&format!("{} runs {instances} times", self.name), || {
+            let shown = self.shown();
+            let lines = shown.text().lines();
+            let rows: Vec<&str> = lines.filter(|l| l.starts_with('#')).collect();
+            match rows.len() == instances && rows.iter().all(|row| row.contains("running")) {
+                true => Ok(()),
+                false => Err(shown.clone()),
+            }
+        });
     }
 
     /// GET through the router until the answer is 200; its body.

@@ -91,6 +91,21 @@ impl Platform {
         sent.unwrap_or_else(|e| panic!("upload to {path}: {e}"))
     }
 
+    /// A component's own numbers.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn varz(&self, component: &str) -> Value {
+        let settings = self.settings();
+        let url = format!(
+            "http://127.0.0.1:{}/varz",
+            settings["status_ports"][component]
+        );
+        let password = settings["secrets"]["status"].as_str().map(str::to_owned);
+        let answer = self.fetch(|http| http.get(url).basic_auth("status", password));
+        answer.unwrap_or_else(|e| panic!("{component}: {e}")).json()
+    }
+
     fn api_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.settings()["api_port"])
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::apps::App;
+use super::load::Load;
 use super::programs::{directory, program};
 use super::typed::Typed;
 use super::wait::eventually;
@@ -183,6 +184,14 @@ impl Platform {
         App::new(self, name)
     }
 
+    /// Starts asking the router for a host of the default domain.
+    pub fn load(&self, host: &str) -> Load {
+        let settings = self.settings();
+        let domain = settings["domain"].as_str().unwrap_or_default();
+        let url = format!("http://127.0.0.1:{}/", settings["router_port"]);
+        Load::start(url, format!("{host}.{domain}"))
+    }
+
     /// A command of ours, with the story's session and no proxy.
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join(program));
@@ -253,12 +262,17 @@ impl Platform {
 
     /// Ends a component the hard way. Returns the pid it had.
     pub fn kill(&self, name: &str) -> u64 {
+        self.signal(name, "KILL")
+    }
+
+    /// Sends a component a signal. Returns the pid it has.
+    pub fn signal(&self, name: &str, signal: &str) -> u64 {
         let component = self.components().into_iter().find(|c| c.name == name);
         let pid = component
             .map(|c| c.pid)
             .filter(|pid| *pid > 1)
             .unwrap_or_else(|| panic!("{name} does not run"));
-        kill_9(pid);
+        send(pid, signal);
         pid
     }
 
@@ -280,7 +294,7 @@ impl Platform {
         let pid = state["supervisor"]["pid"]
             .as_u64()
             .unwrap_or_else(|| panic!("no supervisor in {state}"));
-        kill_9(pid);
+        send(pid, "KILL");
         eventually("the supervisor is gone", || {
             let text = self.bloomery(&["status"]);
             if text.text().contains("No supervisor") {
@@ -305,11 +319,13 @@ impl Platform {
     }
 }
 
-fn kill_9(pid: u64) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+fn send(pid: u64, signal: &str) {
+    let status = Command::new("kill")
+        .args(["-s", signal, &pid.to_string()])
+        .status();
     assert!(
         status.is_ok_and(|s| s.success()),
-        "process {pid} cannot be ended"
+        "process {pid} cannot be sent {signal}"
     );
 }
 

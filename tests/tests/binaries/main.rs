@@ -11,6 +11,7 @@ mod operate;
 mod pushing;
 mod refused;
 mod supervision;
+mod workday;
 
 /// The probe needs nothing but the stack's python.
 const PROBE: [&str; 2] = ["-b", "binary_buildpack"];

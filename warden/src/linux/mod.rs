@@ -11,6 +11,7 @@ mod nft;
 mod pools;
 mod reconcile;
 mod register;
+mod refused;
 mod rules;
 mod stack;
 mod sysctl;

@@ -134,11 +134,17 @@ impl Settings {
             self.stacks = Some(dir);
         }
         for (list, given, form) in [
-            (&mut self.stack_aliases, &flags.stack_alias, "--stack-alias NAME=STACK"),
+            (
+                &mut self.stack_aliases,
+                &flags.stack_alias,
+                "--stack-alias NAME=STACK",
+            ),
             (&mut self.runtimes, &flags.runtime, "--runtime LANGUAGE=DIR"),
         ] {
             for pair in given {
-                let good = pair.split_once('=').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
+                let good = pair
+                    .split_once('=')
+                    .is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
                 if !good {
                     return Err(Error::Usage(format!("{pair:?} is not of the form {form}")));
                 }

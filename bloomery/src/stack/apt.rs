@@ -35,7 +35,10 @@ impl Apt {
             let dir = work.join(dir);
             fs::create_dir_all(&dir).map_err(StackError::file("make the directory", dir))?;
         }
-        let mut files = vec![(work.join("state/status"), ""), (work.join("no-sources"), "")];
+        let mut files = vec![
+            (work.join("state/status"), ""),
+            (work.join("no-sources"), ""),
+        ];
         let copies = sources.iter().map(|(file, text)| {
             let name = file.file_name().unwrap_or_default();
             (work.join("sources.d").join(name), text.as_str())
@@ -80,7 +83,9 @@ impl Apt {
 
     fn install(&self, flag: &str, profile: Profile) -> Command {
         let mut command = self.command();
-        command.args([flag, "install", "?essential", "apt"]).args(profile.packages());
+        command
+            .args([flag, "install", "?essential", "apt"])
+            .args(profile.packages());
         command
     }
 
@@ -88,8 +93,13 @@ impl Apt {
     pub fn plan(&self, profile: Profile) -> Result<Vec<Wanted>, StackError> {
         // Without packages at hand, so that those fetched before are counted too.
         let mut command = self.install("--print-uris", profile);
-        command.arg("-o").arg(format!("Dir::Cache::archives={}", self.work.join("state").display()));
-        let output = command.output().map_err(StackError::file("run", "apt-get"))?;
+        command.arg("-o").arg(format!(
+            "Dir::Cache::archives={}",
+            self.work.join("state").display()
+        ));
+        let output = command
+            .output()
+            .map_err(StackError::file("run", "apt-get"))?;
         if !output.status.success() {
             let tail = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(self.failed("choosing the packages", &output.status, tail));
@@ -104,7 +114,9 @@ impl Apt {
         // What earlier runs fetched is no progress of this one.
         progress.reached(self.fetched(wanted));
         let log = self.open_log()?;
-        let errors = log.try_clone().map_err(StackError::file("open", self.log()))?;
+        let errors = log
+            .try_clone()
+            .map_err(StackError::file("open", self.log()))?;
         let mut child = self
             .install("--download-only", profile)
             .stdout(log)
@@ -112,14 +124,22 @@ impl Apt {
             .spawn()
             .map_err(StackError::file("run", "apt-get"))?;
         loop {
-            let ended = child.try_wait().map_err(StackError::file("wait for", "apt-get"))?;
+            let ended = child
+                .try_wait()
+                .map_err(StackError::file("wait for", "apt-get"))?;
             let done = self.fetched(wanted);
             if let Some(percent) = progress.reached(done) {
                 say!("  {percent:>3} %  {} of {} MB", mb(done), mb(total));
             }
             match ended {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(self.failed("fetching the packages", &status, crate::logs::tail(&self.log(), 8))),
+                Some(status) => {
+                    return Err(self.failed(
+                        "fetching the packages",
+                        &status,
+                        crate::logs::tail(&self.log(), 8),
+                    ));
+                }
                 None => std::thread::sleep(Duration::from_millis(200)),
             }
         }
@@ -129,7 +149,9 @@ impl Apt {
     pub fn fetched(&self, wanted: &[Wanted]) -> u64 {
         let archives = self.archives();
         let size = |path: PathBuf| fs::metadata(path).map(|m| m.len()).unwrap_or(0);
-        let here = |w: &Wanted| size(archives.join(&w.file)).max(size(archives.join("partial").join(&w.file)));
+        let here = |w: &Wanted| {
+            size(archives.join(&w.file)).max(size(archives.join("partial").join(&w.file)))
+        };
         wanted.iter().map(here).sum()
     }
 
@@ -140,12 +162,17 @@ impl Apt {
 
     /// The log, to be written at its end.
     pub fn open_log(&self) -> Result<fs::File, StackError> {
-        let log = fs::File::options().create(true).append(true).open(self.log());
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log());
         log.map_err(StackError::file("open", self.log()))
     }
 
     fn finish(&self, step: &'static str, mut command: Command) -> Result<(), StackError> {
-        let output = command.output().map_err(StackError::file("run", "apt-get"))?;
+        let output = command
+            .output()
+            .map_err(StackError::file("run", "apt-get"))?;
         if output.status.success() {
             return Ok(());
         }
@@ -153,16 +180,34 @@ impl Apt {
         Err(self.failed(step, &output.status, tail))
     }
 
-    fn failed(&self, step: &'static str, status: &std::process::ExitStatus, tail: String) -> StackError {
-        StackError::Step { step, program: "apt-get".into(), status: status.to_string(), tail, log: self.log() }
+    fn failed(
+        &self,
+        step: &'static str,
+        status: &std::process::ExitStatus,
+        tail: String,
+    ) -> StackError {
+        StackError::Step {
+            step,
+            program: "apt-get".into(),
+            status: status.to_string(),
+            tail,
+            log: self.log(),
+        }
     }
 }
 
 /// Lines of `--print-uris`: `'URI' file size hash`.
 fn parse_uris(text: &str) -> Vec<Wanted> {
     let wanted = |line: &str| {
-        let mut words = line.strip_prefix('\'')?.split_once("' ")?.1.split_whitespace();
-        Some(Wanted { file: words.next()?.to_owned(), size: words.next()?.parse().ok()? })
+        let mut words = line
+            .strip_prefix('\'')?
+            .split_once("' ")?
+            .1
+            .split_whitespace();
+        Some(Wanted {
+            file: words.next()?.to_owned(),
+            size: words.next()?.parse().ok()?,
+        })
     };
     text.lines().filter_map(wanted).collect()
 }
@@ -174,7 +219,10 @@ mod tests {
     #[test]
     fn files_and_sizes_are_read_and_other_lines_ignored() {
         let text = "'http://a.example/pool/b/bash.deb' bash_5%3a1_amd64.deb 1234 SHA256:00\nnonsense\n'' x\n";
-        let bash = Wanted { file: "bash_5%3a1_amd64.deb".into(), size: 1234 };
+        let bash = Wanted {
+            file: "bash_5%3a1_amd64.deb".into(),
+            size: 1234,
+        };
         assert_eq!(parse_uris(text), [bash]);
     }
 }

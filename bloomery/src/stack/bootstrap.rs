@@ -12,17 +12,30 @@ use super::sources::Sources;
 use super::{RELEASE, host};
 
 /// Fills the new directory `root`; `packages` is how many are expected.
-pub fn run(apt: &Apt, recipe: &Recipe, sources: &Sources, root: &Path, packages: u64) -> Result<(), StackError> {
+pub fn run(
+    apt: &Apt,
+    recipe: &Recipe,
+    sources: &Sources,
+    root: &Path,
+    packages: u64,
+) -> Result<(), StackError> {
     let mut command = host::command("sh");
     // Both streams in one, in their order.
     command.args(["-c", "exec mmdebstrap \"$@\" 2>&1", "sh"]);
     command.args(arguments(apt, recipe)).arg(RELEASE).arg(root);
-    command.args(sources.iter().map(|(file, _)| file)).stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = command.spawn().map_err(StackError::file("run", "mmdebstrap"))?;
+    command
+        .args(sources.iter().map(|(file, _)| file))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(StackError::file("run", "mmdebstrap"))?;
     if let Some(output) = child.stdout.take() {
         follow(BufReader::new(output), apt, packages)?;
     }
-    let status = child.wait().map_err(StackError::file("wait for", "mmdebstrap"))?;
+    let status = child
+        .wait()
+        .map_err(StackError::file("wait for", "mmdebstrap"))?;
     match status.success() {
         true => Ok(()),
         false => Err(StackError::Step {
@@ -40,6 +53,8 @@ fn arguments(apt: &Apt, recipe: &Recipe) -> Vec<String> {
         "--mode=root".to_owned(),
         "--variant=apt".into(),
         "--format=directory".into(),
+        // Says which package it is at.
+        "--verbose".into(),
         // The archive directory is filled before, which would be taken for a mistake.
         "--skip=download/empty".into(),
         format!("--include={}", recipe.profile.packages().join(",")),
@@ -48,9 +63,15 @@ fn arguments(apt: &Apt, recipe: &Recipe) -> Vec<String> {
         "--dpkgopt=force-unsafe-io".into(),
         format!("--setup-hook={}", recipe.before(&apt.archives())),
     ];
-    let left_out = ["man", "doc", "info", "lintian"].map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*"));
+    let left_out = ["man", "doc", "info", "lintian"]
+        .map(|name| format!("--dpkgopt=path-exclude=/usr/share/{name}/*"));
     arguments.extend(left_out);
-    arguments.extend(recipe.after().into_iter().map(|line| format!("--customize-hook={line}")));
+    arguments.extend(
+        recipe
+            .after()
+            .into_iter()
+            .map(|line| format!("--customize-hook={line}")),
+    );
     arguments
 }
 
@@ -65,7 +86,10 @@ fn follow(output: impl BufRead, apt: &Apt, packages: u64) -> Result<(), StackErr
         if line.starts_with(b"Setting up ") {
             set_up += 1;
             if let Some(percent) = progress.reached(set_up) {
-                say!("  {percent:>3} %  {} of {packages} packages", set_up.min(packages));
+                say!(
+                    "  {percent:>3} %  {} of {packages} packages",
+                    set_up.min(packages)
+                );
             }
         }
     }

@@ -22,18 +22,35 @@ pub fn build(flags: &BuildStack, out: &Path) -> Result<(), StackError> {
     let sources = sources::find(flags.sources.as_deref())?;
     let recipe = recipe(flags, &sources)?;
     if let Some(receipt) = built_before(&dir, &recipe).filter(|_| !flags.again) {
-        say!("{NAME} ({}) is built already: {}", receipt.profile.name(), dir.join(&receipt.sha1).display());
-        say!("  {} packages, {} MB; --again fetches newer versions", receipt.packages.len(), mb(receipt.bytes));
+        say!(
+            "{NAME} ({}) is built already: {}",
+            receipt.profile.name(),
+            dir.join(&receipt.sha1).display()
+        );
+        say!(
+            "  {} packages, {} MB; --again fetches newer versions",
+            receipt.packages.len(),
+            mb(receipt.bytes)
+        );
         return Ok(());
     }
-    say!("Building the stack {NAME} ({}) in {}", flags.profile.name(), dir.display());
+    say!(
+        "Building the stack {NAME} ({}) in {}",
+        flags.profile.name(),
+        dir.display()
+    );
     let work = dir.join("work");
     let apt = Apt::prepare(&work, &sources)?;
     say!("1/4 Reading the package lists");
     apt.update()?;
     let wanted = apt.plan(flags.profile)?;
     let fetched_bytes = wanted.iter().map(|w| w.size).sum();
-    say!("2/4 Fetching {} packages, {} MB ({} MB are here)", wanted.len(), mb(fetched_bytes), mb(apt.fetched(&wanted)));
+    say!(
+        "2/4 Fetching {} packages, {} MB ({} MB are here)",
+        wanted.len(),
+        mb(fetched_bytes),
+        mb(apt.fetched(&wanted))
+    );
     apt.fetch(flags.profile, &wanted)?;
     say!("3/4 Installing {} packages", wanted.len());
     let root = work.join("root");
@@ -71,7 +88,12 @@ fn recipe(flags: &BuildStack, sources: &sources::Sources) -> Result<Recipe, Stac
         None => Vec::new(),
     };
     let texts: Vec<&str> = sources.iter().map(|(_, text)| text.as_str()).collect();
-    Ok(Recipe { profile: flags.profile, sources: texts.join("\n"), ca_bundle, ca_text })
+    Ok(Recipe {
+        profile: flags.profile,
+        sources: texts.join("\n"),
+        ca_bundle,
+        ca_text,
+    })
 }
 
 fn built_before(dir: &Path, recipe: &Recipe) -> Option<Receipt> {
@@ -97,19 +119,39 @@ fn keep(dir: &Path, root: &Path, receipt: &Receipt) -> Result<(), StackError> {
 
 fn remove(path: &Path) -> Result<(), StackError> {
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StackError::file("remove", path)(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(StackError::file("remove", path)(e))
+        }
         _ => Ok(()),
     }
 }
 
 fn tell(dir: &Path, receipt: &Receipt) {
-    say!("Built {} in {} s: {}", receipt.name, receipt.seconds, dir.join(&receipt.sha1).display());
-    say!("  {} packages, {} MB fetched, {} MB of files", receipt.packages.len(), mb(receipt.fetched_bytes), mb(receipt.bytes));
+    say!(
+        "Built {} in {} s: {}",
+        receipt.name,
+        receipt.seconds,
+        dir.join(&receipt.sha1).display()
+    );
+    say!(
+        "  {} packages, {} MB fetched, {} MB of files",
+        receipt.packages.len(),
+        mb(receipt.fetched_bytes),
+        mb(receipt.bytes)
+    );
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let is_digest = |name: &str| name.len() == 40 && name != receipt.sha1;
-    let older = entries.map(|e| e.file_name().to_string_lossy().into_owned()).filter(|name| is_digest(name));
+    let older = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .filter(|name| is_digest(name));
     for name in older {
-        say!("  An older build is kept for the containers that run on it: {}", dir.join(name).display());
+        say!(
+            "  An older build is kept for the containers that run on it: {}",
+            dir.join(name).display()
+        );
     }
-    say!("\nNext: `bloomery up` offers it (again, if the platform is up); `cf push NAME -s {}`", receipt.name);
+    say!(
+        "\nNext: `bloomery up` offers it (again, if the platform is up); `cf push NAME -s {}`",
+        receipt.name
+    );
 }

@@ -13,8 +13,18 @@ use super::host;
 /// Digest and bytes of the tar.
 pub fn of(root: &Path) -> Result<(String, u64), StackError> {
     let mut command = host::command("tar");
-    command.args(["--create", "--sort=name", "--numeric-owner", "--one-file-system", "--directory"]);
-    command.arg(root).arg(".").stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args([
+        "--create",
+        "--sort=name",
+        "--numeric-owner",
+        "--one-file-system",
+        "--directory",
+    ]);
+    command
+        .arg(root)
+        .arg(".")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let failed = |e| StackError::file("read", root)(e);
     let mut child = command.spawn().map_err(failed)?;
     let (mut hash, mut bytes) = (Sha1::new(), 0);
@@ -32,6 +42,8 @@ pub fn of(root: &Path) -> Result<(String, u64), StackError> {
     let status = child.wait().map_err(failed)?;
     match status.success() {
         true => Ok((hex::encode(hash.finalize()), bytes)),
-        false => Err(failed(std::io::Error::other(format!("tar ended with {status}")))),
+        false => Err(failed(std::io::Error::other(format!(
+            "tar ended with {status}"
+        )))),
     }
 }

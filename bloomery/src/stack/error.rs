@@ -6,7 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// Not root.
-    #[error("building a stack needs root: files of a root file system have many owners\nNext: sudo bloomery stack build")]
+    #[error(
+        "building a stack needs root: files of a root file system have many owners\nNext: sudo bloomery stack build"
+    )]
     NotRoot,
     /// A program is missing.
     #[error("{program} is missing\nNext: apt-get install {package}")]

@@ -46,7 +46,11 @@ pub fn all(dir: &Path, aliases: &[String]) -> Vec<Offered> {
         let Some((name, of)) = found else { continue };
         if stacks.iter().all(|s| s.name != name) {
             let description = format!("Another name for {}", of.name);
-            stacks.push(Offered { name: name.into(), description, ..of });
+            stacks.push(Offered {
+                name: name.into(),
+                description,
+                ..of
+            });
         }
     }
     stacks
@@ -59,7 +63,11 @@ fn built(dir: &Path) -> Vec<Offered> {
             let receipt = Receipt::read(&entry.path())?;
             let rootfs = entry.path().join(&receipt.sha1);
             rootfs.join("bin").exists().then(|| Offered {
-                description: format!("Debian 12, profile {}, {} packages", receipt.profile.name(), receipt.packages.len()),
+                description: format!(
+                    "Debian 12, profile {}, {} packages",
+                    receipt.profile.name(),
+                    receipt.packages.len()
+                ),
                 name: receipt.name,
                 rootfs: Some(rootfs),
             })

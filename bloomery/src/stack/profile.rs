@@ -16,22 +16,88 @@ pub enum Profile {
 }
 
 const BASE: &[&str] = &[
-    "ca-certificates", "curl", "unzip", "zip", "xz-utils", "bzip2", "rsync", "git", "procps", "iproute2",
-    "netbase", "tzdata", "file", "python3", "python3-venv", "python3-pip", "nodejs", "nginx-light",
+    "ca-certificates",
+    "curl",
+    "unzip",
+    "zip",
+    "xz-utils",
+    "bzip2",
+    "rsync",
+    "git",
+    "procps",
+    "iproute2",
+    "netbase",
+    "tzdata",
+    "file",
+    "python3",
+    "python3-venv",
+    "python3-pip",
+    "nodejs",
+    "nginx-light",
 ];
 
 const LEAN: &[&str] = &[
-    "jq", "locales", "ruby", "ruby-bundler", "golang-go", "openjdk-17-jre-headless", "php-cli", "php-fpm",
-    "php-curl", "php-mbstring", "php-xml", "php-zip", "php-sqlite3",
+    "jq",
+    "locales",
+    "ruby",
+    "ruby-bundler",
+    "golang-go",
+    "openjdk-17-jre-headless",
+    "php-cli",
+    "php-fpm",
+    "php-curl",
+    "php-mbstring",
+    "php-xml",
+    "php-zip",
+    "php-sqlite3",
 ];
 
 const FULL: &[&str] = &[
-    "build-essential", "pkg-config", "autoconf", "bison", "flex", "cmake", "openjdk-17-jdk-headless", "maven",
-    "composer", "ruby-dev", "python3-dev", "php-mysql", "php-pgsql", "php-gd", "php-intl", "php-bcmath",
-    "libssl-dev", "zlib1g-dev", "libffi-dev", "libyaml-dev", "libreadline-dev", "libsqlite3-dev", "libpq-dev",
-    "libmariadb-dev", "libxml2-dev", "libxslt1-dev", "libcurl4-openssl-dev", "libjpeg-dev", "libpng-dev",
-    "imagemagick", "libjemalloc2", "libicu-dev", "libncurses-dev", "libgmp-dev", "uuid-dev", "libsasl2-dev",
-    "libldap2-dev", "mercurial", "subversion", "wget", "gdb", "strace", "lsof", "psmisc", "dnsutils",
+    "build-essential",
+    "pkg-config",
+    "autoconf",
+    "bison",
+    "flex",
+    "cmake",
+    "openjdk-17-jdk-headless",
+    "maven",
+    "composer",
+    "ruby-dev",
+    "python3-dev",
+    "php-mysql",
+    "php-pgsql",
+    "php-gd",
+    "php-intl",
+    "php-bcmath",
+    "libssl-dev",
+    "zlib1g-dev",
+    "libffi-dev",
+    "libyaml-dev",
+    "libreadline-dev",
+    "libsqlite3-dev",
+    "libpq-dev",
+    "libmariadb-dev",
+    "libxml2-dev",
+    "libxslt1-dev",
+    "libcurl4-openssl-dev",
+    "libjpeg-dev",
+    "libpng-dev",
+    "imagemagick",
+    "libjemalloc2",
+    "libicu-dev",
+    "libncurses-dev",
+    "libgmp-dev",
+    "uuid-dev",
+    "libsasl2-dev",
+    "libldap2-dev",
+    "mercurial",
+    "subversion",
+    "wget",
+    "gdb",
+    "strace",
+    "lsof",
+    "psmisc",
+    "dnsutils",
     "openssh-client",
 ];
 
@@ -71,7 +137,8 @@ mod tests {
 
     #[test]
     fn every_profile_holds_the_smaller_ones_and_names_nothing_twice() {
-        let [base, lean, full] = [Profile::Base, Profile::Lean, Profile::Full].map(Profile::packages);
+        let [base, lean, full] =
+            [Profile::Base, Profile::Lean, Profile::Full].map(Profile::packages);
         assert!(base.iter().all(|p| lean.contains(p)) && lean.iter().all(|p| full.contains(p)));
         let mut once = full.clone();
         once.sort_unstable();

@@ -10,7 +10,10 @@ pub struct Progress {
 impl Progress {
     /// Nothing done yet of `total`.
     pub fn of(total: u64) -> Self {
-        Self { total: total.max(1), told: 0 }
+        Self {
+            total: total.max(1),
+            told: 0,
+        }
     }
 
     /// The tenths to tell when `done` is reached: the newest, if it was not told before.
@@ -35,7 +38,10 @@ mod tests {
     #[test]
     fn each_tenth_is_told_once_and_never_more_than_all() {
         let mut progress = Progress::of(200);
-        let told: Vec<u64> = [0, 10, 20, 39, 40, 199, 200, 300].iter().filter_map(|n| progress.reached(*n)).collect();
+        let told: Vec<u64> = [0, 10, 20, 39, 40, 199, 200, 300]
+            .iter()
+            .filter_map(|n| progress.reached(*n))
+            .collect();
         assert_eq!(told, [10, 20, 90, 100]);
         assert_eq!(Progress::of(0).reached(0), None);
     }

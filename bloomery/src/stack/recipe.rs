@@ -30,7 +30,10 @@ impl Recipe {
     /// Digest of everything that decides about the result.
     pub fn id(&self) -> String {
         let mut hash = Sha1::new();
-        hash.update(format!("{VERSION}\n{VCAP}\n{}\n", self.profile.packages().join(" ")));
+        hash.update(format!(
+            "{VERSION}\n{VCAP}\n{}\n",
+            self.profile.packages().join(" ")
+        ));
         hash.update(&self.sources);
         hash.update(&self.ca_text);
         hex::encode(hash.finalize())
@@ -58,7 +61,9 @@ impl Recipe {
         ];
         if let Some(bundle) = &self.ca_bundle {
             let bundle = quoted(&bundle.display().to_string());
-            lines.push(format!(r#"cp {bundle} "$1/etc/ssl/certs/ca-certificates.crt""#));
+            lines.push(format!(
+                r#"cp {bundle} "$1/etc/ssl/certs/ca-certificates.crt""#
+            ));
         }
         lines
     }
@@ -87,9 +92,18 @@ mod tests {
         let same = recipe().id();
         assert_eq!(recipe().id(), same);
         let others = [
-            Recipe { profile: Profile::Lean, ..recipe() },
-            Recipe { sources: "deb b".into(), ..recipe() },
-            Recipe { ca_text: b"two".to_vec(), ..recipe() },
+            Recipe {
+                profile: Profile::Lean,
+                ..recipe()
+            },
+            Recipe {
+                sources: "deb b".into(),
+                ..recipe()
+            },
+            Recipe {
+                ca_text: b"two".to_vec(),
+                ..recipe()
+            },
         ];
         assert!(others.iter().all(|other| other.id() != same));
     }

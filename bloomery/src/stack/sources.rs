@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::StackError;
 use super::RELEASE;
+use super::error::StackError;
 
 /// Where apt reads its sources.
 const PLACES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
@@ -15,7 +15,10 @@ pub type Sources = Vec<(PathBuf, String)>;
 pub fn find(given: Option<&Path>) -> Result<Sources, StackError> {
     let files = match given {
         Some(file) => vec![file.to_owned()],
-        None => PLACES.iter().flat_map(|place| files_in(Path::new(place))).collect(),
+        None => PLACES
+            .iter()
+            .flat_map(|place| files_in(Path::new(place)))
+            .collect(),
     };
     let mut found = Sources::new();
     for file in files {
@@ -35,7 +38,10 @@ fn files_in(place: &Path) -> Vec<PathBuf> {
         return vec![place.to_owned()];
     }
     let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
-    let is_source = |path: &PathBuf| path.extension().is_some_and(|e| e == "list" || e == "sources");
+    let is_source = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|e| e == "list" || e == "sources")
+    };
     let mut files: Vec<PathBuf> = entries.map(|e| e.path()).filter(is_source).collect();
     files.sort();
     files
@@ -44,9 +50,14 @@ fn files_in(place: &Path) -> Vec<PathBuf> {
 /// Whether a file names the release with the component `main`, which foreign
 /// repositories for it do not.
 fn names_release(text: &str) -> bool {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'));
     let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
-    let disabled = text.lines().any(|line| line.trim().eq_ignore_ascii_case("enabled: no"));
+    let disabled = text
+        .lines()
+        .any(|line| line.trim().eq_ignore_ascii_case("enabled: no"));
     words.contains(&RELEASE) && words.contains(&"main") && !disabled
 }
 

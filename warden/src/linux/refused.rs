@@ -56,7 +56,11 @@ mod tests {
         let mine = parse(listing, "10.254.0.2".parse().unwrap());
         assert_eq!(mine.len(), 1);
         assert_eq!(
-            (mine[0].address.to_string(), mine[0].port, mine[0].seconds_ago),
+            (
+                mine[0].address.to_string(),
+                mine[0].port,
+                mine[0].seconds_ago
+            ),
             ("10.1.2.3".into(), 443, 10)
         );
         assert!(parse("nonsense", "10.254.0.2".parse().unwrap()).is_empty());

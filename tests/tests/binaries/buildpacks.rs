@@ -164,11 +164,15 @@ fn the_build_cache_survives_pushes_restarts_and_other_buildpacks() {
         .split_once("cache gets ")
         .unwrap_or_else(|| panic!("{first}"));
     let word = format!("cache says {}", &rest[..8]);
-    app.push("probe", &["-b", "caching"]).well().says(&[&word]);
-    app.push("probe", &crate::PROBE).well();
+    app.restage().well().says(&[&word]);
+    let with = |buildpack: &str| {
+        app.push("probe", &["-b", buildpack]).well();
+        app.restage().well()
+    };
+    with("binary_buildpack").says(&["Nothing to build"]);
     platform.kill_everything();
     platform.resume(&[]).well();
-    app.push("probe", &["-b", "caching"]).well().says(&[&word]);
+    with("caching").says(&[&word]);
 }
 
 #[test]
@@ -194,9 +198,9 @@ fn detection_follows_position_and_never_asks_a_disabled_buildpack() {
         typed.well().says(&["\"metadata\""]);
     };
     change(&one, json!({"position": 1}));
-    app.push("probe", &[]).well().says(&["compiled by one"]);
+    app.restage().well().says(&["compiled by one"]);
     change(&one, json!({"enabled": false}));
-    app.push("probe", &[]).well().says(&["compiled by two"]);
+    app.restage().well().says(&["compiled by two"]);
     change(&two, json!({"locked": true}));
     let again = Scripts {
         detect: "exit 1",
@@ -206,7 +210,7 @@ fn detection_follows_position_and_never_asks_a_disabled_buildpack() {
     let refused = platform.upload(&format!("{two}/bits"), "buildpack", again.zip(), &[]);
     assert_eq!(refused.status, 409, "{refused:?}");
     change(&two, json!({"enabled": false}));
-    app.push("probe", &[]).well().says(&["Binary"]);
+    app.restage().well().says(&["Binary"]);
     let known = platform.api(Method::GET, &one, None).unwrap();
     assert_eq!(known.json()["entity"]["enabled"], false, "{known:?}");
 }

@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::error::StageError;
+use crate::fetch;
 use crate::plan::Plan;
 use crate::procfile::ProcessTypes;
+use crate::program::{TIMED_OUT, limited};
 
 /// A buildpack and what its detect printed.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Chosen {
 pub fn choose(plan: &Plan, app: &Path) -> Result<Chosen, StageError> {
     if let Some(url) = &plan.git_url {
         return Ok(Chosen {
-            dir: clone(url)?,
+            dir: fetch::fetch(plan, url)?,
             detected: None,
         });
     }
@@ -82,19 +84,16 @@ fn detect(dir: &Path, app: &Path) -> Result<Option<String>, StageError> {
 pub fn compile(plan: &Plan, chosen: &Chosen, app: &Path) -> Result<(), StageError> {
     let script = chosen.dir.join("bin/compile");
     let _ = std::io::stdout().flush();
-    // `timeout` ends the whole process group, which a plain kill of the child would not.
-    let status = Command::new("timeout")
-        .args(["--kill-after=5", &plan.timeout_secs.to_string()])
+    let status = limited(plan.timeout_secs)
         .arg(&script)
         .arg(app)
         .arg(&plan.cache_dir)
         .env("BLOOMERY_TOOLS", tools_dir())
-        .stdin(Stdio::null())
         .status()
         .map_err(program(&script))?;
     match status.code() {
         Some(0) => Ok(()),
-        Some(124) => Err(StageError::CompileTimedOut {
+        Some(TIMED_OUT) => Err(StageError::CompileTimedOut {
             seconds: plan.timeout_secs,
         }),
         code => Err(StageError::CompileFailed {
@@ -137,39 +136,6 @@ pub fn release(chosen: &Chosen, app: &Path) -> Result<ProcessTypes, StageError> 
     let parsed: Option<Release> = serde_saphyr::from_str(&text)
         .map_err(|e| StageError::ReleaseFailed(format!("its output is not a YAML map: {e}")))?;
     Ok(parsed.unwrap_or_default().default_process_types)
-}
-
-/// Clones a buildpack; the fragment of the URL is a branch or tag.
-fn clone(url: &str) -> Result<PathBuf, StageError> {
-    let (repository, reference) = url
-        .split_once('#')
-        .map_or((url, None), |(u, r)| (u, Some(r)));
-    let name = repository
-        .trim_end_matches('/')
-        .rsplit('/')
-        .next()
-        .unwrap_or("buildpack")
-        .trim_end_matches(".git");
-    let dir = Path::new("/tmp/buildpacks").join(name);
-    println!("-----> Cloning buildpack {name}");
-    let mut command = Command::new("git");
-    command.args(["clone", "--quiet", "--depth", "1", "--recursive"]);
-    if let Some(reference) = reference {
-        command.args(["-b", reference]);
-    }
-    let output = command
-        .arg("--")
-        .arg(repository)
-        .arg(&dir)
-        .output()
-        .map_err(program(Path::new("git")))?;
-    match output.status.success() {
-        true => Ok(dir),
-        false => Err(StageError::Clone {
-            url: repository.rsplit('@').next().unwrap_or_default().into(),
-            reason: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        }),
-    }
 }
 
 fn program(path: &Path) -> impl FnOnce(std::io::Error) -> StageError {

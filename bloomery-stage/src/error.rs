@@ -31,6 +31,67 @@ pub enum StageError {
     /// release failed or printed something unusable.
     #[error("Buildpack release step failed: {0}")]
     ReleaseFailed(String),
+    /// A buildpack's URL that is not fetched.
+    #[error("buildpack {url}: {reason}")]
+    BadUrl {
+        /// URL without credentials.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Its host has no address.
+    #[error(
+        "buildpack host {host} has no IPv4 address; is the name right, and does this host resolve it?"
+    )]
+    Unresolved {
+        /// Host.
+        host: String,
+    },
+    /// Its address is not permitted.
+    #[error(
+        "the buildpack's host {host} is {address}, and staging may not reach {address} port {port}. \
+         The operator permits it with: bloomery up --allow {address}:{port}"
+    )]
+    NotAllowed {
+        /// Host.
+        host: String,
+        /// Its first address.
+        address: std::net::Ipv4Addr,
+        /// Port.
+        port: u16,
+    },
+    /// The stack lacks what fetches it.
+    #[error("this stack has no {tool}, which {what} needs; choose a stack that has it")]
+    NoTool {
+        /// Program.
+        tool: &'static str,
+        /// For what.
+        what: &'static str,
+    },
+    /// The archive could not be had.
+    #[error("download of the buildpack {url} failed: {reason}")]
+    Download {
+        /// URL without credentials.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The repository has no such branch, tag or commit.
+    #[error("the repository {url} has no branch, tag or commit {reference}")]
+    UnknownReference {
+        /// URL without credentials.
+        url: String,
+        /// What follows `#`.
+        reference: String,
+    },
+    /// What was fetched is something else.
+    #[error("{url} is not a buildpack: it has no {missing}")]
+    NotABuildpack {
+        /// URL without credentials.
+        url: String,
+        /// The first missing script.
+        missing: &'static str,
+    },
     /// The buildpack's repository could not be cloned.
     #[error("git clone of the buildpack {url} failed: {reason}")]
     Clone {

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::egress::Rule;
+
 /// The plan; the DEA's `staging::plan` writes it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Plan {
@@ -19,10 +21,13 @@ pub struct Plan {
     pub buildpack_dirs: Vec<String>,
     /// The one chosen by name.
     pub chosen_dir: Option<String>,
-    /// A git URL instead.
+    /// A URL instead: a git repository or a zip archive.
     pub git_url: Option<String>,
     /// The user's start command.
     pub command: Option<String>,
+    /// What the container may reach; none = unknown.
+    #[serde(default)]
+    pub egress: Option<Vec<Rule>>,
     /// Seconds for the buildpack.
     pub timeout_secs: u64,
 }

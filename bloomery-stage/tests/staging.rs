@@ -58,6 +58,7 @@ impl Bench {
             buildpack_dirs: buildpacks.to_vec(),
             chosen_dir: None,
             git_url: None,
+            egress: None,
             command: None,
             timeout_secs: 30,
         }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::stack::profile::Profile;
+
 /// Bloomery: a whole platform on one machine.
 #[derive(Debug, Parser)]
 #[command(name = "bloomery", version, about)]
@@ -58,6 +60,12 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         apps: PathBuf,
     },
+    /// Root file systems for apps beside the host's own
+    Stack {
+        /// What to do
+        #[command(subcommand)]
+        command: StackCommand,
+    },
     /// The supervisor of a detached platform
     #[command(hide = true)]
     Supervise {
@@ -65,6 +73,33 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// Commands about stacks.
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Build the stack debian12 from Debian packages, with this host's apt sources
+    Build(BuildStack),
+}
+
+/// `bloomery stack build`.
+#[derive(Debug, Clone, Args)]
+pub struct BuildStack {
+    /// Where the platform lives; its stacks are built there unless --out says otherwise
+    #[command(flatten)]
+    pub place: Place,
+    /// Which packages
+    #[arg(long, value_enum, default_value_t = Profile::Lean)]
+    pub profile: Profile,
+    /// Directory of the stacks [default: DATA_DIR/stacks]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// File with apt sources instead of this host's
+    #[arg(long, value_name = "FILE")]
+    pub sources: Option<PathBuf>,
+    /// Build although it is built already, e.g. for newer versions
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// The data directory.
@@ -121,6 +156,15 @@ pub struct Up {
     /// Time constants: default, compat or test
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
+    /// Directory of built stacks [default: DATA_DIR/stacks]
+    #[arg(long, value_name = "DIR")]
+    pub stacks: Option<PathBuf>,
+    /// Another name for a built stack; repeatable [default: cflinuxfs2=debian12]
+    #[arg(long, value_name = "NAME=STACK")]
+    pub stack_alias: Vec<String>,
+    /// A runtime of this host that apps may use, e.g. java=/usr/lib/jvm/jdk-21; repeatable
+    #[arg(long, value_name = "LANGUAGE=DIR")]
+    pub runtime: Vec<String>,
 }
 
 /// `bloomery demo`.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::error::Error;
 use crate::layout::Layout;
 use crate::settings::{Settings, write_private};
+use crate::stack::offered::{self, Offered};
 
 /// Writes one file per component, mode 0600. JSON is YAML.
 pub fn write_all(layout: &Layout, settings: &Settings) -> Result<(), Error> {
@@ -60,12 +61,37 @@ fn nats(settings: &Settings) -> Value {
     })
 }
 
+/// The system buildpacks in order of detection: the original's.
+const BUILDPACKS: [&str; 8] = [
+    "staticfile",
+    "java",
+    "ruby",
+    "nodejs",
+    "go",
+    "python",
+    "php",
+    "binary",
+];
+
+fn stacks(layout: &Layout, settings: &Settings) -> Vec<Offered> {
+    let dir = settings.stacks.clone().unwrap_or_else(|| layout.stacks());
+    offered::all(&dir, &settings.stack_aliases)
+}
+
+/// `LANGUAGE=DIR` as the DEA's configuration has it; the directory's name tells
+/// versions apart.
+fn runtime(pair: &String) -> Value {
+    let (language, dir) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = dir.trim_end_matches('/').rsplit('/').next();
+    json!({"language": language, "name": name, "path": dir})
+}
+
 fn controller(layout: &Layout, settings: &Settings) -> Value {
     let data = layout.data("cloud-controller");
     let auth =
         |user: &str, secret: &str| json!({"user": user, "password": settings.secret(secret)});
     let buildpack = |name: &str| json!({"name": format!("{name}_buildpack"), "path": layout.buildpacks.join(name)});
-    let buildpacks = ["staticfile", "python", "binary"].map(buildpack);
+    let buildpacks = BUILDPACKS.map(buildpack);
     json!({
         "listen": format!("127.0.0.1:{}", settings.api_port),
         "database": data.join("cloud-controller.db"),
@@ -80,6 +106,7 @@ fn controller(layout: &Layout, settings: &Settings) -> Value {
         "internal_auth": auth("internal", "internal"),
         "domains": [settings.domain],
         "app_port": settings.router_port,
+        "stacks": stacks(layout, settings).iter().map(Offered::for_controller).collect::<Vec<_>>(),
         "install_buildpacks": buildpacks,
         "seed": {
             "admin_user": "admin", "admin_password_file": layout.admin_password(), "org": "demo", "space": "dev",
@@ -130,6 +157,8 @@ fn dea(layout: &Layout, settings: &Settings, n: u32) -> Value {
             "auth": {"user": "internal", "password": settings.secret("internal")},
         },
         "resources": {"memory_mb": settings.memory_mb / u64::from(settings.deas), "disk_mb": 65_536},
+        "stacks": stacks(layout, settings).iter().map(Offered::for_dea).collect::<Vec<_>>(),
+        "runtimes": settings.runtimes.iter().map(runtime).collect::<Vec<_>>(),
         "directory_server": format!("127.0.0.1:{files}"),
         "warden": {
             "backend": settings.backend,

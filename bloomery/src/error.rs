@@ -55,6 +55,9 @@ pub enum Error {
     /// No free port.
     #[error("no free port from {0} on")]
     NoPort(u16),
+    /// A build of a stack.
+    #[error(transparent)]
+    Stack(#[from] crate::stack::StackError),
     /// A flag.
     #[error("{0}")]
     Usage(String),

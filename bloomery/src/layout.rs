@@ -55,6 +55,11 @@ impl Layout {
         self.root.join(name)
     }
 
+    /// Built stacks.
+    pub fn stacks(&self) -> PathBuf {
+        self.root.join("stacks")
+    }
+
     /// The administrator's password.
     pub fn admin_password(&self) -> PathBuf {
         self.root.join("admin-password")

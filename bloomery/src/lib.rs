@@ -33,6 +33,8 @@ pub mod logs;
 pub mod status;
 pub mod up;
 
+pub mod stack;
+
 pub mod bench;
 pub mod demo;
 

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use bloomery::args::{Cli, Command};
-use bloomery::{Error, bench, demo, down, logs, status, up};
+use bloomery::args::{BuildStack, Cli, Command, StackCommand};
+use bloomery::layout::Layout;
+use bloomery::{Error, bench, demo, down, logs, stack, status, up};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -39,6 +40,18 @@ async fn run(command: Command) -> Result<(), Error> {
         } => logs::run(&place.data_dir, component.as_deref(), lines, follow).await,
         Command::Demo(flags) => demo::run(&flags).await,
         Command::Bench { apps } => bench::run(&apps).await,
+        Command::Stack {
+            command: StackCommand::Build(flags),
+        } => build_stack(&flags),
         Command::Supervise { place } => up::supervise(&place.data_dir).await,
     }
+}
+
+fn build_stack(flags: &BuildStack) -> Result<(), Error> {
+    let out = match &flags.out {
+        Some(out) => out.clone(),
+        None => Layout::new(&flags.place.data_dir)?.stacks(),
+    };
+    let out = std::path::absolute(&out).map_err(Error::file("resolve", out))?;
+    Ok(stack::build(flags, &out)?)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,20 @@ pub struct Settings {
     pub backend: String,
     /// Time constants.
     pub profile: String,
+    /// Directory of built stacks, when it is not the data directory's.
+    #[serde(default)]
+    pub stacks: Option<PathBuf>,
+    /// Other names for built stacks, `NAME=STACK`.
+    #[serde(default = "usual_aliases")]
+    pub stack_aliases: Vec<String>,
+    /// Runtimes of this host that apps may use, `LANGUAGE=DIR`.
+    #[serde(default)]
+    pub runtimes: Vec<String>,
+}
+
+/// What manifests of the original's time ask for.
+fn usual_aliases() -> Vec<String> {
+    vec!["cflinuxfs2=debian12".into()]
 }
 
 /// Names of the generated secrets.
@@ -107,9 +121,39 @@ impl Settings {
                 settings.allow.push(rule.clone());
             }
         }
+        settings.take_runtime_flags(flags)?;
         settings.assign_ports()?;
         settings.save(layout)?;
         Ok(settings)
+    }
+
+    /// Stacks, their other names, and runtimes; all are kept for later starts.
+    fn take_runtime_flags(&mut self, flags: &Up) -> Result<(), Error> {
+        if let Some(dir) = &flags.stacks {
+            let dir = std::path::absolute(dir).map_err(Error::file("resolve", dir))?;
+            self.stacks = Some(dir);
+        }
+        for (list, given, form) in [
+            (
+                &mut self.stack_aliases,
+                &flags.stack_alias,
+                "--stack-alias NAME=STACK",
+            ),
+            (&mut self.runtimes, &flags.runtime, "--runtime LANGUAGE=DIR"),
+        ] {
+            for pair in given {
+                let good = pair
+                    .split_once('=')
+                    .is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
+                if !good {
+                    return Err(Error::Usage(format!("{pair:?} is not of the form {form}")));
+                }
+                if !list.contains(pair) {
+                    list.push(pair.clone());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn fresh(flags: &Up) -> Result<Self, Error> {
@@ -140,6 +184,9 @@ impl Settings {
                 "process".into()
             },
             profile: "default".into(),
+            stacks: None,
+            stack_aliases: usual_aliases(),
+            runtimes: Vec::new(),
         })
     }
 
@@ -231,7 +278,8 @@ fn host_memory_mb() -> u64 {
     kb.map_or(4096, |kb| (kb / 1024).max(1024))
 }
 
-fn is_root() -> bool {
+/// Whether this process is root.
+pub fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()

@@ -164,9 +164,10 @@ async fn install_buildpack(ctl: &Ctl, wanted: &BuildpackConfig, position: i64) -
             ))
         })?;
     let known = ctl.store.buildpack_by_name(&wanted.name).await?;
+    // A locked one stays what its operator made it.
     if known
         .as_ref()
-        .is_some_and(|row| row.sha1.as_deref() == Some(&sha1))
+        .is_some_and(|row| row.locked || row.sha1.as_deref() == Some(&sha1))
     {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! originals' key names are kept where the key exists there.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bus::times::{Profile, Times};
@@ -36,6 +36,8 @@ pub struct Config {
     pub resources: Resources,
     /// Stacks, the first is the default.
     pub stacks: Vec<Stack>,
+    /// Runtimes of this host that apps may use, e.g. several JDKs.
+    pub runtimes: Vec<Runtime>,
     /// Zone for placement.
     pub zone: String,
     /// Directory server (`cf files`); port 0 takes a free one.
@@ -71,6 +73,7 @@ impl Default for Config {
                 name: "host".into(),
                 rootfs: None,
             }],
+            runtimes: Vec::new(),
             zone: "default".into(),
             directory_server: SocketAddr::from(([127, 0, 0, 1], 0)),
             warden: WardenConfig::default(),
@@ -126,6 +129,41 @@ pub struct Stack {
     pub name: String,
     /// Directory of the root file system; none = the host's /usr read-only.
     pub rootfs: Option<PathBuf>,
+}
+
+/// A runtime that the operator installed on this host, bound read-only into every
+/// container at `/opt/runtimes/LANGUAGE/NAME`; buildpacks choose among those of their
+/// language. Every DEA should have the same ones: a droplet staged with one needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runtime {
+    /// Language; `java` is the one that a system buildpack looks for.
+    pub language: String,
+    /// Tells versions apart, e.g. `jdk-21`.
+    pub name: String,
+    /// Directory on the host.
+    pub path: PathBuf,
+}
+
+impl Runtime {
+    /// Where it is inside containers.
+    pub fn inside(&self) -> PathBuf {
+        Path::new("/opt/runtimes")
+            .join(&self.language)
+            .join(&self.name)
+    }
+
+    /// Whether language and name are plain names.
+    fn is_named(&self) -> bool {
+        let plain = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('.')
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+        };
+        plain(&self.language) && plain(&self.name)
+    }
 }
 
 /// One bind mount.
@@ -335,6 +373,16 @@ impl DaemonConfig for Config {
             "instance.min_cpu_share_limit",
             "must not be above max_cpu_share_limit",
         );
+        for runtime in &self.runtimes {
+            need(
+                runtime.is_named() && runtime.path.is_dir(),
+                "runtimes",
+                &format!(
+                    "{:?}: language and name must be plain names, path a directory of this host",
+                    runtime.path
+                ),
+            );
+        }
         need(self.ip.is_ipv4(), "ip", "must be an IPv4 address");
         bad
     }

@@ -145,7 +145,12 @@ impl Host {
             },
             writable: b.mode == "rw",
         });
-        binds.collect()
+        let runtimes = self.config.runtimes.iter().map(|r| BindMount {
+            src: r.path.clone(),
+            dst: r.inside(),
+            writable: false,
+        });
+        binds.chain(runtimes).collect()
     }
 
     /// A directory below `base_dir`.

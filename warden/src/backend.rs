@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Capacity, ContainerSpec, Exit, Info, JobId, Limits, NetOutRule, Output, PortMapping,
-    ProcessSpec, Result,
+    ProcessSpec, Refusal, Result,
 };
 
 /// Standard streams given to a job instead of the log. Anything left `None` is
@@ -61,6 +61,12 @@ pub trait Container: Send + Sync {
     async fn net_in(&self, container_port: Option<u16>) -> Result<PortMapping>;
     /// Adds outbound rules.
     async fn net_out(&self, rules: &[NetOutRule]) -> Result<()>;
+    /// Connections that the rules refused in the last hour, each target once. A
+    /// container may see those of an earlier one with its address: look at their age.
+    /// Empty where nothing filters.
+    async fn refused(&self) -> Result<Vec<Refusal>> {
+        Ok(Vec::new())
+    }
     /// Changes limits; `None` fields stay as they are.
     async fn limit(&self, limits: &Limits) -> Result<()>;
     /// TERM to every process, KILL after 10 s (at once with `kill`). The container stays.

@@ -108,7 +108,7 @@ pub struct ContainerSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum User {
-    /// uid 1000 inside, home `/home/vcap`.
+    /// uid 2000 inside, home `/home/vcap`.
     Vcap,
     /// uid 0 inside (still without any capability).
     Root,
@@ -200,6 +200,19 @@ pub struct PortMapping {
     pub host_port: u16,
     /// Port inside.
     pub container_port: u16,
+}
+
+/// A connection from inside a container that its rules refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where it was bound for.
+    pub address: Ipv4Addr,
+    /// Port there.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// How long ago the last attempt was, in seconds.
+    pub seconds_ago: u64,
 }
 
 /// Whether a container takes jobs.

@@ -63,6 +63,14 @@ pub enum StagingError {
     /// The limit is over.
     #[error("Staging in container timed out after {0} s")]
     TimedOut(u64),
+    /// It failed, and connections were refused meanwhile.
+    #[error("{cause}. {refusals}")]
+    Refused {
+        /// Why it failed.
+        cause: Box<Self>,
+        /// Which connections, and what permits them.
+        refusals: String,
+    },
     /// Somebody stopped it.
     #[error("Error staging: task stopped")]
     Stopped,
@@ -74,6 +82,7 @@ impl StagingError {
         match self {
             Self::Buildpacks(failure) => Some(&failure.kind),
             Self::TimedOut(_) => Some("StagingTimeExpired"),
+            Self::Refused { cause, .. } => cause.kind(),
             Self::NoRoom(_) => Some("InsufficientResources"),
             _ => None,
         }

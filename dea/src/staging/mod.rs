@@ -5,6 +5,7 @@ pub mod buildpacks;
 pub mod error;
 pub mod info;
 pub mod plan;
+pub mod refusals;
 pub mod task;
 
 use std::collections::BTreeMap;

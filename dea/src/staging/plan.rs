@@ -2,6 +2,7 @@
 //! (`bloomery-stage`) reads it inside the container with its own copy of these keys:
 //! it shares no crate with us, so that it stays small.
 
+use bus::dea::EgressRule;
 use serde::{Deserialize, Serialize};
 
 /// Paths inside the staging container.
@@ -31,7 +32,7 @@ pub mod name {
 }
 
 /// The plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The zip to unpack.
     pub package: String,
@@ -47,10 +48,12 @@ pub struct Plan {
     pub buildpack_dirs: Vec<String>,
     /// The one chosen by name.
     pub chosen_dir: Option<String>,
-    /// A git URL instead.
+    /// A URL instead: a git repository or a zip archive.
     pub git_url: Option<String>,
     /// The user's start command.
     pub command: Option<String>,
+    /// What the container may reach, for a better error than a refused connection.
+    pub egress: Vec<EgressRule>,
     /// Seconds for the buildpack.
     pub timeout_secs: u64,
 }

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bus::dea::EgressRule;
 use bus::log::LogStream;
 use bus::staging::{Reply, Start};
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use warden::{BindMount, Container, ContainerSpec, Limits, Pipes, ProcessSpec, Ro
 use super::error::StagingError;
 use super::info::StagingInfo;
 use super::plan::{Plan, inside, name};
-use super::{buildpacks, needs};
+use super::{buildpacks, needs, refusals};
 use crate::capture::{self, CaptureError};
 use crate::config::Stack;
 use crate::droplets;
@@ -133,11 +134,21 @@ async fn steps(host: &Arc<Host>, request: &Start, inbox: &str) -> Result<Staged,
         ..Reply::default()
     };
     let _ = host.bus.publish_to(inbox, &ready).await;
-    let info = task.run_buildpack(&container).await?;
-    let droplet_sha1 = task.pack_droplet(&*container).await?;
-    task.upload(&*container).await?;
-    Ok(Staged { info, droplet_sha1 })
+    let began = Instant::now();
+    let staged = task.stage_in(&container).await;
+    let refused = refusals::within(&*container, began.elapsed() + GRACE).await;
+    let Some(refusals) = refusals::worded(&refused) else {
+        return staged;
+    };
+    task.say(&refusals);
+    staged.map_err(|error| StagingError::Refused {
+        cause: Box::new(error),
+        refusals,
+    })
 }
+
+/// The ages of refusals are whole seconds.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Task<'_> {
     fn say(&self, text: &str) {
@@ -146,6 +157,21 @@ impl Task<'_> {
 
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.workspace.path().join(name)
+    }
+
+    /// Everything after the first reply.
+    async fn stage_in(&self, container: &Arc<dyn Container>) -> Result<Staged, StagingError> {
+        let info = self.run_buildpack(container).await?;
+        let droplet_sha1 = self.pack_droplet(&**container).await?;
+        self.upload(&**container).await?;
+        Ok(Staged { info, droplet_sha1 })
+    }
+
+    /// The rules of the container: the controller's and this DEA's own.
+    fn egress(&self) -> Vec<EgressRule> {
+        let mut rules = self.request.egress_network_rules.clone();
+        rules.extend(self.host.config.staging.extra_egress.iter().cloned());
+        rules
     }
 
     /// Everything before the first reply: downloads beside the making of the container.
@@ -236,6 +262,7 @@ impl Task<'_> {
                 .command
                 .clone()
                 .filter(|c| !c.trim().is_empty()),
+            egress: self.egress(),
             timeout_secs: self.host.config.staging.max_staging_duration,
         }
     }
@@ -253,8 +280,6 @@ impl Task<'_> {
 
     fn container_spec(&self, buildpack_dir: &Path) -> Result<ContainerSpec, StagingError> {
         let (config, needed) = (&self.host.config.staging, needs(self.host, self.request));
-        let mut rules = self.request.egress_network_rules.clone();
-        rules.extend(config.extra_egress.iter().cloned());
         let bind = |src: &Path, dst: &str| BindMount {
             src: src.into(),
             dst: dst.into(),
@@ -281,7 +306,7 @@ impl Task<'_> {
                 disk_inodes: Some(config.disk_inode_limit),
                 pids: Some(PIDS),
             },
-            net_out: egress::translate(&rules)?,
+            net_out: egress::translate(&self.egress())?,
             properties: self.host.properties("staging"),
             grace_time: None,
         })

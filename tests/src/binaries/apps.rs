@@ -38,6 +38,11 @@ impl<'a> App<'a> {
         self.platform.cf(&line)
     }
 
+    /// Types `cf restage NAME`: a push of unchanged files stages nothing.
+    pub fn restage(&self) -> Typed {
+        self.platform.cf(&["restage", self.name])
+    }
+
     /// GET through the router.
     pub fn get(&self, path: &str) -> Result<Answer, String> {
         let settings = self.platform.settings();

@@ -4,24 +4,30 @@
 
 mod apps;
 mod archives;
+mod buildpacks;
 mod daemon;
 mod host;
 mod http;
 mod load;
 mod nats_server;
+mod neighbour;
 mod platform;
 mod programs;
+mod stacks;
 mod typed;
 mod wait;
 
 pub use apps::{App, sample_app};
 pub use archives::{Entry, zip_of};
+pub use buildpacks::Scripts;
 pub use daemon::Daemon;
 pub use host::HostSnapshot;
 pub use http::Answer;
 pub use load::{Answers, Load};
 pub use nats_server::NatsServer;
+pub use neighbour::Neighbour;
 pub use platform::{Component, Platform, Turn, may_run};
 pub use programs::{directory as programs_directory, program, typed};
+pub use stacks::debian12;
 pub use typed::Typed;
 pub use wait::{PATIENCE, eventually};

@@ -2,8 +2,11 @@
 //! what goes wrong, what dies, and what is left.
 #![allow(clippy::unwrap_used)]
 
+mod buildpack_scripts;
+mod buildpacks;
 mod collector;
 mod either_bus;
+mod languages;
 mod leaving;
 mod logs;
 mod misbehaving;

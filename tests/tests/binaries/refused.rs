@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::binaries::{Entry, Platform, eventually, may_run, zip_of};
+use tests::binaries::{Entry, Platform, Scripts, eventually, may_run, zip_of};
 
 use crate::PROBE;
 
@@ -78,32 +78,12 @@ fn a_buildpack_that_fails_is_named_with_its_own_words() {
         return;
     }
     let platform = Platform::up(&[]);
-    let made = platform
-        .api(
-            Method::POST,
-            "/v2/buildpacks",
-            Some(json!({"name": "fortran"})),
-        )
-        .unwrap();
-    let guid = made.json()["metadata"]["guid"]
-        .as_str()
-        .map(str::to_owned)
-        .unwrap_or_else(|| panic!("{made:?}"));
-    let buildpack = zip_of(&[
-        Entry::Program("bin/detect", "#!/bin/sh\necho Fortran\n"),
-        Entry::Program(
-            "bin/compile",
-            "#!/bin/sh\necho 'this stack has no gfortran' >&2\nexit 1\n",
-        ),
-        Entry::Program("bin/release", "#!/bin/sh\necho '--- {}'\n"),
-    ]);
-    let answer = platform.upload(
-        &format!("/v2/buildpacks/{guid}/bits"),
-        "buildpack",
-        buildpack,
-        &[],
-    );
-    assert_eq!(answer.status, 201, "{answer:?}");
+    let fortran = Scripts {
+        detect: "echo Fortran",
+        compile: "echo 'this stack has no gfortran' >&2\nexit 1",
+        release: "echo '--- {}'",
+    };
+    platform.install_buildpack("fortran", 1, fortran);
     let old = platform.app("old");
     old.push("probe", &["-b", "fortran"]).failed().says(&[
         "this stack has no gfortran",

@@ -15,7 +15,7 @@ use crate::sys::files;
 use crate::wire::{KeeperInfo, Reply, Request, names};
 use crate::{
     Container, Error, Exit, Info, JobId, Limits, NetOutRule, Output, Pipes, PortMapping,
-    ProcessSpec, Result,
+    ProcessSpec, Refusal, Result,
 };
 
 /// Lines buffered between a keeper and a reader.
@@ -29,6 +29,11 @@ pub(crate) trait Outside: Send + Sync + std::fmt::Debug {
     fn net_in(&self, record: &mut Record, container_port: Option<u16>) -> Result<PortMapping>;
     /// Puts the record's rules plus `rules` in force. May block.
     fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()>;
+    /// Refused connections. May block.
+    fn refused(&self, record: &Record) -> Result<Vec<Refusal>> {
+        let _ = record;
+        Ok(Vec::new())
+    }
     /// Host's and container's address.
     fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr);
     /// Where the container's files are seen on the host.
@@ -198,6 +203,13 @@ impl Container for Kept {
         let rules = rules.to_vec();
         self.change(move |outside, record| outside.net_out(record, &rules))
             .await
+    }
+
+    async fn refused(&self) -> Result<Vec<Refusal>> {
+        let (record, outside) = (self.record(), self.outside.clone());
+        tokio::task::spawn_blocking(move || outside.refused(&record))
+            .await
+            .map_err(|e| Error::step("list refusals", std::io::Error::other(e)))?
     }
 
     async fn limit(&self, limits: &Limits) -> Result<()> {

@@ -10,6 +10,7 @@ mod network;
 mod nft;
 mod pools;
 mod reconcile;
+mod refused;
 mod register;
 mod rules;
 mod stack;

@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::LinuxConfig;
 use super::pools::{Now, Pools};
-use super::{links, nft, register, rules};
+use super::{links, nft, refused, register, rules};
 use crate::depot::container::Outside;
 use crate::depot::record::{Record, Slot, read_json, write_json};
 use crate::wire::names;
-use crate::{Error, NetOutRule, PortMapping, Result};
+use crate::{Error, NetOutRule, PortMapping, Refusal, Result};
 
 /// The network side of a depot.
 #[derive(Debug)]
@@ -154,6 +154,15 @@ impl Outside for Network {
         nft::apply(&rules::replace(&self.tag, &self.config, &changed)?)?;
         *record = changed;
         Ok(())
+    }
+
+    fn refused(&self, record: &Record) -> Result<Vec<Refusal>> {
+        let Some(slot) = &record.slot else {
+            return Ok(Vec::new());
+        };
+        let table = rules::table(&self.tag);
+        let listing = nft::read(&["-j", "list", "set", "ip", &table, "refused"])?;
+        Ok(refused::parse(&listing, slot.container_ip()))
     }
 
     fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr) {

@@ -12,6 +12,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use super::config::{Cidr, LinuxConfig};
+use super::refused;
 use crate::depot::record::{Record, Slot};
 use crate::{Error, NetOutRule, PortMapping, Protocol, Result};
 
@@ -31,6 +32,7 @@ pub(crate) fn whole(
     let links = format!("\"b{tag}*\"");
     let mut text = format!("add table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n");
     text += "map ports { type inet_service : ipv4_addr . inet_service; }\n";
+    text += &refused::set();
     text += "map egress { type ifname . ipv4_addr : verdict; }\n";
     nat(&mut text, &links, &config.subnet_pool, dns_port);
     input(&mut text, &links, config, dns_port);
@@ -87,6 +89,7 @@ fn input(text: &mut String, links: &str, config: &LinuxConfig, dns_port: Option<
         let ports: Vec<String> = config.allow_host_ports.iter().map(u16::to_string).collect();
         let _ = writeln!(text, "tcp dport {{ {} }} accept", ports.join(", "));
     }
+    *text += refused::NOTE;
     *text += "reject\n}\n";
 }
 
@@ -101,6 +104,7 @@ fn forward(text: &mut String, links: &str) {
     let _ = writeln!(text, "oifname {links} ct status & dnat == 0 reject");
     // A verdict of a rule chain must not skip `to_containers`, hence jump and return.
     *text += "iifname . ip saddr vmap @egress\n";
+    *text += refused::NOTE;
     *text += "reject\n}\n";
     *text += "chain to_containers {\nct state established,related accept\nct status dnat accept\ndrop\n}\n";
 }

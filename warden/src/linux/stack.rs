@@ -12,8 +12,8 @@ use crate::sys::At;
 use crate::{Error, Result};
 
 /// Raise when the content below changes.
-const VERSION: u32 = 1;
-const VCAP: u32 = 1000;
+const VERSION: u32 = 2;
+const VCAP: u32 = 2000;
 const COPIED: [&str; 12] = [
     "ssl/certs",
     "ssl/openssl.cnf",
@@ -28,8 +28,8 @@ const COPIED: [&str; 12] = [
     "timezone",
     "ca-certificates.conf",
 ];
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\nvcap:x:1000:1000:vcap:/home/vcap:/bin/bash\n";
-const GROUP: &str = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\nvcap:x:1000:\n";
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\nvcap:x:2000:2000:vcap:/home/vcap:/bin/bash\n";
+const GROUP: &str = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\nvcap:x:2000:\n";
 const NSSWITCH: &str =
     "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n";
 

@@ -14,7 +14,7 @@ use crate::wire::{Isolation, KeeperSpec, names};
 use crate::{BindMount, Result};
 
 /// uid and gid of `vcap` inside every container.
-pub(super) const VCAP: u32 = 1000;
+pub(super) const VCAP: u32 = 2000;
 
 /// Builds everything below `<dir>/root`.
 pub(super) fn build(

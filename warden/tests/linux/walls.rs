@@ -39,7 +39,7 @@ async fn info_names_what_is_enforced() {
 async fn jobs_of_both_users_have_no_rights_at_all() {
     let Some(fixture) = linux().await else { return };
     let container = fixture.backend.create(plain_spec()).await.unwrap();
-    for (user, uid) in [(User::Vcap, "1000"), (User::Root, "0")] {
+    for (user, uid) in [(User::Vcap, "2000"), (User::Root, "0")] {
         let mut spec = ProcessSpec::script(
             "id -u; grep -E '^(Cap|NoNew|Seccomp:|Groups)' /proc/self/status; cat /proc/self/uid_map; cut -d: -f3 /proc/self/cgroup | sort -u; hostname",
         );
@@ -172,7 +172,7 @@ async fn setuid_programs_gain_nothing() {
     let (_, lines) = script(&container, "find /usr/bin -perm -4000 | head -1 | grep -c . ; grep nosuid /proc/self/mounts | grep -c -E ' (/|/usr) '; su -c id root </dev/null; id -u").await;
     assert_eq!(lines[1], "2", "{lines:?}");
     // Two pipes: the order of their lines is not the shell's.
-    assert!(lines.contains(&"1000".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"2000".to_owned()), "{lines:?}");
     assert!(!lines.iter().any(|l| l.contains("uid=0")), "{lines:?}");
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();

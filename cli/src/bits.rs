@@ -183,7 +183,8 @@ async fn matched(
     Ok(known)
 }
 
-fn zip(files: &[AppFile]) -> Result<tempfile::NamedTempFile, CfError> {
+/// Packs files into a temporary archive.
+pub(crate) fn zip(files: &[AppFile]) -> Result<tempfile::NamedTempFile, CfError> {
     let temp = tempfile::NamedTempFile::new().map_err(CfError::file("temporary archive"))?;
     let mut zip = zip::ZipWriter::new(std::io::BufWriter::new(temp.as_file()));
     let bad = |e: zip::result::ZipError| CfError::Other(format!("packing the app: {e}"));
@@ -210,29 +211,38 @@ async fn send(
 ) -> Result<(), CfError> {
     let mut form = reqwest::multipart::Form::new()
         .text("resources", Value::from(resources.to_vec()).to_string());
-    if let Some((path, size)) = archive {
-        let file = tokio::fs::File::open(&path)
-            .await
-            .map_err(CfError::file(&path))?;
-        let bar = progress(ui, size);
-        let stream = tokio_util::io::ReaderStream::new(bar.wrap_async_read(file));
-        let part =
-            reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
-                .file_name("application.zip")
-                .mime_str("application/zip")
-                .map_err(|e| CfError::Other(e.to_string()))?;
+    if let Some((path, _)) = archive {
+        let part = part(ui, &path, "application.zip").await?;
         form = form.part("application", part);
     }
     let path = format!("/v2/apps/{app_guid}/bits?async=true");
     let job = client.upload(&path, form).await?;
-    wait_for_job(client, job).await?;
+    crate::jobs::wait(client, job).await?;
     ui.say("Done uploading");
     ui.ok();
     Ok(())
 }
 
+/// A file as a part of a form, with a bar where somebody looks.
+pub(crate) async fn part(
+    ui: &Ui,
+    path: &Path,
+    name: &str,
+) -> Result<reqwest::multipart::Part, CfError> {
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(CfError::file(path))?;
+    let size = file.metadata().await.map_err(CfError::file(path))?.len();
+    let stream = tokio_util::io::ReaderStream::new(progress(ui, size).wrap_async_read(file));
+    reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), size)
+        .file_name(name.to_owned())
+        .mime_str("application/zip")
+        .map_err(|e| CfError::Other(e.to_string()))
+}
+
+/// The bar of an upload; hidden where nobody looks.
 fn progress(ui: &Ui, size: u64) -> indicatif::ProgressBar {
-    if !ui.interactive || ui.json {
+    if !ui.interactive {
         return indicatif::ProgressBar::hidden();
     }
     let style =
@@ -240,35 +250,6 @@ fn progress(ui: &Ui, size: u64) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(size);
     bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
     bar
-}
-
-/// Waits for a job of the controller, quickly at first.
-pub async fn wait_for_job(client: &mut Client, mut job: Value) -> Result<(), CfError> {
-    for round in 0u32.. {
-        match job["entity"]["status"].as_str() {
-            Some("failed") => {
-                let details = &job["entity"]["error_details"];
-                return Err(CfError::Api {
-                    status: 400,
-                    code: details["code"].as_i64().unwrap_or(0),
-                    error_code: details["error_code"].as_str().unwrap_or_default().into(),
-                    description: details["description"]
-                        .as_str()
-                        .unwrap_or("the job failed")
-                        .into(),
-                });
-            }
-            Some("queued" | "running") => {}
-            _ => return Ok(()),
-        }
-        let url = job["metadata"]["url"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        tokio::time::sleep(std::time::Duration::from_millis(20 << round.min(6))).await;
-        job = client.get(&url).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -78,6 +78,30 @@ impl Client {
         self.call(Method::DELETE, path, None).await
     }
 
+    /// DELETE with a body: taking a role from a user who is known by name.
+    pub async fn delete_with(&mut self, path: &str, body: &Value) -> Result<Value, CfError> {
+        self.call(Method::DELETE, path, Some(body)).await
+    }
+
+    /// DELETE of what may take longer: waits for the job that the answer names.
+    pub async fn delete_and_wait(&mut self, path: &str) -> Result<(), CfError> {
+        let job = self.delete(path).await?;
+        crate::jobs::wait(self, job).await
+    }
+
+    /// The first resource of a list, if there is one.
+    pub async fn first(&mut self, path: &str) -> Result<Option<Value>, CfError> {
+        Ok(self.list(path).await?.into_iter().next())
+    }
+
+    /// The same for a relation that an older controller may not know.
+    pub async fn list_if_known(&mut self, path: &str) -> Result<Vec<Value>, CfError> {
+        match self.list(path).await {
+            Err(CfError::Api { status: 404, .. }) => Ok(Vec::new()),
+            other => other,
+        }
+    }
+
     /// Every resource of a list, following `next_url`.
     pub async fn list(&mut self, path: &str) -> Result<Vec<Value>, CfError> {
         let (mut all, mut next) = (Vec::new(), Some(path.to_owned()));
@@ -115,7 +139,9 @@ impl Client {
     ) -> Result<Answer, CfError> {
         let answer = self.once(method.clone(), path, body, headers).await?;
         if answer.status != 401
-            || !answer.body.contains("CF-InvalidAuthToken")
+            || !["CF-InvalidAuthToken", "invalid_token"]
+                .iter()
+                .any(|e| answer.body.contains(e))
             || self.config.refresh_token.is_empty()
         {
             return Ok(answer);
@@ -132,6 +158,7 @@ impl Client {
         headers: &[(String, String)],
     ) -> Result<Answer, CfError> {
         let url = self.url(path)?;
+        self.trace(&format!("REQUEST: {method} {url}"));
         let mut request = self
             .http
             .request(method, &url)
@@ -147,7 +174,18 @@ impl Client {
                 .header("content-type", "application/json")
                 .body(body.to_owned());
         }
-        read(&url, request.send().await).await
+        let answer = read(&url, request.send().await).await?;
+        self.trace(&format!("RESPONSE: {} {url}", answer.status));
+        Ok(answer)
+    }
+
+    /// CF_TRACE and `cf config --trace`: requests without headers and bodies, since
+    /// those hold secrets.
+    fn trace(&self, line: &str) {
+        let asked = std::env::var("CF_TRACE").unwrap_or_else(|_| self.config.trace.clone());
+        if asked == "true" || asked == "1" {
+            eprintln!("{line}");
+        }
     }
 
     /// Uploads a multipart form; the token is refreshed before, since a body that
@@ -273,6 +311,7 @@ fn parse(answer: Answer) -> Result<Value, CfError> {
         error_code: body["error_code"].as_str().unwrap_or_default().into(),
         description: body["description"]
             .as_str()
+            .or(body["error_description"].as_str())
             .map_or_else(|| answer.body.chars().take(300).collect(), Into::into),
     })
 }

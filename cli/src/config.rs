@@ -18,6 +18,8 @@ pub struct Config {
     pub api_version: String,
     /// Token server.
     pub authorization_endpoint: String,
+    /// Users and their passwords.
+    pub uaa_endpoint: String,
     /// Log server, ws://.
     pub doppler_end_point: String,
     /// `bearer …`.
@@ -30,6 +32,14 @@ pub struct Config {
     pub space_fields: Named,
     /// Port that app URLs are served on, when the platform says so.
     pub app_port: Option<u16>,
+    /// Minutes to wait for jobs of the controller; 0 is without end.
+    pub async_timeout: u64,
+    /// `true`, `false` or empty: colours on a terminal.
+    pub color_enabled: String,
+    /// `true` shows requests.
+    pub trace: String,
+    /// Kept for the original; there is one language.
+    pub locale: String,
 }
 
 /// A guid and a name.
@@ -54,6 +64,14 @@ pub fn path() -> PathBuf {
 }
 
 impl Config {
+    /// Where users are kept: the token server when the platform names nothing else.
+    pub fn users_url(&self) -> &str {
+        match self.uaa_endpoint.is_empty() {
+            true => &self.authorization_endpoint,
+            false => &self.uaa_endpoint,
+        }
+    }
+
     /// Reads the session; a missing file is an empty session.
     pub fn load() -> Result<Self, CfError> {
         let path = path();
@@ -90,15 +108,21 @@ impl Config {
 
     /// The user named in the access token, for "as NAME".
     pub fn user(&self) -> Option<String> {
+        self.claim("user_name").or_else(|| self.claim("client_id"))
+    }
+
+    /// The user's guid.
+    pub fn user_guid(&self) -> Option<String> {
+        self.claim("user_id")
+    }
+
+    fn claim(&self, key: &str) -> Option<String> {
         use base64::Engine;
         let payload = self.access_token.split('.').nth(1)?;
         let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
             .decode(payload.trim_end_matches('='))
             .ok()?;
         let claims: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        claims["user_name"]
-            .as_str()
-            .or_else(|| claims["client_id"].as_str())
-            .map(str::to_owned)
+        claims[key].as_str().map(str::to_owned)
     }
 }

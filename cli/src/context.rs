@@ -19,37 +19,79 @@ pub struct Context {
 impl Context {
     /// The stored session.
     pub fn load(ui: Ui) -> Result<Self, CfError> {
+        let config = Config::load()?;
+        let ui = if config.color_enabled == "false" {
+            ui.without_colours()
+        } else {
+            ui
+        };
         Ok(Self {
             ui,
-            client: Client::new(Config::load()?)?,
+            client: Client::new(config)?,
         })
     }
 
-    /// The chosen space; errors name what is missing first.
-    pub fn space(&self) -> Result<Named, CfError> {
+    /// Insists on a target and a session.
+    pub fn logged_in(&self) -> Result<(), CfError> {
         let config = &self.client.config;
         if config.target.is_empty() {
             return Err(CfError::NoTarget);
         }
-        if config.access_token.is_empty() {
-            return Err(CfError::NotLoggedIn);
+        match config.access_token.is_empty() {
+            true => Err(CfError::NotLoggedIn),
+            false => Ok(()),
         }
-        if config.space_fields.guid.is_empty() {
-            return Err(CfError::NoSpace);
+    }
+
+    /// The chosen org.
+    pub fn org(&self) -> Result<Named, CfError> {
+        self.logged_in()?;
+        match self.client.config.organization_fields.clone() {
+            org if org.guid.is_empty() => Err(CfError::NoOrg),
+            org => Ok(org),
         }
-        Ok(config.space_fields.clone())
+    }
+
+    /// The chosen space; errors name what is missing first.
+    pub fn space(&self) -> Result<Named, CfError> {
+        self.logged_in()?;
+        match self.client.config.space_fields.clone() {
+            space if space.guid.is_empty() => Err(CfError::NoSpace),
+            space => Ok(space),
+        }
+    }
+
+    /// Announces what is done: `Creating org X as admin...`.
+    pub fn announce(&self, what: &str) {
+        self.ui.say(&format!("{what} {}", self.who()));
+    }
+
+    /// The same for what happens in the chosen org.
+    pub fn announce_in_org(&self, what: &str) {
+        let org = self.ui.name(&self.client.config.organization_fields.name);
+        self.ui.say(&format!("{what} in org {org} {}", self.who()));
+    }
+
+    /// The same for what happens in the chosen space.
+    pub fn announce_in_space(&self, what: &str) {
+        self.ui.say(&format!("{what} {}", self.place()));
+    }
+
+    /// `as U...`.
+    fn who(&self) -> String {
+        let user = self.client.config.user().unwrap_or_default();
+        format!("as {}...", self.ui.name(&user))
     }
 
     /// `in org O / space S as U...`, the tail of every announcement.
     pub fn place(&self) -> String {
         let c = &self.client.config;
         let name = |text: &str| self.ui.name(text);
-        let user = c.user().unwrap_or_default();
         format!(
-            "in org {} / space {} as {}...",
+            "in org {} / space {} {}",
             name(&c.organization_fields.name),
             name(&c.space_fields.name),
-            name(&user)
+            self.who()
         )
     }
 

@@ -42,6 +42,9 @@ pub enum CfError {
     /// No org or space chosen.
     #[error("No org and space targeted.\nTIP: Use `cf target -o ORG -s SPACE`.")]
     NoSpace,
+    /// No org chosen.
+    #[error("No org targeted.\nTIP: Use `cf target -o ORG`.")]
+    NoOrg,
     /// Something named does not exist.
     #[error("{kind} {name} not found{hint}")]
     NotFound {
@@ -62,6 +65,17 @@ pub enum CfError {
         /// Text.
         message: String,
     },
+    /// No such command.
+    #[error("'{name}' is not a registered command. See 'cf help'{hint}")]
+    UnknownCommand {
+        /// What was typed.
+        name: String,
+        /// Near names, or empty.
+        hint: String,
+    },
+    /// The command has said all there is to say and ends with this code.
+    #[error("ended with exit code {0}")]
+    Exit(u8),
     /// Something typed is wrong.
     #[error("Incorrect usage: {0}")]
     Usage(String),
@@ -105,6 +119,41 @@ impl CfError {
     pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
+    }
+
+    /// The document of `--json`: code, what happened, what to type next.
+    pub fn document(&self) -> serde_json::Value {
+        let text = self.to_string();
+        let (description, next) = text.split_once("TIP: ").unwrap_or((&text, ""));
+        let described = match self {
+            Self::Api { description, .. } => description.as_str(),
+            _ => description.trim(),
+        };
+        serde_json::json!({"error": {
+            "code": self.name(), "description": described, "next": next.trim(),
+        }})
+    }
+
+    /// The controller's `CF-…` name, or one of ours.
+    fn name(&self) -> &str {
+        match self {
+            Self::Api { error_code, .. } if !error_code.is_empty() => error_code,
+            Self::Api { .. } => "CLI-ServerError",
+            Self::Unreachable { .. } => "CLI-Unreachable",
+            Self::NoTarget => "CLI-NoTarget",
+            Self::NotLoggedIn => "CLI-NotLoggedIn",
+            Self::Rejected => "CLI-CredentialsRejected",
+            Self::NoSpace | Self::NoOrg => "CLI-NothingTargeted",
+            Self::NotFound { .. } => "CLI-NotFound",
+            Self::Manifest { .. } => "CLI-ManifestInvalid",
+            Self::UnknownCommand { .. } => "CLI-UnknownCommand",
+            Self::Usage(_) => "CLI-IncorrectUsage",
+            Self::Staging { .. } => "CLI-StagingFailed",
+            Self::Start { .. } => "CLI-StartUnsuccessful",
+            Self::File { .. } => "CLI-FileError",
+            Self::BadAnswer(_) => "CLI-InvalidAnswer",
+            Self::Exit(_) | Self::Other(_) => "CLI-Failed",
+        }
     }
 
     /// The v2 code of an API error.

@@ -2,17 +2,49 @@
 
 use std::net::ToSocketAddrs;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use crate::context::{Context, guid};
+use super::route::Wanted;
+use crate::context::{Context, guid, text};
 use crate::error::CfError;
+use crate::line::{Group, Json, NONE, Spec, arg, switch};
 use crate::size::{show_bytes, show_mb};
 
+/// What is shown of an app; also at the end of push, start and restart.
+pub(super) const FIELDS: Json = Json::One(NAMES);
+/// The same of each app of a push.
+pub(super) const PUSHED: Json = Json::List(NAMES);
+const NAMES: &[&str] = &[
+    "buildpack",
+    "disk_mb",
+    "guid",
+    "health_check_type",
+    "instances",
+    "memory_mb",
+    "name",
+    "package_updated_at",
+    "stack",
+    "state",
+    "urls",
+    "wanted_instances",
+];
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "app",
+    group: Group::Apps,
+    about: "Display health and status for an app",
+    args: &[arg("APP_NAME", "App name")],
+    flags: &[switch("--guid", "Print only the guid")],
+    json: FIELDS,
+    run: |cx, args| Box::pin(run(cx, args.need("APP_NAME"), args.has("guid"))),
+    ..NONE
+}];
+
 /// Shows one app.
-pub(super) async fn run(cx: &mut Context, name: &str, only_guid: bool) -> Result<(), CfError> {
+async fn run(cx: &mut Context, name: &str, only_guid: bool) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     if only_guid {
-        cx.ui.result(guid(&app));
+        cx.ui.raw(guid(&app));
         return Ok(());
     }
     cx.ui.say(&format!(
@@ -39,37 +71,26 @@ pub(super) async fn show(cx: &mut Context, guid: &str) -> Result<(), CfError> {
     } else {
         Value::Null
     };
+    let stack = stack_name(cx, &summary).await;
+    let buildpack = buildpack(&summary);
     if cx.ui.json {
-        cx.ui
-            .json(&serde_json::json!({"app": summary, "instances": instances, "stats": stats}));
+        let document = document(&summary, &instances, &stats, &stack, &buildpack);
+        cx.ui.document(document);
         return Ok(());
     }
     cx.ui.ok();
     let text = |key: &str| summary[key].as_str().unwrap_or_default().to_owned();
-    cx.ui.say(&format!(
-        "requested state: {}",
-        text("state").to_lowercase()
-    ));
-    cx.ui
-        .say(&format!("instances: {}", super::apps::running(&summary)));
-    cx.ui.say(&format!(
-        "usage: {} x {} instances",
-        show_mb(summary["memory"].as_u64().unwrap_or(0)),
-        summary["instances"]
-    ));
-    let buildpack = if text("buildpack").is_empty() {
-        text("detected_buildpack")
-    } else {
-        text("buildpack")
-    };
-    cx.ui.say(&format!(
-        "buildpack: {}",
-        if buildpack.is_empty() {
-            "unknown".into()
-        } else {
-            buildpack
-        }
-    ));
+    let lines = [
+        ("requested state", text("state").to_lowercase()),
+        ("instances", super::apps::running(&summary)),
+        ("usage", usage(&summary)),
+        ("last uploaded", local_time(&text("package_updated_at"))),
+        ("stack", stack),
+        ("buildpack", buildpack),
+    ];
+    for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+        cx.ui.say(&format!("{name}: {value}"));
+    }
     if !started {
         cx.ui.say("\nThere are no running instances of this app.");
     } else {
@@ -81,6 +102,70 @@ pub(super) async fn show(cx: &mut Context, guid: &str) -> Result<(), CfError> {
     }
     show_urls(cx, &summary);
     Ok(())
+}
+
+fn usage(summary: &Value) -> String {
+    let memory = show_mb(summary["memory"].as_u64().unwrap_or(0));
+    format!("{memory} x {} instances", summary["instances"])
+}
+
+fn buildpack(summary: &Value) -> String {
+    let said = |key: &str| summary[key].as_str().filter(|s| !s.is_empty());
+    let known = said("buildpack").or(said("detected_buildpack"));
+    known.unwrap_or("unknown").to_owned()
+}
+
+/// The stack's name; a display is not worth an error.
+async fn stack_name(cx: &mut Context, summary: &Value) -> String {
+    let Some(id) = summary["stack_guid"].as_str() else {
+        return String::new();
+    };
+    let stack = cx.client.get(&format!("/v2/stacks/{id}")).await;
+    stack.map_or_else(|_| String::new(), |s| text(&s, "name").to_owned())
+}
+
+fn local_time(stamp: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(stamp).map_or(String::new(), |t| {
+        let local = t.with_timezone(&chrono::Local);
+        local.format("%a %b %e %H:%M:%S %Z %Y").to_string()
+    })
+}
+
+fn document(
+    summary: &Value,
+    instances: &Value,
+    stats: &Value,
+    stack: &str,
+    buildpack: &str,
+) -> Value {
+    let one = |(index, instance): (&String, &Value)| {
+        let used = &stats[index]["stats"];
+        let item = json!({
+            "state": instance["state"], "since": instance["since"],
+            "details": instance["details"], "cpu": used["usage"]["cpu"],
+            "memory_bytes": used["usage"]["mem"], "memory_quota_bytes": used["mem_quota"],
+            "disk_bytes": used["usage"]["disk"], "disk_quota_bytes": used["disk_quota"],
+        });
+        (index.clone(), item)
+    };
+    let instances: Map<String, Value> = instances
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(one)
+        .collect();
+    let urls: Vec<String> = Wanted::of_summary(summary)
+        .iter()
+        .map(Wanted::to_string)
+        .collect();
+    json!({
+        "guid": summary["guid"], "name": summary["name"], "state": summary["state"],
+        "wanted_instances": summary["instances"], "memory_mb": summary["memory"],
+        "disk_mb": summary["disk_quota"], "stack": stack, "buildpack": buildpack,
+        "health_check_type": summary["health_check_type"],
+        "package_updated_at": summary["package_updated_at"],
+        "urls": urls, "instances": instances,
+    })
 }
 
 /// An app that is stopped or not staged has no instances, which is no failure here.
@@ -137,20 +222,14 @@ fn row(index: &str, instance: &Value, stats: &Value) -> Vec<String> {
 
 fn show_urls(cx: &Context, summary: &Value) {
     let port = cx.client.config.app_port;
-    let routes = summary["routes"].as_array().cloned().unwrap_or_default();
-    for route in &routes {
-        let (host, domain) = (
-            route["host"].as_str().unwrap_or_default(),
-            route["domain"]["name"].as_str().unwrap_or_default(),
-        );
-        let name = if host.is_empty() {
-            domain.to_owned()
-        } else {
-            format!("{host}.{domain}")
+    for route in Wanted::of_summary(summary) {
+        let path = route.path.clone();
+        let name = Wanted {
+            path: String::new(),
+            ..route
         };
-        let path = route["path"].as_str().unwrap_or_default();
-        cx.ui
-            .say(&format!("\nurl: {}", url_line(&name, path, port)));
+        let line = url_line(&name.to_string(), &path, port);
+        cx.ui.say(&format!("\nurl: {line}"));
     }
 }
 

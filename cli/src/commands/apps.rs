@@ -1,59 +1,68 @@
 //! `cf apps`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::CfError;
+use crate::line::{Group, Json, NONE, Spec};
 use crate::size::show_mb;
+use crate::ui::{column, shown};
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "apps",
+    alias: "a",
+    group: Group::Apps,
+    about: "List all apps in the target space",
+    json: Json::List(&[
+        "disk_mb",
+        "guid",
+        "instances",
+        "memory_mb",
+        "name",
+        "running_instances",
+        "state",
+        "urls",
+    ]),
+    run: |cx, _| Box::pin(run(cx)),
+    ..NONE
+}];
 
 /// Lists the apps of the space.
-pub(super) async fn run(cx: &mut Context) -> Result<(), CfError> {
+async fn run(cx: &mut Context) -> Result<(), CfError> {
     let space = cx.space()?;
     cx.ui.say(&format!("Getting apps {}", cx.place()));
     let summary = cx
         .client
         .get(&format!("/v2/spaces/{}/summary", space.guid))
         .await?;
-    if cx.ui.json {
-        cx.ui.json(&summary["apps"]);
-        return Ok(());
-    }
     cx.ui.ok();
-    let apps = summary["apps"].as_array().cloned().unwrap_or_default();
-    if apps.is_empty() {
-        cx.ui.say("No apps found");
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = apps.iter().map(row).collect();
-    cx.ui.table(
-        &[
-            "name",
-            "requested state",
-            "instances",
-            "memory",
-            "disk",
-            "urls",
-        ],
-        &rows,
-    );
+    let rows = summary["apps"].as_array().into_iter().flatten();
+    let mb = |value: &Value| show_mb(value.as_u64().unwrap_or(0));
+    let lower = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
+    let columns = [
+        column("name", "name"),
+        shown("requested state", "state", lower),
+        column("instances", "shown_instances"),
+        shown("memory", "memory_mb", mb),
+        shown("disk", "disk_mb", mb),
+        column("urls", "urls"),
+    ];
+    let json = cx.ui.json;
+    let rows = rows.map(|app| row(app, json)).collect();
+    cx.ui.list(&columns, rows, "No apps found");
     Ok(())
 }
 
-fn row(app: &Value) -> Vec<String> {
-    let urls: Vec<&str> = app["urls"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    vec![
-        app["name"].as_str().unwrap_or_default().to_owned(),
-        app["state"].as_str().unwrap_or_default().to_lowercase(),
-        running(app),
-        show_mb(app["memory"].as_u64().unwrap_or(0)),
-        show_mb(app["disk_quota"].as_u64().unwrap_or(0)),
-        urls.join(", "),
-    ]
+fn row(app: &Value, json: bool) -> Value {
+    let mut row = json!({
+        "guid": app["guid"], "name": app["name"], "state": app["state"], "urls": app["urls"],
+        "instances": app["instances"], "running_instances": app["running_instances"],
+        "memory_mb": app["memory"], "disk_mb": app["disk_quota"],
+    });
+    if !json {
+        row["shown_instances"] = running(app).into();
+    }
+    row
 }
 
 /// `1/2`; `?/2` when the platform does not know.

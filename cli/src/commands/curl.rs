@@ -1,53 +1,63 @@
 //! `cf curl`.
 
-use std::process::ExitCode;
-
 use crate::context::Context;
 use crate::error::CfError;
+use crate::line::{Args, Flag, Group, Json, NONE, Spec, arg, option, switch};
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "curl",
+    group: Group::Advanced,
+    about: "Executes a request to the targeted API endpoint",
+    args: &[arg("PATH", "Path, e.g. /v2/apps")],
+    flags: &[
+        option("-X", "METHOD", "Method"),
+        Flag {
+            many: true,
+            ..option("-H", "HEADER", "Header, repeatable")
+        },
+        option("-d", "DATA", "Body, or @FILE"),
+        option("--output", "FILE", "Write the body into a file"),
+        switch("-i", "Print response headers too"),
+        switch("--fail, -f", "Exit 22 on an HTTP error"),
+    ],
+    json: Json::Raw,
+    run: |cx, args| Box::pin(run(cx, args)),
+    ..NONE
+}];
 
 /// Sends any request and prints the body, also on errors.
-pub(super) async fn run(
-    cx: &mut Context,
-    path: &str,
-    method: Option<String>,
-    headers: &[String],
-    data: Option<String>,
-    include: bool,
-    fail: bool,
-) -> Result<ExitCode, CfError> {
-    let body = data.map(|d| read_data(&d)).transpose()?;
-    let method = method.unwrap_or_else(|| {
-        if body.is_some() {
-            "POST".into()
-        } else {
-            "GET".into()
-        }
-    });
+async fn run(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    let body = args.get("d").map(read_data).transpose()?;
+    let default = if body.is_some() { "POST" } else { "GET" };
+    let method = args.get("X").unwrap_or(default);
     let method = method
         .to_uppercase()
         .parse()
         .map_err(|_| CfError::Usage(format!("{method:?} is no HTTP method")))?;
-    let headers = headers
-        .iter()
-        .map(|h| header(h))
+    let headers = args
+        .all("H")
+        .into_iter()
+        .map(header)
         .collect::<Result<Vec<_>, _>>()?;
     let answer = cx
         .client
-        .raw(method, path, body.as_deref(), &headers)
+        .raw(method, args.need("PATH"), body.as_deref(), &headers)
         .await?;
-    if include {
-        cx.ui.result(&format!(
+    if args.has("i") {
+        cx.ui.raw(&format!(
             "HTTP/1.1 {}\n{}\n",
             answer.status,
             answer.headers.join("\n")
         ));
     }
-    cx.ui.result(answer.body.trim_end());
-    Ok(if fail && answer.status >= 400 {
-        ExitCode::from(22)
-    } else {
-        ExitCode::SUCCESS
-    })
+    match args.get("output") {
+        Some(file) => std::fs::write(file, &answer.body).map_err(CfError::file(file))?,
+        None => cx.ui.raw(answer.body.trim_end()),
+    }
+    match args.has("fail") && answer.status >= 400 {
+        true => Err(CfError::Exit(22)),
+        false => Ok(()),
+    }
 }
 
 fn read_data(data: &str) -> Result<String, CfError> {

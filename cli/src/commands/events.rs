@@ -1,12 +1,24 @@
 //! `cf events`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::context::{Context, guid};
 use crate::error::CfError;
+use crate::line::{Group, Json, NONE, Spec, arg};
+use crate::ui::{column, shown};
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "events",
+    group: Group::Apps,
+    about: "Show recent app events",
+    args: &[arg("APP_NAME", "App name")],
+    json: Json::List(&["actor", "description", "event", "time"]),
+    run: |cx, args| Box::pin(run(cx, args.need("APP_NAME"))),
+    ..NONE
+}];
 
 /// Metadata shown, in this order.
-const SHOWN: [&str; 9] = [
+const SHOWN: [&str; 11] = [
     "index",
     "reason",
     "exit_description",
@@ -16,10 +28,12 @@ const SHOWN: [&str; 9] = [
     "instances",
     "memory",
     "state",
+    "command",
+    "environment_json",
 ];
 
 /// The newest 50 events of an app.
-pub(super) async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
+async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     cx.ui.say(&format!(
         "Getting events for app {} {}\n",
@@ -31,35 +45,35 @@ pub(super) async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
         guid(&app)
     );
     let events = cx.client.get(&path).await?;
-    let resources = events["resources"].as_array().cloned().unwrap_or_default();
-    if cx.ui.json {
-        cx.ui.json(&Value::Array(resources));
-        return Ok(());
-    }
-    if resources.is_empty() {
-        cx.ui.say(&format!("No events for app {name}"));
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = resources.iter().map(|r| row(&r["entity"])).collect();
-    cx.ui
-        .table(&["time", "event", "actor", "description"], &rows);
+    let resources = events["resources"].as_array().into_iter().flatten();
+    let rows = resources.map(|r| row(&r["entity"])).collect();
+    let columns = [
+        shown("time", "time", local),
+        column("event", "event"),
+        column("actor", "actor"),
+        column("description", "description"),
+    ];
+    let none = format!("No events for app {name}");
+    cx.ui.list(&columns, rows, &none);
     Ok(())
 }
 
-fn row(event: &Value) -> Vec<String> {
-    let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
-    let time =
-        chrono::DateTime::parse_from_rfc3339(&text("timestamp")).map_or(text("timestamp"), |t| {
-            t.with_timezone(&chrono::Local)
-                .format("%Y-%m-%dT%H:%M:%S.00%z")
-                .to_string()
-        });
-    let actor = if text("actor_name").is_empty() {
-        text("actor")
-    } else {
-        text("actor_name")
-    };
-    vec![time, text("type"), actor, description(&event["metadata"])]
+/// A moment in the clock of this place.
+fn local(time: &Value) -> String {
+    let text = time.as_str().unwrap_or_default();
+    chrono::DateTime::parse_from_rfc3339(text).map_or(text.to_owned(), |t| {
+        let here = t.with_timezone(&chrono::Local);
+        here.format("%Y-%m-%dT%H:%M:%S.00%z").to_string()
+    })
+}
+
+fn row(event: &Value) -> Value {
+    let named = event["actor_name"].as_str().filter(|n| !n.is_empty());
+    let actor = named.or(event["actor"].as_str()).unwrap_or_default();
+    json!({
+        "time": event["timestamp"], "event": event["type"], "actor": actor,
+        "description": description(&event["metadata"]),
+    })
 }
 
 fn description(metadata: &Value) -> String {

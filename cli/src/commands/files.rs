@@ -4,14 +4,27 @@ use http::Method;
 
 use crate::context::{Context, guid};
 use crate::error::CfError;
+use crate::line::{Args, Group, Json, NONE, Spec, arg, maybe, option};
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "files",
+    alias: "f",
+    group: Group::Apps,
+    about: "Print out a list of files in a directory or the contents of a specific file",
+    args: &[
+        arg("APP_NAME", "App name"),
+        maybe("PATH", "Path below the app's home"),
+    ],
+    flags: &[option("-i", "INSTANCE", "Instance index, 0 when left out")],
+    json: Json::Raw,
+    run: |cx, args| Box::pin(run(cx, args)),
+    ..NONE
+}];
 
 /// Prints a directory or a file of an instance.
-pub(super) async fn run(
-    cx: &mut Context,
-    name: &str,
-    path: &str,
-    instance: u32,
-) -> Result<(), CfError> {
+async fn run(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    let (name, path) = (args.need("APP_NAME"), args.get("PATH").unwrap_or("/"));
+    let instance: u32 = args.number("i")?.unwrap_or(0);
     let app = cx.app(name).await?;
     cx.ui.say(&format!(
         "Getting files for app {} {}",
@@ -34,6 +47,6 @@ pub(super) async fn run(
         });
     }
     cx.ui.ok();
-    cx.ui.result(answer.body.trim_end());
+    cx.ui.raw(answer.body.trim_end());
     Ok(())
 }

@@ -1,14 +1,77 @@
-//! stop, restart, restage, scale, delete.
+//! stop, restart, restage, rename, delete, restart-app-instance.
 
 use serde_json::{Value, json};
 
-use super::{app, confirmed, start};
+use super::{agreed, app, start};
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
-use crate::size::{parse_mb, show_mb};
+use crate::line::{Arg, Args, Group, NONE, Spec, arg, switch};
+
+const APP: Arg = arg("APP_NAME", "App name");
+
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "delete",
+        alias: "d",
+        group: Group::Apps,
+        about: "Delete an app",
+        args: &[APP],
+        flags: &[
+            switch("-f", "Do not ask"),
+            switch("-r", "Also delete its routes"),
+        ],
+        run: |cx, args| Box::pin(delete(cx, args)),
+        ..NONE
+    },
+    Spec {
+        name: "rename",
+        group: Group::Apps,
+        about: "Rename an app",
+        args: &[APP, arg("NEW_APP_NAME", "New name")],
+        run: |cx, args| Box::pin(rename(cx, args)),
+        ..NONE
+    },
+    Spec {
+        name: "stop",
+        alias: "sp",
+        group: Group::Apps,
+        about: "Stop an app",
+        args: &[APP],
+        run: |cx, args| Box::pin(stop(cx, args.need("APP_NAME"))),
+        ..NONE
+    },
+    Spec {
+        name: "restart",
+        alias: "rs",
+        group: Group::Apps,
+        about: "Stop all instances of the app, then start them again",
+        args: &[APP],
+        json: app::FIELDS,
+        run: |cx, args| Box::pin(restart(cx, args.need("APP_NAME"))),
+        ..NONE
+    },
+    Spec {
+        name: "restage",
+        alias: "rg",
+        group: Group::Apps,
+        about: "Recreate the app's executable artifact and start it",
+        args: &[APP],
+        json: app::FIELDS,
+        run: |cx, args| Box::pin(restage(cx, args.need("APP_NAME"))),
+        ..NONE
+    },
+    Spec {
+        name: "restart-app-instance",
+        group: Group::Apps,
+        about: "Terminate the running application instance at the given index and start it again",
+        args: &[APP, arg("INDEX", "Instance index")],
+        run: |cx, args| Box::pin(restart_instance(cx, args)),
+        ..NONE
+    },
+];
 
 /// `cf stop`.
-pub(super) async fn stop(cx: &mut Context, name: &str) -> Result<(), CfError> {
+async fn stop(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     stop_app(cx, &app).await
 }
@@ -37,7 +100,7 @@ pub(super) async fn stop_app(cx: &mut Context, app: &Value) -> Result<(), CfErro
 }
 
 /// `cf restart`.
-pub(super) async fn restart(cx: &mut Context, name: &str) -> Result<(), CfError> {
+async fn restart(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     if text(&app, "state") == "STARTED" {
         stop_app(cx, &app).await?;
@@ -46,7 +109,7 @@ pub(super) async fn restart(cx: &mut Context, name: &str) -> Result<(), CfError>
 }
 
 /// `cf restage`.
-pub(super) async fn restage(cx: &mut Context, name: &str) -> Result<(), CfError> {
+async fn restage(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     let app_guid = guid(&app).to_owned();
     cx.ui.say(&format!(
@@ -58,105 +121,54 @@ pub(super) async fn restage(cx: &mut Context, name: &str) -> Result<(), CfError>
     start::with_staging_log(cx, &app_guid, name, start::Trigger::Post(path)).await
 }
 
-/// What `cf scale` was given.
-pub(super) struct Scale {
-    pub(super) instances: Option<u64>,
-    pub(super) memory: Option<String>,
-    pub(super) disk: Option<String>,
-    pub(super) force: bool,
-}
-
-/// `cf scale`.
-pub(super) async fn scale(cx: &mut Context, name: &str, wanted: Scale) -> Result<(), CfError> {
-    let found = cx.app(name).await?;
-    let mut change = serde_json::Map::new();
-    if let Some(n) = wanted.instances {
-        change.insert("instances".into(), n.into());
-    }
-    for (key, size) in [("memory", &wanted.memory), ("disk_quota", &wanted.disk)] {
-        if let Some(size) = size {
-            change.insert(key.into(), parse_mb(size).map_err(CfError::Usage)?.into());
-        }
-    }
-    if change.is_empty() {
-        return show_scale(cx, &found);
-    }
-    let needs_restart =
-        text(&found, "state") == "STARTED" && (wanted.memory.is_some() || wanted.disk.is_some());
-    if needs_restart
-        && !wanted.force
-        && !confirmed("This will cause the app to restart. Really scale?")?
-    {
-        return Ok(());
-    }
-    cx.ui
-        .say(&format!("Scaling app {} {}", cx.ui.name(name), cx.place()));
-    let app_guid = guid(&found).to_owned();
-    cx.client
-        .put(&format!("/v2/apps/{app_guid}"), &Value::Object(change))
-        .await?;
+async fn rename(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    let (name, new) = (args.need("APP_NAME"), args.need("NEW_APP_NAME"));
+    let app = cx.app(name).await?;
+    cx.announce_in_space(&format!(
+        "Renaming app {} to {}",
+        cx.ui.name(name),
+        cx.ui.name(new)
+    ));
+    let path = format!("/v2/apps/{}", guid(&app));
+    cx.client.put(&path, &json!({"name": new})).await?;
     cx.ui.ok();
-    if needs_restart {
-        stop_app(cx, &found).await?;
-        return start::start_app(cx, &app_guid, name).await;
-    }
     Ok(())
 }
 
-fn show_scale(cx: &Context, app: &Value) -> Result<(), CfError> {
-    let number = |key: &str| app["entity"][key].as_u64().unwrap_or(0);
-    cx.ui.say(&format!(
-        "Showing current scale of app {} {}",
-        cx.ui.name(text(app, "name")),
-        cx.place()
+async fn restart_instance(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    let name = args.need("APP_NAME");
+    let index: u32 = args.number("INDEX")?.unwrap_or(0);
+    let app = cx.app(name).await?;
+    cx.announce_in_space(&format!(
+        "Restarting instance {index} of application {}",
+        cx.ui.name(name)
     ));
+    let path = format!("/v2/apps/{}/instances/{index}", guid(&app));
+    cx.client.delete(&path).await?;
     cx.ui.ok();
-    cx.ui.say(&format!(
-        "memory: {}\ndisk: {}\ninstances: {}",
-        show_mb(number("memory")),
-        show_mb(number("disk_quota")),
-        number("instances")
-    ));
     Ok(())
 }
 
-/// `cf delete`.
-pub(super) async fn delete(
-    cx: &mut Context,
-    name: &str,
-    force: bool,
-    routes: bool,
-) -> Result<(), CfError> {
-    if !force && !confirmed(&format!("Really delete the app {name}?"))? {
+async fn delete(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    cx.space()?;
+    let name = args.need("APP_NAME");
+    if !agreed(args, &format!("app {name}"))? {
         return Ok(());
     }
-    cx.ui
-        .say(&format!("Deleting app {} {}", cx.ui.name(name), cx.place()));
+    cx.announce_in_space(&format!("Deleting app {}", cx.ui.name(name)));
     let Some(app) = cx.find_app(name).await? else {
         cx.ui.ok();
-        cx.ui.say(&format!("App {name} does not exist."));
+        cx.ui.warn(&format!("App {name} does not exist."));
         return Ok(());
     };
-    let app_guid = guid(&app).to_owned();
-    if routes {
-        for route in cx
-            .client
-            .list(&format!("/v2/apps/{app_guid}/routes"))
-            .await?
-        {
-            cx.client
-                .delete(&format!("/v2/routes/{}", guid(&route)))
-                .await?;
+    let base = format!("/v2/apps/{}", guid(&app));
+    if args.has("r") {
+        for route in cx.client.list(&format!("{base}/routes")).await? {
+            let path = format!("/v2/routes/{}?async=true", guid(&route));
+            cx.client.delete_and_wait(&path).await?;
         }
     }
-    cx.client
-        .delete(&format!("/v2/apps/{app_guid}?recursive=true"))
-        .await?;
+    cx.client.delete(&format!("{base}?recursive=true")).await?;
     cx.ui.ok();
     Ok(())
-}
-
-/// The table printed at the end of a push, start or scale.
-pub(super) async fn show(cx: &mut Context, app_guid: &str) -> Result<(), CfError> {
-    app::show(cx, app_guid).await
 }

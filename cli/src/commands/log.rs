@@ -4,10 +4,23 @@ use futures_util::StreamExt;
 
 use crate::context::{Context, guid};
 use crate::error::CfError;
+use crate::line::{Group, Json, NONE, Spec, arg, switch};
 use crate::logs;
 
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "logs",
+    group: Group::Apps,
+    about: "Tail or show recent logs for an app",
+    args: &[arg("APP_NAME", "App name")],
+    flags: &[switch("--recent", "Dump recent logs instead of tailing")],
+    notes: "--json prints one object per line: message, source_instance, source_type,\nstream (OUT, ERR), timestamp (Unix nanoseconds).",
+    json: Json::Raw,
+    run: |cx, args| Box::pin(run(cx, args.need("APP_NAME"), args.has("recent"))),
+    ..NONE
+}];
+
 /// Follows an app's log, or prints the recent lines.
-pub(super) async fn run(cx: &mut Context, name: &str, recent: bool) -> Result<(), CfError> {
+async fn run(cx: &mut Context, name: &str, recent: bool) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     let guid = guid(&app).to_owned();
     cx.ui.say(&format!(
@@ -37,5 +50,5 @@ fn print(cx: &Context, line: &logs::LogMessage) {
     } else {
         line.line()
     };
-    cx.ui.result(&text);
+    cx.ui.raw(&text);
 }

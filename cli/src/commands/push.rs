@@ -4,21 +4,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::push_flags::Push;
 use super::push_plan::{self, Plan};
 use super::route::{self, Wanted};
-use super::{life, start};
-use crate::args::Push;
+use super::{life, service_bindings, start};
 use crate::bits;
-use crate::client::escape;
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
-use crate::manifest::{self, AppManifest};
+use crate::manifest::{self, AppManifest, words};
 
 /// Pushes one app or every app of the manifest.
 pub(super) async fn run(cx: &mut Context, flags: Push) -> Result<(), CfError> {
     cx.space()?;
     for plan in plans(cx, &flags)? {
         push_one(cx, &plan).await?;
+    }
+    if cx.ui.json {
+        let apps = cx.ui.take_documents();
+        cx.ui.document(apps.into());
     }
     Ok(())
 }
@@ -74,12 +77,16 @@ async fn push_one(cx: &mut Context, plan: &Plan) -> Result<(), CfError> {
         )));
     }
     let existing = cx.find_app(&plan.name).await?;
+    let services = services(cx, plan).await?;
     let app = save(cx, plan, existing.as_ref()).await?;
     let app_guid = guid(&app).to_owned();
     routes(cx, plan, &app_guid).await?;
     cx.ui
         .say(&format!("Uploading {}...", cx.ui.name(&plan.name)));
     bits::upload(&mut cx.client, &cx.ui, &app_guid, &plan.path).await?;
+    for service in &services {
+        service_bindings::bind_to(cx, &app_guid, &plan.name, service, None).await?;
+    }
     if let Some(before) = existing.filter(|a| text(a, "state") == "STARTED") {
         life::stop_app(cx, &before).await?;
     }
@@ -92,7 +99,8 @@ async fn push_one(cx: &mut Context, plan: &Plan) -> Result<(), CfError> {
 async fn save(cx: &mut Context, plan: &Plan, existing: Option<&Value>) -> Result<Value, CfError> {
     let mut body = plan.attributes.clone();
     if let Some(stack) = &plan.stack {
-        body.insert("stack_guid".into(), stack_guid(cx, stack).await?.into());
+        let stack = cx.stack_named(stack).await?;
+        body.insert("stack_guid".into(), guid(&stack).into());
     }
     if !plan.env.is_empty() {
         body.insert("environment_json".into(), merged_env(plan, existing).into());
@@ -138,20 +146,13 @@ fn merged_env(plan: &Plan, existing: Option<&Value>) -> Map<String, Value> {
     env
 }
 
-async fn stack_guid(cx: &mut Context, name: &str) -> Result<String, CfError> {
-    let found = cx
-        .client
-        .list(&format!("/v2/stacks?q=name:{}", escape(name)))
-        .await?;
-    let hint = "\nTIP: `cf curl /v2/stacks` lists the stacks.".to_owned();
-    found
-        .first()
-        .map(|s| guid(s).to_owned())
-        .ok_or(CfError::NotFound {
-            kind: "Stack",
-            name: name.into(),
-            hint,
-        })
+/// The service instances of the manifest, looked up before anything is changed.
+async fn services(cx: &mut Context, plan: &Plan) -> Result<Vec<Value>, CfError> {
+    let mut found = Vec::new();
+    for name in &plan.services {
+        found.push(cx.service_named(name).await?);
+    }
+    Ok(found)
 }
 
 async fn routes(cx: &mut Context, plan: &Plan, app_guid: &str) -> Result<(), CfError> {
@@ -167,7 +168,11 @@ async fn routes(cx: &mut Context, plan: &Plan, app_guid: &str) -> Result<(), CfE
         }
         return Ok(());
     }
-    let nothing_asked = plan.hosts.is_empty() && plan.domains.is_empty() && plan.routes.is_empty();
+    let nothing_asked = plan.hosts.is_empty()
+        && plan.domains.is_empty()
+        && plan.routes.is_empty()
+        && plan.route_path.is_empty()
+        && !plan.no_hostname;
     if nothing_asked && !mapped.is_empty() {
         return Ok(());
     }
@@ -189,33 +194,24 @@ async fn wanted_routes(cx: &mut Context, plan: &Plan) -> Result<Vec<Wanted>, CfE
         true => vec![route::default_domain(cx).await?],
         false => plan.domains.clone(),
     };
-    let hosts = match (plan.hosts.is_empty(), plan.random_route) {
-        (false, _) => plan.hosts.clone(),
-        (true, false) => vec![route::host_of(&plan.name)],
-        (true, true) => vec![format!("{}-{}", route::host_of(&plan.name), random_word())],
-    };
-    Ok(hosts
+    let hosts = hosts(plan);
+    let pairs = hosts
         .iter()
-        .flat_map(|host| {
-            domains.iter().map(|d| Wanted {
-                host: host.clone(),
-                domain: d.clone(),
-            })
-        })
-        .collect())
+        .flat_map(|host| domains.iter().map(move |domain| (host, domain)));
+    let wanted = pairs.map(|(host, domain)| Wanted {
+        host: host.clone(),
+        domain: domain.clone(),
+        path: plan.route_path.clone(),
+    });
+    Ok(wanted.collect())
 }
 
-/// Six letters that nobody else is likely to have taken.
-fn random_word() -> String {
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_nanos());
-    let mut n = nanos ^ u128::from(std::process::id());
-    (0..6)
-        .map(|_| {
-            let letter = char::from(b'a' + (n % 26) as u8);
-            n /= 26;
-            letter
-        })
-        .collect()
+fn hosts(plan: &Plan) -> Vec<String> {
+    let own = route::host_of(&plan.name);
+    match (plan.no_hostname, plan.hosts.is_empty(), plan.random_route) {
+        (true, ..) => vec![String::new()],
+        (false, false, _) => plan.hosts.clone(),
+        (false, true, false) => vec![own],
+        (false, true, true) => vec![format!("{own}-{}", words::random())],
+    }
 }

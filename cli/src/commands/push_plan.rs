@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::args::Push;
+use super::push_flags::Push;
+use super::route::full_path;
 use crate::error::CfError;
 use crate::manifest::AppManifest;
 use crate::size::parse_mb;
@@ -28,6 +29,12 @@ pub(super) struct Plan {
     pub(super) routes: Vec<String>,
     /// No route.
     pub(super) no_route: bool,
+    /// The domain alone.
+    pub(super) no_hostname: bool,
+    /// Path of the routes that are made of hosts and domains.
+    pub(super) route_path: String,
+    /// Service instances to bind.
+    pub(super) services: Vec<String>,
     /// Random host.
     pub(super) random_route: bool,
     /// Stack name.
@@ -58,6 +65,9 @@ pub(super) fn plan(flags: &Push, manifest: AppManifest) -> Result<Plan, CfError>
         domains: flags.domain.clone().map_or(manifest.domains, |d| vec![d]),
         routes: manifest.routes,
         no_route: flags.no_route || manifest.no_route,
+        no_hostname: flags.no_hostname || manifest.no_hostname,
+        route_path: full_path(flags.route_path.as_deref()),
+        services: manifest.services,
         random_route: flags.random_route || manifest.random_route,
         stack: flags.stack.clone().or(manifest.stack),
         no_start: flags.no_start,
@@ -71,15 +81,13 @@ fn attributes(flags: &Push, manifest: &AppManifest) -> Result<Map<String, Value>
             map.insert(key.into(), value);
         }
     };
-    let size = |flag: &Option<String>, file: &Option<String>| {
-        flag.as_ref()
-            .or(file.as_ref())
-            .map(|s| parse_mb(s).map(Value::from))
-            .transpose()
-            .map_err(CfError::Usage)
+    let size = |flag: &Option<String>, file: Option<u64>| {
+        let typed = flag.as_deref().map(parse_mb).transpose();
+        let typed = typed.map_err(CfError::Usage)?;
+        Ok::<_, CfError>(typed.or(file).map(Value::from))
     };
-    put("memory", size(&flags.memory, &manifest.memory)?);
-    put("disk_quota", size(&flags.disk, &manifest.disk_quota)?);
+    put("memory", size(&flags.memory, manifest.memory)?);
+    put("disk_quota", size(&flags.disk, manifest.disk_quota)?);
     put(
         "instances",
         flags.instances.or(manifest.instances).map(Value::from),
@@ -98,6 +106,10 @@ fn attributes(flags: &Push, manifest: &AppManifest) -> Result<Map<String, Value>
         .clone()
         .or_else(|| manifest.health_check_type.clone());
     put("health_check_type", check.map(Value::from));
+    let endpoint = manifest.health_check_http_endpoint.clone();
+    put("health_check_http_endpoint", endpoint.map(Value::from));
+    let ports = manifest.app_ports.clone();
+    put("ports", (!ports.is_empty()).then(|| ports.into()));
     Ok(map)
 }
 
@@ -124,7 +136,7 @@ mod tests {
     fn flags_beat_the_manifest_and_only_given_attributes_are_sent() {
         let manifest = AppManifest {
             name: Some("m".into()),
-            memory: Some("64M".into()),
+            memory: Some(64),
             instances: Some(3),
             ..Default::default()
         };

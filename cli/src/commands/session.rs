@@ -1,13 +1,79 @@
-//! api, login, logout, auth, target.
+//! api, login, logout, auth.
 
-use crate::args::Login;
-use crate::client::escape;
+use serde_json::json;
+
+use super::target::{self, show_target};
 use crate::config::{Config, Named};
-use crate::context::{Context, guid, text};
+use crate::context::Context;
 use crate::error::CfError;
+use crate::line::{Arg, Args, Flag, Group, Json, NONE, Spec, arg, maybe, option, switch};
+use crate::ui::column;
+
+const SKIP_SSL: Flag = switch("--skip-ssl-validation", "Accepted for compatibility");
+
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "login",
+        alias: "l",
+        group: Group::GettingStarted,
+        about: "Log user in",
+        flags: &[
+            option("-a", "API_URL", "API endpoint, e.g. http://127.0.0.1:8181"),
+            option("-u", "USERNAME", "User name"),
+            Flag {
+                env: "CF_PASSWORD",
+                ..option("-p", "PASSWORD", "Password; better typed when asked")
+            },
+            option("-o", "ORG", "Org"),
+            option("-s", "SPACE", "Space"),
+            SKIP_SSL,
+        ],
+        json: target::FIELDS,
+        run: |cx, args| Box::pin(login(cx, args)),
+        ..NONE
+    },
+    Spec {
+        name: "logout",
+        alias: "lo",
+        group: Group::GettingStarted,
+        about: "Log user out",
+        run: |cx, _| Box::pin(async { logout(cx) }),
+        ..NONE
+    },
+    Spec {
+        name: "api",
+        group: Group::GettingStarted,
+        about: "Set or view target api url",
+        args: &[maybe("URL", "API endpoint, e.g. http://127.0.0.1:8181")],
+        flags: &[SKIP_SSL, switch("--unset", "Forget the target")],
+        json: Json::One(&["api_endpoint", "api_version"]),
+        run: |cx, args| Box::pin(api(cx, args.get("URL"), args.has("unset"))),
+        ..NONE
+    },
+    Spec {
+        name: "auth",
+        group: Group::GettingStarted,
+        about: "Authenticate user non-interactively",
+        args: &[
+            Arg {
+                env: "CF_USERNAME",
+                ..arg("USERNAME", "User name")
+            },
+            Arg {
+                env: "CF_PASSWORD",
+                ..arg(
+                    "PASSWORD",
+                    "Password; better given in CF_PASSWORD, where `ps` does not show it",
+                )
+            },
+        ],
+        run: |cx, args| Box::pin(auth(cx, args.need("USERNAME"), args.need("PASSWORD"))),
+        ..NONE
+    },
+];
 
 /// `cf api [URL]`.
-pub(super) async fn api(cx: &mut Context, url: Option<String>, unset: bool) -> Result<(), CfError> {
+async fn api(cx: &mut Context, url: Option<&str>, unset: bool) -> Result<(), CfError> {
     if unset {
         cx.client.config = Config::default();
         cx.client.config.save()?;
@@ -17,18 +83,20 @@ pub(super) async fn api(cx: &mut Context, url: Option<String>, unset: bool) -> R
     }
     if let Some(url) = url {
         cx.ui
-            .say(&format!("Setting api endpoint to {}...", cx.ui.name(&url)));
-        set_api(cx, &url).await?;
+            .say(&format!("Setting api endpoint to {}...", cx.ui.name(url)));
+        set_api(cx, url).await?;
         cx.ui.ok();
     }
     let config = &cx.client.config;
     match config.target.is_empty() {
         true => Err(CfError::NoTarget),
         false => {
-            cx.ui.say(&format!(
-                "api endpoint:   {}\napi version:    {}",
-                config.target, config.api_version
-            ));
+            let shown = [
+                column("api endpoint", "api_endpoint"),
+                column("api version", "api_version"),
+            ];
+            let item = json!({"api_endpoint": config.target, "api_version": config.api_version});
+            cx.ui.one(&shown, item);
             Ok(())
         }
     }
@@ -58,6 +126,7 @@ async fn set_api(cx: &mut Context, url: &str) -> Result<(), CfError> {
     config.authorization_endpoint = field("authorization_endpoint")
         .trim_end_matches('/')
         .to_owned();
+    config.uaa_endpoint = field("token_endpoint").trim_end_matches('/').to_owned();
     config.doppler_end_point = field("doppler_logging_endpoint")
         .trim_end_matches('/')
         .to_owned();
@@ -71,7 +140,7 @@ async fn set_api(cx: &mut Context, url: &str) -> Result<(), CfError> {
 }
 
 /// `cf auth USER PASSWORD`.
-pub(super) async fn auth(cx: &mut Context, user: &str, password: &str) -> Result<(), CfError> {
+async fn auth(cx: &mut Context, user: &str, password: &str) -> Result<(), CfError> {
     if cx.client.config.target.is_empty() {
         return Err(CfError::NoTarget);
     }
@@ -87,20 +156,23 @@ pub(super) async fn auth(cx: &mut Context, user: &str, password: &str) -> Result
 }
 
 /// `cf login`.
-pub(super) async fn login(cx: &mut Context, flags: Login) -> Result<(), CfError> {
-    match (&flags.api, cx.client.config.target.is_empty()) {
+async fn login(cx: &mut Context, args: &Args) -> Result<(), CfError> {
+    match (args.get("a"), cx.client.config.target.is_empty()) {
         (Some(url), _) => set_api(cx, url).await?,
         (None, true) => return Err(CfError::NoTarget),
         (None, false) => {}
     }
     cx.ui
         .say(&format!("API endpoint: {}\n", cx.client.config.target));
-    let user = flags.user.map_or_else(|| ask("Email"), Ok)?;
-    let password = flags.password.map_or_else(ask_password, Ok)?;
+    let user = args
+        .get("u")
+        .map_or_else(|| ask("Email"), |u| Ok(u.to_owned()))?;
+    let given = args.get("p").map(str::to_owned);
+    let password = given.map_or_else(|| super::secret("Password", "CF_PASSWORD"), Ok)?;
     cx.ui.say("Authenticating...");
     cx.client.log_in(&user, &password).await?;
     cx.ui.ok();
-    choose(cx, flags.org, flags.space).await?;
+    target::choose(cx, args.get("o"), args.get("s")).await?;
     show_target(cx);
     Ok(())
 }
@@ -119,63 +191,8 @@ fn ask(prompt: &str) -> Result<String, CfError> {
     }
 }
 
-fn ask_password() -> Result<String, CfError> {
-    rpassword::prompt_password("Password> ").map_err(|e| {
-        CfError::Usage(format!(
-            "no password ({e}); set CF_PASSWORD where nobody can be asked"
-        ))
-    })
-}
-
-/// Chooses org and space: the named ones, or the only one there is.
-async fn choose(
-    cx: &mut Context,
-    org: Option<String>,
-    space: Option<String>,
-) -> Result<(), CfError> {
-    let orgs = cx.client.list("/v2/organizations?order-by=name").await?;
-    let Some(org) = pick(&orgs, org, "Organization")? else {
-        return Ok(());
-    };
-    cx.client.config.organization_fields = org.clone();
-    let spaces = cx
-        .client
-        .list(&format!(
-            "/v2/organizations/{}/spaces?order-by=name",
-            org.guid
-        ))
-        .await?;
-    cx.client.config.space_fields = pick(&spaces, space, "Space")?.unwrap_or_default();
-    cx.client.config.save()
-}
-
-fn pick(
-    resources: &[serde_json::Value],
-    wanted: Option<String>,
-    kind: &'static str,
-) -> Result<Option<Named>, CfError> {
-    let named = |r: &serde_json::Value| Named {
-        guid: guid(r).into(),
-        name: text(r, "name").into(),
-    };
-    match wanted {
-        Some(name) => {
-            let found = resources
-                .iter()
-                .find(|r| text(r, "name").eq_ignore_ascii_case(&name));
-            found.map(|r| Some(named(r))).ok_or(CfError::NotFound {
-                kind,
-                name,
-                hint: String::new(),
-            })
-        }
-        None if resources.len() == 1 => Ok(resources.first().map(named)),
-        None => Ok(None),
-    }
-}
-
 /// `cf logout`.
-pub(super) fn logout(cx: &mut Context) -> Result<(), CfError> {
+fn logout(cx: &mut Context) -> Result<(), CfError> {
     cx.ui.say("Logging out...");
     let config = &mut cx.client.config;
     config.access_token.clear();
@@ -185,92 +202,4 @@ pub(super) fn logout(cx: &mut Context) -> Result<(), CfError> {
     config.save()?;
     cx.ui.ok();
     Ok(())
-}
-
-/// `cf target [-o ORG] [-s SPACE]`.
-pub(super) async fn target(
-    cx: &mut Context,
-    org: Option<String>,
-    space: Option<String>,
-) -> Result<(), CfError> {
-    if cx.client.config.target.is_empty() {
-        return Err(CfError::NoTarget);
-    }
-    if cx.client.config.access_token.is_empty() {
-        return Err(CfError::NotLoggedIn);
-    }
-    if let Some(name) = org {
-        let found = cx
-            .client
-            .list(&format!("/v2/organizations?q=name:{}", escape(&name)))
-            .await?;
-        let Some(org) = pick(&found, Some(name), "Organization")? else {
-            return Ok(());
-        };
-        cx.client.config.organization_fields = org;
-        cx.client.config.space_fields = Named::default();
-        if space.is_none() {
-            let path = format!(
-                "/v2/organizations/{}/spaces",
-                cx.client.config.organization_fields.guid
-            );
-            let spaces = cx.client.list(&path).await?;
-            cx.client.config.space_fields = pick(&spaces, None, "Space")?.unwrap_or_default();
-        }
-    }
-    if let Some(name) = space {
-        let org = cx.client.config.organization_fields.guid.clone();
-        if org.is_empty() {
-            return Err(CfError::Usage(
-                "an org must be targeted before a space; add -o ORG".into(),
-            ));
-        }
-        let path = format!(
-            "/v2/spaces?q=name:{}&q=organization_guid:{org}",
-            escape(&name)
-        );
-        let found = cx.client.list(&path).await?;
-        cx.client.config.space_fields = pick(&found, Some(name), "Space")?.unwrap_or_default();
-    }
-    cx.client.config.save()?;
-    show_target(cx);
-    Ok(())
-}
-
-fn show_target(cx: &Context) {
-    let c = &cx.client.config;
-    if cx.ui.json {
-        cx.ui.json(&serde_json::json!({
-            "api_endpoint": c.target, "api_version": c.api_version, "user": c.user(),
-            "org": c.organization_fields.name, "space": c.space_fields.name,
-        }));
-        return;
-    }
-    let or_hint = |name: &str, hint: &str| {
-        if name.is_empty() {
-            format!("No {hint}")
-        } else {
-            name.to_owned()
-        }
-    };
-    cx.ui.say(&format!(
-        "API endpoint:   {} (API version: {})",
-        c.target, c.api_version
-    ));
-    cx.ui
-        .say(&format!("User:           {}", c.user().unwrap_or_default()));
-    cx.ui.say(&format!(
-        "Org:            {}",
-        or_hint(
-            &c.organization_fields.name,
-            "org targeted, use 'cf target -o ORG'"
-        )
-    ));
-    cx.ui.say(&format!(
-        "Space:          {}",
-        or_hint(
-            &c.space_fields.name,
-            "space targeted, use 'cf target -s SPACE'"
-        )
-    ));
 }

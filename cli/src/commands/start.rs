@@ -6,15 +6,27 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::life;
+use super::app;
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
+use crate::line::{Group, NONE, Spec, arg};
 use crate::logs;
 
 /// Staging may take this long, unless CF_STAGING_TIMEOUT (minutes) says otherwise.
 const STAGING_MINUTES: u64 = 15;
 /// The first instance may take this long, unless CF_STARTUP_TIMEOUT (minutes) says otherwise.
 const STARTUP_MINUTES: u64 = 5;
+
+pub(super) const COMMANDS: &[Spec] = &[Spec {
+    name: "start",
+    alias: "st",
+    group: Group::Apps,
+    about: "Start an app",
+    args: &[arg("APP_NAME", "App name")],
+    json: app::FIELDS,
+    run: |cx, args| Box::pin(run(cx, args.need("APP_NAME"))),
+    ..NONE
+}];
 
 /// What sets the start going.
 pub(super) enum Trigger {
@@ -25,7 +37,7 @@ pub(super) enum Trigger {
 }
 
 /// `cf start`.
-pub(super) async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
+async fn run(cx: &mut Context, name: &str) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     if text(&app, "state") == "STARTED" {
         cx.ui
@@ -70,7 +82,7 @@ pub(super) async fn with_staging_log(
     staged?;
     wait_running(cx, app_guid, name).await?;
     cx.ui.say("\nApp started\n");
-    life::show(cx, app_guid).await
+    app::show(cx, app_guid).await
 }
 
 /// Prints `STG` lines until told to stop; without a log server the start goes on
@@ -79,7 +91,7 @@ async fn follow_staging(
     cx: &Context,
     app_guid: &str,
 ) -> Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)> {
-    let ui = cx.ui;
+    let ui = cx.ui.clone();
     let mut stream = match logs::stream(&cx.client, app_guid).await {
         Ok(stream) => stream,
         Err(error) => {

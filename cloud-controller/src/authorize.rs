@@ -13,6 +13,9 @@ use crate::store::{Role, Scope};
 /// Seconds an upload may outlive the token it began with.
 const UPLOAD_GRACE: u64 = 20 * 60;
 
+/// What is shown in place of values that may hold secrets.
+pub(crate) const HIDDEN_VALUE: &str = "[PRIVATE DATA HIDDEN]";
+
 /// Who calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -86,10 +89,15 @@ impl Caller {
 
     /// What the caller sees of a collection; `pieces` is the condition for everybody but administrators.
     pub(crate) fn visible(&self, pieces: &'static [&'static str]) -> Scope {
+        self.narrow(Scope::all(), pieces)
+    }
+
+    /// As [`Caller::visible`], within a scope.
+    pub(crate) fn narrow(&self, scope: Scope, pieces: &'static [&'static str]) -> Scope {
         if self.admin {
-            Scope::all()
+            scope
         } else {
-            Scope::all().and(pieces, self.guid.clone())
+            scope.and(pieces, self.guid.clone())
         }
     }
 }
@@ -105,17 +113,35 @@ pub(crate) const SEEN_SPACES: &[&str] = &[
     ") OR t.organization_guid IN (SELECT target_guid FROM roles WHERE kind = 'org_manager' AND user_guid = ",
     ")",
 ];
-/// Visible things that lie in a space (apps, routes).
-pub(crate) const SEEN_IN_SPACES: &[&str] = &[
-    "t.space_guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'space%' AND user_guid = ",
-    ") OR t.space_guid IN (SELECT s.guid FROM spaces s JOIN roles r ON r.target_guid = s.organization_guid \
-     WHERE r.kind = 'org_manager' AND r.user_guid = ",
-    ")",
-];
-/// Visible domains: shared ones, and those of one's organizations.
+/// What lies in a space the caller has a role in; `$space` is the column of its guid.
+macro_rules! seen_in_spaces {
+    ($space:literal) => {
+        &[
+            concat!($space, " IN (SELECT target_guid FROM roles WHERE kind LIKE 'space%' AND user_guid = "),
+            concat!(
+                ") OR ", $space, " IN (SELECT s.guid FROM spaces s JOIN roles r ON r.target_guid = s.organization_guid \
+                 WHERE r.kind = 'org_manager' AND r.user_guid = "
+            ),
+            ")",
+        ]
+    };
+}
+
+/// Visible things that lie in a space (apps, routes, service instances).
+pub(crate) const SEEN_IN_SPACES: &[&str] = seen_in_spaces!("t.space_guid");
+/// Visible service bindings: those of visible service instances.
+pub(crate) const SEEN_BINDINGS: &[&str] = seen_in_spaces!("i.space_guid");
+/// Visible domains: shared ones, and those one's organizations own or were lent.
 pub(crate) const SEEN_DOMAINS: &[&str] = &[
     "t.owning_organization_guid IS NULL OR t.owning_organization_guid IN \
      (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
+    ") OR t.guid IN (SELECT h.domain_guid FROM domain_shares h JOIN roles r ON r.target_guid = h.organization_guid \
+     WHERE r.kind LIKE 'org%' AND r.user_guid = ",
+    ")",
+];
+/// Visible space quotas: those of one's organizations.
+pub(crate) const SEEN_SPACE_QUOTAS: &[&str] = &[
+    "t.organization_guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
     ")",
 ];
 /// Visible users: oneself.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bus::Bus;
+use bus::dea::BoundService;
 use bus::times::Times;
 use component::Tasks;
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::failure::{Outcome, fail_with};
 use crate::live::Live;
-use crate::messages::{Surroundings, egress_rules};
+use crate::messages::{Surroundings, bound_service, egress_rules};
 use crate::placement::Offer;
 use crate::pools::Pool;
 use crate::store::{AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store};
@@ -157,8 +158,27 @@ impl Controller {
             staging_env: self.store.env_group("staging").await?,
             running_rules: egress_rules(&self.store.running_groups().await?),
             staging_rules: egress_rules(&self.store.staging_groups().await?),
+            services: self.services_of(app).await?,
             base: self.staging_base.clone(),
         })
+    }
+
+    /// What the app is bound to, with credentials in clear.
+    async fn services_of(&self, app: &AppRow) -> Outcome<Vec<BoundService>> {
+        let rows = self.store.bindings_of(&app.guid).await?;
+        let mut services = Vec::with_capacity(rows.len());
+        for row in rows {
+            let drain = row.syslog_drain_sealed.as_deref();
+            services.push(bound_service(
+                &row.instance_name,
+                serde_json::from_str(&row.tags).unwrap_or_default(),
+                self.store.unseal(&row.credentials_sealed)?,
+                drain
+                    .map(|sealed| self.store.unseal_text(sealed))
+                    .transpose()?,
+            ));
+        }
+        Ok(services)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bus messages from rows. Pure.
 
-use bus::dea::{EgressRule, Limits, StartInstance};
+use bus::dea::{BoundService, EgressRule, Limits, StartInstance};
 use bus::staging;
 use serde_json::{Map, Value, json};
 
@@ -29,8 +29,58 @@ pub(crate) struct Surroundings {
     pub(crate) running_rules: Vec<EgressRule>,
     /// Egress rules of staging containers.
     pub(crate) staging_rules: Vec<EgressRule>,
+    /// Service instances the app is bound to.
+    pub(crate) services: Vec<BoundService>,
     /// Address DEAs reach us at, with credentials.
     pub(crate) base: String,
+}
+
+/// One binding as DEAs are told it. `drain` is absent when none was ever set.
+pub(crate) fn bound_service(
+    name: &str,
+    tags: Value,
+    credentials: Map<String, Value>,
+    drain: Option<String>,
+) -> BoundService {
+    let mut rest = Map::new();
+    rest.insert("tags".into(), tags);
+    if let Some(drain) = drain {
+        rest.insert("syslog_drain_url".into(), drain.into());
+    }
+    BoundService {
+        credentials: Value::Object(credentials),
+        label: "user-provided".into(),
+        name: name.to_owned(),
+        rest,
+    }
+}
+
+/// `VCAP_SERVICES` as an app will see it: bindings by label, keys in the originals' order.
+pub(crate) fn vcap_services(services: &[BoundService]) -> Map<String, Value> {
+    let mut all = Map::new();
+    for service in services {
+        let mut shown = Map::new();
+        shown.insert("name".into(), service.name.clone().into());
+        shown.insert("label".into(), service.label.clone().into());
+        for key in ["tags", "plan"] {
+            copy(&service.rest, key, &mut shown);
+        }
+        shown.insert("credentials".into(), service.credentials.clone());
+        copy(&service.rest, "syslog_drain_url", &mut shown);
+        let list = all
+            .entry(service.label.clone())
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(list) = list {
+            list.push(Value::Object(shown));
+        }
+    }
+    all
+}
+
+fn copy(from: &Map<String, Value>, key: &str, to: &mut Map<String, Value>) {
+    if let Some(value) = from.get(key).filter(|value| !value.is_null()) {
+        to.insert(key.to_owned(), value.clone());
+    }
 }
 
 /// `VCAP_APPLICATION` as the controller knows it.
@@ -68,7 +118,7 @@ pub(crate) fn start_instance(app: &AppRow, around: &Surroundings, index: u32) ->
             around.base, app.guid
         )),
         version: app.version.clone(),
-        services: Vec::new(),
+        services: around.services.clone(),
         limits: limits(app),
         env: env_list(&around.running_env, &around.environment),
         cc_partition: PARTITION.into(),
@@ -120,7 +170,7 @@ pub(crate) fn staging_request(
         app_id: guid.clone(),
         task_id: task_id.to_owned(),
         properties: staging::Properties {
-            services: Vec::new(),
+            services: around.services.clone(),
             resources: staging::Resources {
                 memory: unsigned(need.0),
                 disk: unsigned(need.1),
@@ -208,6 +258,12 @@ mod tests {
             staging_env: Map::new(),
             running_rules: vec![],
             staging_rules: vec![],
+            services: vec![bound_service(
+                "db",
+                json!(["sql"]),
+                map(json!({"uri": "postgres://h/d"})),
+                Some("syslog://logs:514".into()),
+            )],
             base: "http://u:p@127.0.0.1:1".into(),
         }
     }
@@ -222,6 +278,27 @@ mod tests {
             message.executable_uri.unwrap(),
             "http://u:p@127.0.0.1:1/staging/droplets/g/download"
         );
+    }
+
+    #[test]
+    fn bound_services_are_told_and_shown_under_their_label_in_the_originals_order() {
+        let app = crate::runner::tests::app("STARTED", "STAGED", 1);
+        let around = around();
+        let told = start_instance(&app, &around, 0).services;
+        assert_eq!(
+            serde_json::to_value(&told).unwrap(),
+            json!([{"name": "db", "label": "user-provided", "tags": ["sql"], "credentials": {"uri": "postgres://h/d"},
+                    "syslog_drain_url": "syslog://logs:514"}])
+        );
+        let shown = Value::Object(vcap_services(&told)).to_string();
+        assert_eq!(
+            shown,
+            r#"{"user-provided":[{"name":"db","label":"user-provided","tags":["sql"],"credentials":{"uri":"postgres://h/d"},"syslog_drain_url":"syslog://logs:514"}]}"#
+        );
+        let choice = BuildpackChoice::Detect;
+        let request = staging_request(&app, &around, "t", &choice, vec![], (1, 1), false);
+        assert_eq!(request.properties.services, told);
+        assert_eq!(request.start_message.unwrap().services, told);
     }
 
     #[test]

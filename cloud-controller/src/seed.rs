@@ -277,6 +277,7 @@ async fn ensure_space(ctl: &Ctl, org: &str, name: &str, user: &str) -> Outcome<(
         guid: bus::ids::guid(),
         name: name.to_owned(),
         organization_guid: org.to_owned(),
+        space_quota_definition_guid: None,
         allow_ssh: true,
         created_at: tx.now(),
         updated_at: None,

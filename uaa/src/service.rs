@@ -128,6 +128,14 @@ impl Uaa {
             .map(|u| (u.id, u.username)))
     }
 
+    /// The login name of the user with this id, if any.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the store fails.
+    pub async fn name_of(&self, id: &str) -> Result<Option<String>, OpenError> {
+        Ok(self.0.store.user_by_id(id).await?.map(|u| u.username))
+    }
+
     pub(crate) async fn create(&self, user: NewUser) -> Result<UserRow, OpenError> {
         let admin: &[&str] = if user.admin { ADMIN_GROUPS } else { &[] };
         let row = UserRow {

@@ -37,6 +37,12 @@ impl ApiError {
         }
     }
 
+    /// Adds a sentence: figures, or what to do next.
+    pub fn explain(mut self, sentence: impl std::fmt::Display) -> ApiError {
+        self.description.push_str(&format!(" {sentence}"));
+        self
+    }
+
     /// Says that the same request may succeed after `seconds`.
     pub fn retry_after(mut self, seconds: u32) -> ApiError {
         self.retry_after = Some(seconds);

@@ -1,4 +1,4 @@
-//! What a request may change of an app, and its rules. Pure, except for the quota's numbers.
+//! What a request may change of an app, and its rules. Pure.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use v2_api::{ApiError, Code};
 
 use super::body::{self, nullable};
 use crate::config::LimitsConfig;
-use crate::store::{AppRow, QuotaRow};
+use crate::store::AppRow;
 
 /// Keys of POST and PUT `/v2/apps` that have an effect here. Unknown keys are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -209,27 +209,6 @@ fn renews_version(before: &AppRow, after: &AppRow) -> bool {
             || before.memory != after.memory
             || before.health_check_type != after.health_check_type
             || before.enable_ssh != after.enable_ssh)
-}
-
-/// Whether the quota has room for the row; `used` are memory (MB) and instances of the organization's other started apps.
-pub(crate) fn check_quota(
-    row: &AppRow,
-    quota: &QuotaRow,
-    used: (i64, i64),
-) -> Result<(), ApiError> {
-    if !row.is_started() {
-        return Ok(());
-    }
-    if quota.instance_memory_limit >= 0 && row.memory > quota.instance_memory_limit {
-        return Err(ApiError::new(Code::QuotaInstanceMemoryLimitExceeded));
-    }
-    if quota.app_instance_limit >= 0 && used.1 + row.instances > quota.app_instance_limit {
-        return Err(ApiError::new(Code::QuotaInstanceLimitExceeded));
-    }
-    if used.0 + row.memory.saturating_mul(row.instances) > quota.memory_limit {
-        return Err(ApiError::new(Code::AppMemoryQuotaExceeded));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use axum::extract::{Path, RawQuery, State};
 use http::StatusCode;
 use serde_json::json;
+use v2_api::{ApiError, Code};
 
-use super::{apps, audit, body};
+use super::{apps, audit, bindings, body};
 use crate::authorize::Caller;
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::store::{APPS, AppRow, Scope, SpaceRow};
+use crate::store::{APPS, AppRow, BINDINGS, Scope, SpaceRow};
 
 /// Always synchronous: 204, even with `async=true`.
 pub(super) async fn delete(
@@ -19,6 +20,14 @@ pub(super) async fn delete(
     raw: RawQuery,
 ) -> Outcome<StatusCode> {
     let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
+    let is_bound = ctl.store.count(&BINDINGS, &bindings::of(&guid)).await? > 0;
+    if is_bound && !body::flag(&raw, "recursive") {
+        return Err(ApiError::with_details(
+            Code::AssociationNotEmpty,
+            &["service_bindings", "apps"],
+        )
+        .into());
+    }
     let metadata = json!({"request": {"recursive": body::flag(&raw, "recursive")}});
     let event = audit::of_app(&ctl, &caller, "audit.app.delete-request", &app, metadata).await?;
     if app.is_started() {
@@ -34,13 +43,7 @@ pub(super) async fn delete(
 
 /// Deletes every app of a space.
 pub(super) async fn empty_space(ctl: &Ctl, space: &SpaceRow) -> Outcome<()> {
-    let apps: Vec<AppRow> = ctl
-        .store
-        .all(
-            &APPS,
-            &Scope::all().and(&["t.space_guid = ", ""], &space.guid),
-        )
-        .await?;
+    let apps: Vec<AppRow> = ctl.store.all(&APPS, &Scope::in_space(&space.guid)).await?;
     if apps.iter().any(AppRow::is_started) {
         ctl.need_bus()?;
     }

@@ -7,17 +7,15 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
-use super::app_change::{AppChange, check_environment, check_quota};
+use super::app_change::{AppChange, check_environment};
 use super::apps::{load, load_to_change};
 use super::lists::{Present, View};
-use super::{audit, body, settings, taken};
+use super::{audit, body, room, settings, taken};
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::runner::{Effect, effects};
-use crate::store::{
-    AppRow, ORGS, OrgRow, QUOTAS, QuotaRow, STACKS, Scope, SpaceRow, StackRow, StagingTask,
-};
+use crate::store::{AppRow, STACKS, Scope, SpaceRow, StackRow, StagingTask};
 use crate::{conductor, stager};
 
 /// A body both as the change and as what was sent (for the event).
@@ -45,20 +43,7 @@ pub(super) async fn apply(
         check_environment(vars)?;
         app.environment_sealed = ctl.store.seal(vars)?;
     }
-    let org: Option<OrgRow> = ctl
-        .store
-        .find(&ORGS, &Scope::all(), &space.organization_guid)
-        .await?;
-    let org = org.ok_or_else(|| fail_with(Code::OrganizationNotFound, &space.organization_guid))?;
-    let quota: Option<QuotaRow> = ctl
-        .store
-        .find(&QUOTAS, &Scope::all(), &org.quota_definition_guid)
-        .await?;
-    if let Some(quota) = quota {
-        let used = ctl.store.org_usage(&org.guid, &app.guid).await?;
-        check_quota(app, &quota, used)?;
-    }
-    Ok(())
+    room::for_app(ctl, app, space).await
 }
 
 pub(super) async fn update(
@@ -80,8 +65,8 @@ pub(super) async fn update(
             "an app cannot be moved to another space",
         ));
     }
-    if change.scales() && !caller.admin && !settings::is_enabled(&ctl, "app_scaling").await? {
-        return Err(fail_with(Code::FeatureDisabled, "app_scaling"));
+    if change.scales() {
+        settings::need(&ctl, &caller, "app_scaling").await?;
     }
     let said = audit::redacted(sent);
     carry_out(

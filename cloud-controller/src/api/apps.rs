@@ -4,18 +4,22 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
 use super::app_update::{self, answer, apply};
-use super::lists::{Present, View, embedded, envelope, page};
+use super::call::{Call, required};
+use super::lists::{Embed, Present, Relations, View, envelope, link};
 use super::times::rfc3339;
-use super::{app_delete, audit, env, spaces, summary, taken};
-use crate::authorize::{Action, Caller, SEEN_IN_SPACES};
+use super::{app_delete, audit, bindings, env, spaces, summary, taken};
+use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
-use crate::store::{APPS, AppRow, ROUTES, RouteRow, STACKS, Scope, SpaceRow, StackRow};
+use crate::store::{
+    APPS, AppRow, BindingRow, EventRow, RouteRow, Scope, SpaceRow, StackRow, Table,
+};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -28,10 +32,7 @@ pub(super) fn routes() -> Router<Ctl> {
         .route("/v2/apps/{guid}/summary", get(show_summary))
         .route("/v2/apps/{guid}/env", get(env::show))
         .route("/v2/apps/{guid}/routes", get(list_routes))
-        .route(
-            "/v2/apps/{guid}/service_bindings",
-            get(|_: Caller| async { super::lists::empty() }),
-        )
+        .route("/v2/apps/{guid}/events", get(events))
 }
 
 /// The attributes of an app, for its resource and its summary.
@@ -39,7 +40,7 @@ pub(super) fn attributes(app: &AppRow, view: &View<'_>) -> Outcome<Value> {
     let environment = if view.caller.may(Action::Develop(&app.space_guid)) {
         Value::Object(view.ctl.store.unseal(&app.environment_sealed)?)
     } else {
-        json!({"redacted_message": "[PRIVATE DATA HIDDEN]"})
+        json!({"redacted_message": HIDDEN_VALUE})
     };
     Ok(json!({
         "name": app.name, "production": app.production, "space_guid": app.space_guid, "stack_guid": app.stack_guid,
@@ -51,44 +52,43 @@ pub(super) fn attributes(app: &AppRow, view: &View<'_>) -> Outcome<Value> {
         "staging_failed_reason": app.staging_failed_reason, "staging_failed_description": app.staging_failed_description,
         "diego": false, "docker_image": null, "package_updated_at": app.package_updated_at.map(rfc3339),
         "detected_start_command": app.detected_start_command, "enable_ssh": app.enable_ssh,
-        "docker_credentials_json": {"redacted_message": "[PRIVATE DATA HIDDEN]"},
+        "docker_credentials_json": {"redacted_message": HIDDEN_VALUE},
     }))
 }
 
 impl Present for AppRow {
+    const COLLECTION: &'static str = "apps";
+    const SEEN: &'static [&'static str] = SEEN_IN_SPACES;
+
+    fn table() -> &'static Table {
+        &APPS
+    }
+
     fn flat(&self, view: &View<'_>) -> Outcome<Value> {
         let url = format!("/v2/apps/{}", self.guid);
         let mut entity = attributes(self, view)?;
         entity["space_url"] = json!(format!("/v2/spaces/{}", self.space_guid));
         entity["stack_url"] = json!(format!("/v2/stacks/{}", self.stack_guid));
-        for relation in ["events", "service_bindings", "routes"] {
-            entity[format!("{relation}_url")] = json!(format!("{url}/{relation}"));
-        }
+        link(&mut entity, &url, &["events", "service_bindings", "routes"]);
         Ok(envelope(
-            "apps",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
         ))
     }
 
-    async fn present(&self, view: &View<'_>, depth: u32) -> Outcome<Value> {
-        let mut resource = self.flat(view)?;
-        if depth > 0 {
-            let stack: Option<StackRow> = view
-                .ctl
-                .store
-                .find(&STACKS, &Scope::all(), &self.stack_guid)
-                .await?;
-            let entity = &mut resource["entity"];
-            entity["space"] = view.ctl.space_of(self).await?.flat(view)?;
-            if let Some(stack) = stack {
-                entity["stack"] = stack.flat(view)?;
-            }
-            entity["routes"] = embedded::<RouteRow>(view, &ROUTES, &routes_of(&self.guid)).await?;
-            entity["service_bindings"] = json!([]);
-        }
-        Ok(resource)
+    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
+        Box::pin(async move {
+            let routes = embed.many::<RouteRow>(routes_of(&self.guid)).await?;
+            let bindings = embed.many::<BindingRow>(bindings::of(&self.guid)).await?;
+            Ok(vec![
+                ("space", embed.one::<SpaceRow>(&self.space_guid).await?),
+                ("stack", embed.one::<StackRow>(&self.stack_guid).await?),
+                ("routes", routes),
+                ("service_bindings", bindings),
+            ])
+        })
     }
 }
 
@@ -126,79 +126,29 @@ pub(super) async fn load_to_change(
     Ok(found)
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<AppRow>(
-        &view,
-        &APPS,
-        &caller.visible(SEEN_IN_SPACES),
-        &raw,
-        "/v2/apps",
-    )
-    .await
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<AppRow>(call.seen::<AppRow>()).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    let (app, _) = load(&ctl, &caller, &guid).await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok(Json(
-        app.present(
-            &View {
-                ctl: &ctl,
-                caller: &caller,
-            },
-            depth,
-        )
-        .await?,
-    ))
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let (app, _) = load(&call.ctl, &call.caller, &guid).await?;
+    call.show(&app).await
 }
 
-async fn show_summary(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    let (app, space) = load(&ctl, &caller, &guid).await?;
-    Ok(Json(
-        summary::of_app(
-            &View {
-                ctl: &ctl,
-                caller: &caller,
-            },
-            &app,
-            &space,
-        )
-        .await?,
-    ))
+async fn show_summary(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let (app, space) = load(&call.ctl, &call.caller, &guid).await?;
+    Ok(Json(summary::of_app(&call.view(), &app, &space).await?))
 }
 
-async fn list_routes(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<RouteRow>(
-        &view,
-        &ROUTES,
-        &routes_of(&guid),
-        &raw,
-        &format!("/v2/apps/{guid}/routes"),
-    )
-    .await
+async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    load(&call.ctl, &call.caller, &guid).await?;
+    call.list::<RouteRow>(routes_of(&guid)).await
+}
+
+async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    load(&call.ctl, &call.caller, &guid).await?;
+    let about = call.seen::<EventRow>().and(&["t.actee = ", ""], guid);
+    call.list::<EventRow>(about).await
 }
 
 async fn create(
@@ -208,14 +158,10 @@ async fn create(
     bytes: Bytes,
 ) -> Outcome<(StatusCode, Json<Value>)> {
     let (change, sent) = app_update::read(&bytes)?;
-    let missing = |key: &str| fail_with(Code::AppInvalid, format!("{key} is missing"));
-    let space_guid = change
-        .space_guid
-        .clone()
-        .ok_or_else(|| missing("space_guid"))?;
+    required(change.name.as_ref(), "name")?;
+    let space_guid = required(change.space_guid.clone(), "space_guid")?;
     let space = spaces::load(&ctl, &caller, &space_guid).await?;
     caller.need(Action::Develop(&space.guid))?;
-    change.name.as_ref().ok_or_else(|| missing("name"))?;
     let mut app = blank(&ctl, &space).await?;
     apply(&ctl, &change, &mut app, &space).await?;
     let event = audit::of_app(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::store::{AppRow, NewEvent, SpaceRow};
+use crate::store::{AppRow, NewEvent};
 
 /// What replaces values that may hold secrets.
 const HIDDEN: &str = "PRIVATE DATA HIDDEN";
@@ -26,23 +26,6 @@ pub(crate) async fn of_app(
         organization_guid: ctl.store.org_of_space(&app.space_guid).await?,
         space_guid: Some(app.space_guid.clone()),
     })
-}
-
-/// An event about a space.
-pub(crate) fn of_space(
-    caller: &Caller,
-    kind: &'static str,
-    space: &SpaceRow,
-    metadata: Value,
-) -> NewEvent {
-    NewEvent {
-        kind,
-        actor: (caller.guid.clone(), "user", Some(caller.email.clone())),
-        actee: (space.guid.clone(), "space", space.name.clone()),
-        metadata,
-        organization_guid: Some(space.organization_guid.clone()),
-        space_guid: Some(space.guid.clone()),
-    }
 }
 
 /// What was sent, without values that may hold secrets.

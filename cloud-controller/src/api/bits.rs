@@ -81,11 +81,7 @@ async fn resource_match(
 }
 
 async fn check_flag(ctl: &Ctl, caller: &Caller) -> Outcome<()> {
-    if caller.admin || settings::is_enabled(ctl, "app_bits_upload").await? {
-        Ok(())
-    } else {
-        Err(fail_with(Code::FeatureDisabled, "app_bits_upload"))
-    }
+    settings::need(ctl, caller, "app_bits_upload").await
 }
 
 fn refused(detail: impl std::fmt::Display) -> Failure {

@@ -1,25 +1,26 @@
 //! Admin buildpacks.
 
-use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::response::Response;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use component::authorized;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::Body;
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, envelope, page};
+use super::call::{Call, Created};
+use super::jobs::Deleted;
+use super::lists::{Present, View, envelope};
 use super::upload::{self, UploadError};
 use super::{internal, taken};
-use crate::authorize::{Action, Caller};
+use crate::authorize::Action;
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{BUILDPACKS, BuildpackRow, Scope};
+use crate::store::{BUILDPACKS, BuildpackRow, Scope, Table};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -36,12 +37,18 @@ pub(super) fn routes() -> Router<Ctl> {
 }
 
 impl Present for BuildpackRow {
+    const COLLECTION: &'static str = "buildpacks";
+
+    fn table() -> &'static Table {
+        &BUILDPACKS
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let entity = json!({
             "name": self.name, "position": self.position, "enabled": self.enabled, "locked": self.locked, "filename": self.filename,
         });
         Ok(envelope(
-            "buildpacks",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
@@ -59,29 +66,13 @@ async fn load(ctl: &Ctl, guid: &str) -> Outcome<BuildpackRow> {
     })
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<BuildpackRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &BUILDPACKS,
-        &Scope::all(),
-        &raw,
-        "/v2/buildpacks",
-    )
-    .await
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<BuildpackRow>(call.seen::<BuildpackRow>()).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    Ok(Json(load(&ctl, &guid).await?.flat(&View {
-        ctl: &ctl,
-        caller: &caller,
-    })?))
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let row = load(&call.ctl, &guid).await?;
+    call.show(&row).await
 }
 
 #[derive(Deserialize)]
@@ -108,12 +99,8 @@ fn check_name(name: &str) -> Result<String, Failure> {
     }
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<BuildpackBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    caller.need(Action::Administer)?;
+async fn create(call: Call, Body(sent): Body<BuildpackBody>) -> Created {
+    call.need(Action::Administer)?;
     let name = check_name(sent.name.as_deref().unwrap_or_default())?;
     let row = BuildpackRow {
         guid: bus::ids::guid(),
@@ -126,65 +113,47 @@ async fn create(
         created_at: crate::store::now_micros(),
         updated_at: None,
     };
-    write(&ctl, &caller, &row).await
+    write(&call, &row).await
 }
 
-async fn update(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    Body(sent): Body<BuildpackBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    caller.need(Action::Administer)?;
-    let mut row = load(&ctl, &guid).await?;
+async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<BuildpackBody>) -> Created {
+    call.need(Action::Administer)?;
+    let mut row = load(&call.ctl, &guid).await?;
     if let Some(name) = &sent.name {
         row.name = check_name(name)?;
     }
     row.position = sent.position.unwrap_or(row.position).max(1);
     row.enabled = sent.enabled.unwrap_or(row.enabled);
     row.locked = sent.locked.unwrap_or(row.locked);
-    write(&ctl, &caller, &row).await
+    write(&call, &row).await
 }
 
-async fn write(
-    ctl: &Ctl,
-    caller: &Caller,
-    row: &BuildpackRow,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let mut tx = ctl.store.begin().await?;
+async fn write(call: &Call, row: &BuildpackRow) -> Created {
+    let mut tx = call.ctl.store.begin().await?;
     tx.save_buildpack(row)
         .await
         .map_err(|error| taken(error, Code::BuildpackNameTaken, &row.name))?;
     tx.commit().await?;
-    let row = load(ctl, &row.guid).await?;
-    Ok((StatusCode::CREATED, Json(row.flat(&View { ctl, caller })?)))
+    let row = load(&call.ctl, &row.guid).await?;
+    call.created(&row).await
 }
 
-async fn delete(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    caller.need(Action::Administer)?;
-    let row = load(&ctl, &guid).await?;
-    let mut tx = ctl.store.begin().await?;
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    call.need(Action::Administer)?;
+    let row = load(&call.ctl, &guid).await?;
+    let mut tx = call.ctl.store.begin().await?;
     tx.delete_buildpack(&guid).await?;
     tx.commit().await?;
     if let Some(sha1) = row.sha1 {
-        ctl.blobs.delete(&Place::Buildpack(guid, sha1)).await?;
+        call.ctl.blobs.delete(&Place::Buildpack(guid, sha1)).await?;
     }
-    jobs::deleted(&ctl, &raw).await
+    call.deleted().await
 }
 
-async fn bits(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    mut form: Multipart,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    caller.need(Action::Administer)?;
-    let mut row = load(&ctl, &guid).await?;
+async fn bits(call: Call, Path(guid): Path<String>, mut form: Multipart) -> Created {
+    call.need(Action::Administer)?;
+    let ctl = &call.ctl;
+    let mut row = load(ctl, &guid).await?;
     if row.locked {
         return Err(fail(Code::BuildpackLocked));
     }
@@ -210,7 +179,7 @@ async fn bits(
         }
         row.sha1 = Some(saved.sha1);
         row.filename = Some(filename);
-        return write(&ctl, &caller, &row).await;
+        return write(&call, &row).await;
     }
     Err(refused(
         "a file must be provided in the field \"buildpack\"",

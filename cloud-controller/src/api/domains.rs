@@ -1,21 +1,22 @@
-//! Shared and private domains.
+//! Shared and private domains; private ones may be lent to other organizations.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::{ApiError, Code};
+use v2_api::Code;
 
-use super::body::{self, Body};
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, envelope, page};
-use super::{orgs, settings, taken};
-use crate::authorize::{Action, Caller, SEEN_DOMAINS};
+use super::body::Body;
+use super::call::{Call, Created, required};
+use super::jobs::Deleted;
+use super::lists::{Present, View, envelope};
+use super::{orgs, taken};
+use crate::authorize::{Action, SEEN_DOMAINS};
+use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
-use crate::store::{DOMAINS, DomainRow, ROUTES, RouteRow, Scope};
+use crate::store::{DOMAINS, DomainRow, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -34,9 +35,20 @@ pub(super) fn routes() -> Router<Ctl> {
             "/v2/private_domains/{guid}",
             get(show_private).delete(delete_private),
         )
+        .route(
+            "/v2/private_domains/{guid}/shared_organizations",
+            get(shared_organizations),
+        )
 }
 
 impl Present for DomainRow {
+    const COLLECTION: &'static str = "domains";
+    const SEEN: &'static [&'static str] = SEEN_DOMAINS;
+
+    fn table() -> &'static Table {
+        &DOMAINS
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         // Clients tell the two kinds apart by the presence of the owner: shared domains must not carry these keys.
         let (collection, entity) = match &self.owning_organization_guid {
@@ -59,6 +71,35 @@ impl Present for DomainRow {
     }
 }
 
+/// Private domains an organization owns.
+pub(super) fn owned_by(org: &str) -> Scope {
+    Scope::all().and(&["t.owning_organization_guid = ", ""], org)
+}
+
+/// Private domains an organization owns or was lent.
+pub(super) fn private_of(org: &str) -> Scope {
+    Scope::all().and(
+        &[
+            "t.owning_organization_guid = ",
+            " OR t.guid IN (SELECT domain_guid FROM domain_shares WHERE organization_guid = ",
+            ")",
+        ],
+        org,
+    )
+}
+
+/// Domains an organization's routes may be on.
+pub(super) fn usable_by(org: &str) -> Scope {
+    Scope::all().and(
+        &[
+            "t.owning_organization_guid IS NULL OR t.owning_organization_guid = ",
+            " OR t.guid IN (SELECT domain_guid FROM domain_shares WHERE organization_guid = ",
+            ")",
+        ],
+        org,
+    )
+}
+
 /// Which of the two kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -68,8 +109,8 @@ enum Kind {
 }
 
 impl Kind {
-    fn scope(self, caller: &Caller) -> Scope {
-        let seen = caller.visible(SEEN_DOMAINS);
+    fn scope(self, call: &Call) -> Scope {
+        let seen = call.seen::<DomainRow>();
         let owned: &[&str] = &[
             "CASE WHEN t.owning_organization_guid IS NULL THEN 'shared' ELSE 'private' END = ",
             "",
@@ -82,83 +123,40 @@ impl Kind {
     }
 }
 
-async fn list(
-    ctl: Ctl,
-    caller: Caller,
-    raw: RawQuery,
-    kind: Kind,
-    path: &str,
-) -> Outcome<Json<Value>> {
-    page::<DomainRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &DOMAINS,
-        &kind.scope(&caller),
-        &raw,
-        path,
-    )
-    .await
+async fn list_all(call: Call) -> Outcome<Json<Value>> {
+    call.list::<DomainRow>(Kind::Any.scope(&call)).await
 }
 
-async fn list_all(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    list(ctl, caller, raw, Kind::Any, "/v2/domains").await
+async fn list_shared(call: Call) -> Outcome<Json<Value>> {
+    call.list::<DomainRow>(Kind::Shared.scope(&call)).await
 }
 
-async fn list_shared(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    list(ctl, caller, raw, Kind::Shared, "/v2/shared_domains").await
+async fn list_private(call: Call) -> Outcome<Json<Value>> {
+    call.list::<DomainRow>(Kind::Private.scope(&call)).await
 }
 
-async fn list_private(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    list(ctl, caller, raw, Kind::Private, "/v2/private_domains").await
-}
-
-async fn load(ctl: &Ctl, caller: &Caller, guid: &str, kind: Kind) -> Outcome<DomainRow> {
-    let found: Option<DomainRow> = ctl.store.find(&DOMAINS, &kind.scope(caller), guid).await?;
+async fn load(call: &Call, guid: &str, kind: Kind) -> Outcome<DomainRow> {
+    let found: Option<DomainRow> = call
+        .ctl
+        .store
+        .find(&DOMAINS, &kind.scope(call), guid)
+        .await?;
     found.ok_or_else(|| fail_with(Code::DomainNotFound, guid))
 }
 
-async fn show(ctl: Ctl, caller: Caller, guid: String, kind: Kind) -> Outcome<Json<Value>> {
-    let domain = load(&ctl, &caller, &guid, kind).await?;
-    Ok(Json(domain.flat(&View {
-        ctl: &ctl,
-        caller: &caller,
-    })?))
+async fn show_any(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    call.show(&load(&call, &guid, Kind::Any).await?).await
 }
 
-async fn show_any(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    show(ctl, caller, guid, Kind::Any).await
+async fn show_shared(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    call.show(&load(&call, &guid, Kind::Shared).await?).await
 }
 
-async fn show_shared(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    show(ctl, caller, guid, Kind::Shared).await
+async fn show_private(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    call.show(&load(&call, &guid, Kind::Private).await?).await
 }
 
-async fn show_private(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    show(ctl, caller, guid, Kind::Private).await
-}
-
+/// Unknown keys (`wildcard`) are ignored.
 #[derive(Deserialize)]
 struct DomainBody {
     name: Option<String>,
@@ -186,26 +184,15 @@ fn check_name(name: Option<&str>) -> Result<String, Failure> {
     }
 }
 
-async fn create(
-    ctl: Ctl,
-    caller: Caller,
-    name: String,
-    owner: Option<String>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let routes: Vec<RouteRow> = ctl
-        .store
-        .all(
-            &ROUTES,
-            &Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], &name),
-        )
-        .await?;
-    if !routes.is_empty() {
+async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
+    let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], &name);
+    if call.count::<RouteRow>(&same).await? > 0 {
         return Err(fail_with(
             Code::DomainInvalid,
-            format!("{name} is the address of a route"),
+            format!("{name} is the address of a route; delete that route first"),
         ));
     }
-    let mut tx = ctl.store.begin().await?;
+    let mut tx = call.ctl.store.begin().await?;
     let row = DomainRow {
         guid: bus::ids::guid(),
         name: name.clone(),
@@ -217,53 +204,31 @@ async fn create(
         .await
         .map_err(|error| taken(error, Code::DomainNameTaken, &name))?;
     tx.commit().await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(row.flat(&View {
-            ctl: &ctl,
-            caller: &caller,
-        })?),
-    ))
+    call.created(&row).await
 }
 
-async fn create_shared(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<DomainBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    caller.need(Action::Administer)?;
+async fn create_shared(call: Call, Body(sent): Body<DomainBody>) -> Created {
+    call.need(Action::Administer)?;
     let name = check_name(sent.name.as_deref())?;
-    create(ctl, caller, name, None).await
+    create(&call, name, None).await
 }
 
-async fn create_private(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<DomainBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let owner = sent
-        .owning_organization_guid
-        .ok_or_else(|| fail_with(Code::DomainInvalid, "owning_organization_guid is missing"))?;
-    orgs::load(&ctl, &caller, &owner).await?;
-    caller.need(Action::ManageOrg(&owner))?;
-    if !caller.admin && !settings::is_enabled(&ctl, "private_domain_creation").await? {
-        return Err(fail_with(Code::FeatureDisabled, "private_domain_creation"));
-    }
+async fn create_private(call: Call, Body(sent): Body<DomainBody>) -> Created {
+    let owner = required(sent.owning_organization_guid, "owning_organization_guid")?;
+    let org = orgs::visible(&call, &owner).await?;
+    call.need(Action::ManageOrg(&owner))?;
+    call.need_feature("private_domain_creation").await?;
     let name = check_name(sent.name.as_deref())?;
-    check_neighbours(&ctl, &name, &owner).await?;
-    create(ctl, caller, name, Some(owner)).await
+    check_neighbours(&call, &name, &owner).await?;
+    check_quota(&call, &org).await?;
+    create(&call, name, Some(owner)).await
 }
 
 /// A private domain must neither lie below nor above another organization's.
-async fn check_neighbours(ctl: &Ctl, name: &str, owner: &str) -> Outcome<()> {
-    let foreign: Vec<DomainRow> = ctl
-        .store
-        .all(
-            &DOMAINS,
-            &Scope::all().and(&["t.owning_organization_guid <> ", ""], owner),
-        )
-        .await?;
+async fn check_neighbours(call: &Call, name: &str, owner: &str) -> Outcome<()> {
+    let foreign = Scope::all().and(&["t.owning_organization_guid <> ", ""], owner);
     let below = |inner: &str, outer: &str| inner.ends_with(&format!(".{outer}"));
+    let foreign: Vec<DomainRow> = call.all(&foreign).await?;
     match foreign
         .iter()
         .find(|other| below(name, &other.name) || below(&other.name, name))
@@ -271,7 +236,7 @@ async fn check_neighbours(ctl: &Ctl, name: &str, owner: &str) -> Outcome<()> {
         Some(other) => Err(fail_with(
             Code::DomainInvalid,
             format!(
-                "{name} overlaps {}, which belongs to another organization",
+                "{name} overlaps {}, which belongs to another organization; choose another name",
                 other.name
             ),
         )),
@@ -279,51 +244,121 @@ async fn check_neighbours(ctl: &Ctl, name: &str, owner: &str) -> Outcome<()> {
     }
 }
 
-async fn delete_shared(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    caller.need(Action::Administer)?;
-    delete(ctl, caller, guid, raw, Kind::Shared).await
-}
-
-async fn delete_private(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    let domain = load(&ctl, &caller, &guid, Kind::Private).await?;
-    caller.need(Action::ManageOrg(
-        domain
-            .owning_organization_guid
-            .as_deref()
-            .unwrap_or_default(),
-    ))?;
-    delete(ctl, caller, guid, raw, Kind::Private).await
-}
-
-async fn delete(
-    ctl: Ctl,
-    caller: Caller,
-    guid: String,
-    raw: RawQuery,
-    kind: Kind,
-) -> Outcome<Deleted> {
-    let domain = load(&ctl, &caller, &guid, kind).await?;
-    let routes: Vec<RouteRow> = ctl
+async fn check_quota(call: &Call, org: &OrgRow) -> Outcome<()> {
+    let quota: Option<QuotaRow> = call
+        .ctl
         .store
-        .all(&ROUTES, &Scope::all().and(&["t.domain_guid = ", ""], &guid))
+        .find(&QUOTAS, &Scope::all(), &org.quota_definition_guid)
         .await?;
-    if !routes.is_empty() && !body::flag(&raw, "recursive") {
-        return Err(
-            ApiError::with_details(Code::AssociationNotEmpty, &["routes", "domains"]).into(),
-        );
+    let limit = quota.map_or(-1, |quota| quota.total_private_domains);
+    if limit < 0 {
+        return Ok(());
     }
+    let used = call.count::<DomainRow>(&owned_by(&org.guid)).await?;
+    if used < limit {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} (limit {limit}, in use {used}; delete one, or ask an administrator for a larger quota)",
+        org.name
+    );
+    Err(fail_with(Code::TotalPrivateDomainsExceeded, detail))
+}
+
+async fn delete_shared(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    call.need(Action::Administer)?;
+    let domain = load(&call, &guid, Kind::Shared).await?;
+    delete(&call, &domain).await
+}
+
+async fn delete_private(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    let domain = load(&call, &guid, Kind::Private).await?;
+    call.need(Action::ManageOrg(owner_of(&domain)))?;
+    delete(&call, &domain).await
+}
+
+fn owner_of(domain: &DomainRow) -> &str {
+    domain
+        .owning_organization_guid
+        .as_deref()
+        .unwrap_or_default()
+}
+
+async fn delete(call: &Call, domain: &DomainRow) -> Outcome<Deleted> {
+    let routes = Scope::all().and(&["t.domain_guid = ", ""], &domain.guid);
+    let routes = call.count::<RouteRow>(&routes).await?;
+    call.need_empty(&[("routes", routes)], "domains")?;
+    remove(&call.ctl, domain).await?;
+    call.deleted().await
+}
+
+/// Deletes a domain with its routes, and tells running apps the addresses they have left.
+pub(super) async fn remove(ctl: &Ctl, domain: &DomainRow) -> Outcome<()> {
     let mut tx = ctl.store.begin().await?;
+    let apps = tx.apps_on_domain(&domain.guid).await?;
     tx.delete_domain(&domain.guid).await?;
     tx.commit().await?;
-    jobs::deleted(&ctl, &raw).await
+    for app in apps {
+        conductor::keep_announcing_routes(ctl, app);
+    }
+    Ok(())
+}
+
+/// The domain and the organization it is lent to; both managers must agree.
+async fn to_share(call: &Call, org: &str, domain: &str) -> Outcome<(OrgRow, DomainRow)> {
+    let org = orgs::visible(call, org).await?;
+    let domain = load(call, domain, Kind::Private).await?;
+    call.need(Action::ManageOrg(&org.guid))?;
+    Ok((org, domain))
+}
+
+/// Lends a private domain to an organization; its own owner needs no loan.
+pub(super) async fn share(call: Call, Path((org, domain)): Path<(String, String)>) -> Created {
+    let (org, domain) = to_share(&call, &org, &domain).await?;
+    call.need(Action::ManageOrg(owner_of(&domain)))?;
+    if owner_of(&domain) != org.guid {
+        let mut tx = call.ctl.store.begin().await?;
+        tx.share_domain(&domain.guid, &org.guid).await?;
+        tx.commit().await?;
+    }
+    call.created(&org).await
+}
+
+/// Ends a loan, unless routes of the borrower still use it.
+pub(super) async fn unshare(call: Call, Path((org, domain)): Path<(String, String)>) -> Created {
+    let (org, domain) = to_share(&call, &org, &domain).await?;
+    if owner_of(&domain) == org.guid {
+        return Err(fail_with(
+            Code::DomainInvalid,
+            format!(
+                "{} belongs to this organization; delete it instead",
+                domain.name
+            ),
+        ));
+    }
+    let used = Scope::all()
+        .and(&["t.domain_guid = ", ""], &domain.guid)
+        .and(
+            &[
+                "t.space_guid IN (SELECT guid FROM spaces WHERE organization_guid = ",
+                ")",
+            ],
+            &org.guid,
+        );
+    let used = call.count::<RouteRow>(&used).await?;
+    call.need_empty(&[("routes", used)], "shared domains")?;
+    let mut tx = call.ctl.store.begin().await?;
+    tx.unshare_domain(&domain.guid, &org.guid).await?;
+    tx.commit().await?;
+    call.created(&org).await
+}
+
+async fn shared_organizations(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let domain = load(&call, &guid, Kind::Private).await?;
+    let borrowers: &[&str] = &[
+        "t.guid IN (SELECT organization_guid FROM domain_shares WHERE domain_guid = ",
+        ")",
+    ];
+    call.list::<OrgRow>(call.seen::<OrgRow>().and(borrowers, domain.guid))
+        .await
 }

@@ -8,7 +8,7 @@ use super::apps;
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::messages::vcap_application;
+use crate::messages::{vcap_application, vcap_services};
 
 pub(super) async fn show(
     State(ctl): State<Ctl>,
@@ -22,7 +22,7 @@ pub(super) async fn show(
         "staging_env_json": around.staging_env,
         "running_env_json": around.running_env,
         "environment_json": around.environment,
-        "system_env_json": {"VCAP_SERVICES": {}},
+        "system_env_json": {"VCAP_SERVICES": vcap_services(&around.services)},
         "application_env_json": {"VCAP_APPLICATION": vcap},
     })))
 }

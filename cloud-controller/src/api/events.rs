@@ -1,22 +1,33 @@
 //! Events.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use v2_api::Code;
 
-use super::lists::{Present, View, envelope, page};
+use super::call::Call;
+use super::lists::{Present, View, envelope};
 use super::times::rfc3339;
-use crate::authorize::{Caller, SEEN_EVENTS};
+use crate::authorize::SEEN_EVENTS;
 use crate::controller::Ctl;
-use crate::failure::Outcome;
-use crate::store::{EVENTS, EventRow};
+use crate::failure::{Outcome, fail_with};
+use crate::store::{EVENTS, EventRow, Table};
 
 pub(super) fn routes() -> Router<Ctl> {
-    Router::new().route("/v2/events", get(list))
+    Router::new()
+        .route("/v2/events", get(list))
+        .route("/v2/events/{guid}", get(show))
 }
 
 impl Present for EventRow {
+    const COLLECTION: &'static str = "events";
+    const SEEN: &'static [&'static str] = SEEN_EVENTS;
+
+    fn table() -> &'static Table {
+        &EVENTS
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let metadata: Value = serde_json::from_str(&self.metadata).unwrap_or_else(|_| json!({}));
         let entity = json!({
@@ -25,7 +36,7 @@ impl Present for EventRow {
             "metadata": metadata, "space_guid": self.space_guid, "organization_guid": self.organization_guid,
         });
         Ok(envelope(
-            "events",
+            Self::COLLECTION,
             &self.guid,
             (self.timestamp, None),
             entity,
@@ -33,17 +44,13 @@ impl Present for EventRow {
     }
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<EventRow>(
-        &view,
-        &EVENTS,
-        &caller.visible(SEEN_EVENTS),
-        &raw,
-        "/v2/events",
-    )
-    .await
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<EventRow>(call.seen::<EventRow>()).await
+}
+
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let scope = call.seen::<EventRow>();
+    let found: Option<EventRow> = call.ctl.store.find(&EVENTS, &scope, &guid).await?;
+    let event = found.ok_or_else(|| fail_with(Code::EventNotFound, &guid))?;
+    call.show(&event).await
 }

@@ -7,19 +7,23 @@
 //! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
 //! | `bits`, `upload` | resource matching, uploads |
 //! | `routes`, `mappings`, `domains` | addresses |
+//! | `services`, `bindings` | user-provided services, and which apps use them |
+//! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
-//! | `lists`, `body`, `audit`, `times` | what they share |
+//! | `call`, `lists`, `body`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
 mod app_update;
 mod apps;
 mod audit;
+mod bindings;
 mod bits;
 mod body;
 mod buildpacks;
 mod bulk;
+mod call;
 mod catalog;
 mod domains;
 mod env;
@@ -31,9 +35,13 @@ mod jobs;
 mod lists;
 mod mappings;
 mod orgs;
+mod quotas;
 mod roles;
+mod room;
 mod routes;
+mod services;
 mod settings;
+mod space_quotas;
 mod spaces;
 mod summary;
 pub(crate) mod times;
@@ -74,6 +82,10 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         .merge(mappings::routes())
         .merge(domains::routes())
         .merge(catalog::routes())
+        .merge(quotas::routes())
+        .merge(space_quotas::routes())
+        .merge(services::routes())
+        .merge(bindings::routes())
         .merge(buildpacks::routes())
         .merge(settings::routes())
         .merge(events::routes())

@@ -1,22 +1,25 @@
 //! Organizations.
 
-use axum::extract::{Path, RawQuery, State};
-use axum::routing::get;
+use axum::extract::Path;
+use axum::routing::{get, put};
 use axum::{Json, Router};
-use http::StatusCode;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::{ApiError, Code};
+use v2_api::Code;
 
 use super::body::{self, Body};
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, embedded, empty, envelope, page};
-use super::{app_delete, taken};
-use crate::authorize::{Action, Caller, SEEN_DOMAINS, SEEN_ORGS, SEEN_SPACES};
+use super::call::{Call, Created};
+use super::domains::{owned_by, usable_by};
+use super::jobs::Deleted;
+use super::lists::{Embed, Present, Relations, View, envelope, link, seen};
+use super::{app_delete, domains, taken};
+use crate::authorize::{Action, Caller, SEEN_ORGS};
 use crate::controller::Ctl;
-use crate::failure::{Outcome, fail_with};
+use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    DOMAINS, DomainRow, ORGS, OrgRow, QUOTAS, QuotaRow, Role, SPACES, Scope, SpaceRow,
+    DomainRow, NewEvent, ORGS, OrgRow, QuotaRow, Role, Scope, SpaceQuotaRow, SpaceRow, StoreError,
+    Table,
 };
 
 pub(super) fn routes() -> Router<Ctl> {
@@ -31,21 +34,32 @@ pub(super) fn routes() -> Router<Ctl> {
             "/v2/organizations/{guid}/private_domains",
             get(private_domains),
         )
+        .route(
+            "/v2/organizations/{guid}/private_domains/{domain}",
+            put(domains::share).delete(domains::unshare),
+        )
         .route("/v2/organizations/{guid}/domains", get(all_domains))
         .route(
             "/v2/organizations/{guid}/space_quota_definitions",
-            get(|_: Caller| async { empty() }),
+            get(space_quotas),
         )
 }
 
 impl Present for OrgRow {
+    const COLLECTION: &'static str = "organizations";
+    const SEEN: &'static [&'static str] = SEEN_ORGS;
+
+    fn table() -> &'static Table {
+        &ORGS
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let url = format!("/v2/organizations/{}", self.guid);
         let mut entity = json!({
             "name": self.name, "billing_enabled": false, "quota_definition_guid": self.quota_definition_guid, "status": self.status,
             "quota_definition_url": format!("/v2/quota_definitions/{}", self.quota_definition_guid),
         });
-        for relation in [
+        let relations = [
             "spaces",
             "domains",
             "private_domains",
@@ -55,58 +69,34 @@ impl Present for OrgRow {
             "auditors",
             "app_events",
             "space_quota_definitions",
-        ] {
-            entity[format!("{relation}_url")] = json!(format!("{url}/{relation}"));
-        }
+        ];
+        link(&mut entity, &url, &relations);
         Ok(envelope(
-            "organizations",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
         ))
     }
 
-    async fn present(&self, view: &View<'_>, depth: u32) -> Outcome<Value> {
-        let mut resource = self.flat(view)?;
-        if depth > 0 {
-            let quota: Option<QuotaRow> = view
-                .ctl
-                .store
-                .find(&QUOTAS, &Scope::all(), &self.quota_definition_guid)
-                .await?;
-            let entity = &mut resource["entity"];
-            if let Some(quota) = quota {
-                entity["quota_definition"] = quota.flat(view)?;
-            }
-            let here: &[&str] = &["t.organization_guid = ", ""];
-            entity["spaces"] = embedded::<SpaceRow>(
-                view,
-                &SPACES,
-                &view.caller.visible(SEEN_SPACES).and(here, &self.guid),
-            )
-            .await?;
-            entity["domains"] =
-                embedded::<DomainRow>(view, &DOMAINS, &usable_domains(&self.guid)).await?;
-            entity["private_domains"] =
-                embedded::<DomainRow>(view, &DOMAINS, &own_domains(&self.guid)).await?;
-            entity["space_quota_definitions"] = json!([]);
-        }
-        Ok(resource)
+    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
+        Box::pin(async move {
+            let here = || Scope::in_org(&self.guid);
+            let quota = embed.one::<QuotaRow>(&self.quota_definition_guid).await?;
+            let usable = embed.many::<DomainRow>(usable_by(&self.guid)).await?;
+            let own = embed.many::<DomainRow>(owned_by(&self.guid)).await?;
+            Ok(vec![
+                ("quota_definition", quota),
+                ("spaces", embed.many::<SpaceRow>(here()).await?),
+                ("domains", usable),
+                ("private_domains", own),
+                (
+                    "space_quota_definitions",
+                    embed.many::<SpaceQuotaRow>(here()).await?,
+                ),
+            ])
+        })
     }
-}
-
-fn own_domains(org: &str) -> Scope {
-    Scope::all().and(&["t.owning_organization_guid = ", ""], org)
-}
-
-fn usable_domains(org: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.owning_organization_guid IS NULL OR t.owning_organization_guid = ",
-            "",
-        ],
-        org,
-    )
 }
 
 /// The organization, if it exists and the caller may see it.
@@ -117,39 +107,18 @@ pub(super) async fn load(ctl: &Ctl, caller: &Caller, guid: &str) -> Outcome<OrgR
     Ok(org)
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<OrgRow>(
-        &view,
-        &ORGS,
-        &caller.visible(SEEN_ORGS),
-        &raw,
-        "/v2/organizations",
-    )
-    .await
+/// As [`load`], of a call.
+pub(super) async fn visible(call: &Call, guid: &str) -> Outcome<OrgRow> {
+    load(&call.ctl, &call.caller, guid).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    let org = load(&ctl, &caller, &guid).await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok(Json(
-        org.present(
-            &View {
-                ctl: &ctl,
-                caller: &caller,
-            },
-            depth,
-        )
-        .await?,
-    ))
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<OrgRow>(call.seen::<OrgRow>()).await
+}
+
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let org = visible(&call, &guid).await?;
+    call.show(&org).await
 }
 
 #[derive(Deserialize)]
@@ -159,27 +128,30 @@ struct OrgBody {
     status: Option<String>,
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<OrgBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    if !caller.admin && !super::settings::is_enabled(&ctl, "user_org_creation").await? {
-        return Err(fail_with(Code::FeatureDisabled, "user_org_creation"));
-    }
-    let name = sent
-        .name
-        .as_deref()
-        .and_then(body::name)
-        .ok_or_else(|| fail_with(Code::OrganizationInvalid, "name must not be empty"))?;
+fn named(sent: &str) -> Result<String, Failure> {
+    body::name(sent).ok_or_else(|| fail_with(Code::OrganizationInvalid, "name must not be empty"))
+}
+
+fn event(call: &Call, kind: &'static str, org: &OrgRow, metadata: Value) -> NewEvent {
+    call.event(
+        kind,
+        (&org.guid, "organization", &org.name),
+        metadata,
+        (None, Some(&org.guid)),
+    )
+}
+
+async fn create(call: Call, Body(sent): Body<OrgBody>) -> Created {
+    call.need_feature("user_org_creation").await?;
+    let name = named(sent.name.as_deref().unwrap_or_default())?;
     let quota_definition_guid = match sent.quota_definition_guid {
-        Some(guid) if caller.admin => guid,
-        _ => crate::seed::default_quota(&ctl).await?.guid,
+        Some(guid) if call.caller.admin => guid,
+        _ => crate::seed::default_quota(&call.ctl).await?.guid,
     };
-    let mut tx = ctl.store.begin().await?;
+    let mut tx = call.ctl.store.begin().await?;
     let org = OrgRow {
         guid: bus::ids::guid(),
-        name: name.clone(),
+        name,
         quota_definition_guid,
         status: "active".into(),
         created_at: tx.now(),
@@ -187,45 +159,37 @@ async fn create(
     };
     tx.insert_org(&org)
         .await
-        .map_err(|error| wrong(error, &name))?;
-    if !caller.admin {
-        tx.grant(&caller.guid, Role::OrgUser, &org.guid).await?;
-        tx.grant(&caller.guid, Role::OrgManager, &org.guid).await?;
+        .map_err(|error| wrong(error, &org.name))?;
+    if !call.caller.admin {
+        let user = &call.caller.guid;
+        tx.grant(user, Role::OrgUser, &org.guid).await?;
+        tx.grant(user, Role::OrgManager, &org.guid).await?;
     }
+    let request = json!({"request": {"name": org.name}});
+    tx.record_event(&event(&call, "audit.organization.create", &org, request))
+        .await?;
     tx.commit().await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(org.flat(&View {
-            ctl: &ctl,
-            caller: &caller,
-        })?),
-    ))
+    call.created(&org).await
 }
 
-fn wrong(error: crate::store::StoreError, name: &str) -> crate::failure::Failure {
+fn wrong(error: StoreError, name: &str) -> Failure {
     if error.is_referenced() {
         return fail_with(
             Code::OrganizationInvalid,
-            "quota_definition_guid does not exist",
+            "quota_definition_guid does not exist; cf quotas lists what does",
         );
     }
     taken(error, Code::OrganizationNameTaken, name)
 }
 
-async fn update(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    Body(sent): Body<OrgBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let mut org = load(&ctl, &caller, &guid).await?;
-    caller.need(Action::ManageOrg(&guid))?;
+async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<OrgBody>) -> Created {
+    let mut org = visible(&call, &guid).await?;
+    call.need(Action::ManageOrg(&guid))?;
     if sent.quota_definition_guid.is_some() || sent.status.is_some() {
-        caller.need(Action::Administer)?;
+        call.need(Action::Administer)?;
     }
     if let Some(name) = &sent.name {
-        org.name = body::name(name)
-            .ok_or_else(|| fail_with(Code::OrganizationInvalid, "name must not be empty"))?;
+        org.name = named(name)?;
     }
     org.quota_definition_guid = sent
         .quota_definition_guid
@@ -239,116 +203,65 @@ async fn update(
         }
         org.status = status;
     }
-    let mut tx = ctl.store.begin().await?;
+    let mut tx = call.ctl.store.begin().await?;
     tx.update_org(&org)
         .await
         .map_err(|error| wrong(error, &org.name))?;
+    let request = json!({"request": {
+        "name": org.name, "quota_definition_guid": org.quota_definition_guid, "status": org.status,
+    }});
+    tx.record_event(&event(&call, "audit.organization.update", &org, request))
+        .await?;
     tx.commit().await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(org.flat(&View {
-            ctl: &ctl,
-            caller: &caller,
-        })?),
-    ))
+    call.created_guid::<OrgRow>(&guid, Code::OrganizationNotFound)
+        .await
 }
 
-async fn delete(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    let org = load(&ctl, &caller, &guid).await?;
-    caller.need(Action::Administer)?;
-    let spaces: Vec<SpaceRow> = ctl
-        .store
-        .all(
-            &SPACES,
-            &Scope::all().and(&["t.organization_guid = ", ""], &guid),
-        )
-        .await?;
-    if !spaces.is_empty() && !body::flag(&raw, "recursive") {
-        return Err(ApiError::with_details(
-            Code::AssociationNotEmpty,
-            &["spaces", "organizations"],
-        )
-        .into());
-    }
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    let org = visible(&call, &guid).await?;
+    call.need(Action::Administer)?;
+    let spaces: Vec<SpaceRow> = call.all(&Scope::in_org(&guid)).await?;
+    call.need_empty(&[("spaces", spaces.len() as i64)], "organizations")?;
     for space in &spaces {
-        app_delete::empty_space(&ctl, space).await?;
-        let mut tx = ctl.store.begin().await?;
+        app_delete::empty_space(&call.ctl, space).await?;
+        let mut tx = call.ctl.store.begin().await?;
         tx.delete_space(&space.guid).await?;
         tx.commit().await?;
     }
-    let mut tx = ctl.store.begin().await?;
+    for domain in call.all::<DomainRow>(&owned_by(&guid)).await? {
+        domains::remove(&call.ctl, &domain).await?;
+    }
+    let recursive = json!({"request": {"recursive": call.flag("recursive")}});
+    let mut tx = call.ctl.store.begin().await?;
+    tx.record_event(&event(
+        &call,
+        "audit.organization.delete-request",
+        &org,
+        recursive,
+    ))
+    .await?;
     tx.delete_org(&org.guid).await?;
     tx.commit().await?;
-    jobs::deleted(&ctl, &raw).await
+    call.deleted().await
 }
 
-async fn spaces(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let scope = caller
-        .visible(SEEN_SPACES)
-        .and(&["t.organization_guid = ", ""], &guid);
-    page::<SpaceRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &SPACES,
-        &scope,
-        &raw,
-        &format!("/v2/organizations/{guid}/spaces"),
-    )
-    .await
+async fn spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    let scope = seen::<SpaceRow>(&call.caller).and(&["t.organization_guid = ", ""], &guid);
+    call.list::<SpaceRow>(scope).await
 }
 
-async fn private_domains(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let scope = caller
-        .visible(SEEN_DOMAINS)
-        .and(&["t.owning_organization_guid = ", ""], &guid);
-    page::<DomainRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &DOMAINS,
-        &scope,
-        &raw,
-        &format!("/v2/organizations/{guid}/private_domains"),
-    )
-    .await
+async fn private_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<DomainRow>(domains::private_of(&guid)).await
 }
 
-async fn all_domains(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    page::<DomainRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &DOMAINS,
-        &usable_domains(&guid),
-        &raw,
-        &format!("/v2/organizations/{guid}/domains"),
-    )
-    .await
+async fn all_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<DomainRow>(usable_by(&guid)).await
+}
+
+async fn space_quotas(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<SpaceQuotaRow>(Scope::in_org(&guid)).await
 }

@@ -14,7 +14,7 @@ use super::{orgs, spaces};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{Role, Scope, USERS, UserRow};
+use crate::store::{Role, Scope, UserRow};
 
 pub(super) fn routes() -> Router<Ctl> {
     let mut router = Router::new();
@@ -98,7 +98,6 @@ async fn list(
             ctl: &ctl,
             caller: &caller,
         },
-        &USERS,
         &scope,
         &raw,
         &format!("/v2/{folder}/{guid}/{relation}"),
@@ -153,9 +152,7 @@ async fn by_name(
     } else {
         "unset_roles_by_username"
     };
-    if !caller.admin && !super::settings::is_enabled(&ctl, flag).await? {
-        return Err(fail_with(Code::FeatureDisabled, flag));
-    }
+    super::settings::need(&ctl, &caller, flag).await?;
     let found = ctl
         .uaa
         .find_user(&sent.username)

@@ -1,30 +1,29 @@
 //! Routes.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
 
-use super::body::{self, Body};
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, embedded, envelope, page};
-use super::{settings, spaces, taken};
+use super::body::Body;
+use super::call::{Call, Created, required};
+use super::jobs::Deleted;
+use super::lists::{Embed, Present, Relations, View, envelope};
+use super::{domains, room, spaces, taken};
 use crate::authorize::{Action, Caller, SEEN_IN_SPACES};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{
-    APPS, AppRow, DOMAINS, DomainRow, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, RouteRow, SPACES,
-    Scope, SpaceRow,
-};
+use crate::store::{AppRow, DOMAINS, DomainRow, ROUTES, RouteRow, Scope, SpaceRow, Store, Table};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
         .route("/v2/routes", get(list).post(create))
-        .route("/v2/routes/{guid}", get(show).delete(delete))
+        .route("/v2/routes/{guid}", get(show).put(update).delete(delete))
         .route("/v2/routes/{guid}/apps", get(apps))
         .route(
             "/v2/routes/reserved/domain/{domain}",
@@ -37,50 +36,48 @@ pub(super) fn routes() -> Router<Ctl> {
 }
 
 impl Present for RouteRow {
+    const COLLECTION: &'static str = "routes";
+    const SEEN: &'static [&'static str] = SEEN_IN_SPACES;
+
+    fn table() -> &'static Table {
+        &ROUTES
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let entity = json!({
             "host": self.host, "path": self.path, "domain_guid": self.domain_guid, "space_guid": self.space_guid,
             "service_instance_guid": null, "port": null,
             "domain_url": format!("/v2/domains/{}", self.domain_guid), "space_url": format!("/v2/spaces/{}", self.space_guid),
             "apps_url": format!("/v2/routes/{}/apps", self.guid),
-            // Old clients read the domain of an app's embedded routes here, one level deeper than they ask for.
-            "domain": envelope("shared_domains", &self.domain_guid, (self.created_at, None), json!({"name": self.domain_name})),
         });
         Ok(envelope(
-            "routes",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
         ))
     }
 
-    async fn present(&self, view: &View<'_>, depth: u32) -> Outcome<Value> {
+    /// Old clients read the domain of an app's embedded routes, one level deeper than they ask for.
+    fn leaf(&self, view: &View<'_>) -> Outcome<Value> {
         let mut resource = self.flat(view)?;
-        let entity = &mut resource["entity"];
-        if depth == 0 {
-            if let Some(entity) = entity.as_object_mut() {
-                entity.remove("domain");
-            }
-            return Ok(resource);
-        }
-        let domain: Option<DomainRow> = view
-            .ctl
-            .store
-            .find(&DOMAINS, &Scope::all(), &self.domain_guid)
-            .await?;
-        if let Some(domain) = domain {
-            entity["domain"] = domain.flat(view)?;
-        }
-        let space: Option<SpaceRow> = view
-            .ctl
-            .store
-            .find(&SPACES, &Scope::all(), &self.space_guid)
-            .await?;
-        if let Some(space) = space {
-            entity["space"] = space.flat(view)?;
-        }
-        entity["apps"] = embedded::<AppRow>(view, &APPS, &apps_of(&self.guid)).await?;
+        resource["entity"]["domain"] = envelope(
+            "shared_domains",
+            &self.domain_guid,
+            (self.created_at, None),
+            json!({"name": self.domain_name}),
+        );
         Ok(resource)
+    }
+
+    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
+        Box::pin(async move {
+            Ok(vec![
+                ("domain", embed.one::<DomainRow>(&self.domain_guid).await?),
+                ("space", embed.one::<SpaceRow>(&self.space_guid).await?),
+                ("apps", embed.many::<AppRow>(apps_of(&self.guid)).await?),
+            ])
+        })
     }
 }
 
@@ -107,61 +104,18 @@ pub(super) async fn load(ctl: &Ctl, caller: &Caller, guid: &str) -> Outcome<Rout
     Ok(route)
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<RouteRow>(
-        &view,
-        &ROUTES,
-        &caller.visible(SEEN_IN_SPACES),
-        &raw,
-        "/v2/routes",
-    )
-    .await
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<RouteRow>(call.seen::<RouteRow>()).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    let route = load(&ctl, &caller, &guid).await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok(Json(
-        route
-            .present(
-                &View {
-                    ctl: &ctl,
-                    caller: &caller,
-                },
-                depth,
-            )
-            .await?,
-    ))
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let route = load(&call.ctl, &call.caller, &guid).await?;
+    call.show(&route).await
 }
 
-async fn apps(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<AppRow>(
-        &view,
-        &APPS,
-        &apps_of(&guid),
-        &raw,
-        &format!("/v2/routes/{guid}/apps"),
-    )
-    .await
+async fn apps(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    load(&call.ctl, &call.caller, &guid).await?;
+    call.list::<AppRow>(apps_of(&guid)).await
 }
 
 /// Unknown keys (`port`, …) are ignored.
@@ -173,33 +127,17 @@ struct RouteBody {
     space_guid: Option<String>,
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    raw: RawQuery,
-    Body(sent): Body<RouteBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let missing = |key: &str| fail_with(Code::RouteInvalid, format!("{key} is missing"));
-    let space = spaces::load(
-        &ctl,
-        &caller,
-        &sent.space_guid.ok_or_else(|| missing("space_guid"))?,
-    )
-    .await?;
-    caller.need(Action::Develop(&space.guid))?;
-    if !caller.admin && !settings::is_enabled(&ctl, "route_creation").await? {
-        return Err(fail_with(Code::FeatureDisabled, "route_creation"));
-    }
-    let domain_guid = sent.domain_guid.ok_or_else(|| missing("domain_guid"))?;
-    let domain: Option<DomainRow> = ctl
-        .store
-        .find(&DOMAINS, &Scope::all(), &domain_guid)
-        .await?;
-    let domain = domain.ok_or_else(|| fail_with(Code::DomainNotFound, &domain_guid))?;
+async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
+    let domain_guid = required(sent.domain_guid, "domain_guid")?;
+    let space_guid = required(sent.space_guid, "space_guid")?;
+    let space = spaces::visible(&call, &space_guid).await?;
+    call.need(Action::Develop(&space.guid))?;
+    call.need_feature("route_creation").await?;
+    let domain: DomainRow = call.find(&domain_guid, Code::DomainNotFound).await?;
     let (host, path) = (sent.host.unwrap_or_default(), sent.path.unwrap_or_default());
-    check(&host, &path, &domain, &space, caller.admin)?;
-    check_quota(&ctl, &space).await?;
-    let mut tx = ctl.store.begin().await?;
+    let usable = is_usable(&call.ctl.store, &domain, &space).await?;
+    check(&host, &path, &domain, usable, call.caller.admin)?;
+    room::for_route(&call.ctl, &space).await?;
     let route = RouteRow {
         guid: bus::ids::guid(),
         host,
@@ -207,39 +145,72 @@ async fn create(
         domain_guid,
         domain_name: domain.name,
         space_guid: space.guid,
-        created_at: tx.now(),
+        created_at: crate::store::now_micros(),
         updated_at: None,
     };
-    if ctl.store.domain_by_name(&route.address()).await?.is_some() {
+    check_domain_of_same_name(&call.ctl.store, &route).await?;
+    let mut tx = call.ctl.store.begin().await?;
+    tx.insert_route(&route)
+        .await
+        .map_err(|error| occupied(error, &route))?;
+    tx.commit().await?;
+    call.created(&route).await
+}
+
+/// A route's host and path may change, its domain and space not.
+async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody>) -> Created {
+    let mut route = load(&call.ctl, &call.caller, &guid).await?;
+    call.need(Action::Develop(&route.space_guid))?;
+    let same = |sent: &Option<String>, known: &str| sent.as_deref().is_none_or(|s| s == known);
+    if !same(&sent.domain_guid, &route.domain_guid) || !same(&sent.space_guid, &route.space_guid) {
         return Err(fail_with(
             Code::RouteInvalid,
-            format!("{} is a domain", route.address()),
+            "domain and space of a route cannot change; make another route",
         ));
     }
+    route.host = sent.host.unwrap_or(route.host);
+    route.path = sent.path.unwrap_or(route.path);
+    let domain: DomainRow = call.find(&route.domain_guid, Code::DomainNotFound).await?;
+    check(&route.host, &route.path, &domain, true, call.caller.admin)?;
+    check_domain_of_same_name(&call.ctl.store, &route).await?;
+    let mut tx = call.ctl.store.begin().await?;
+    tx.update_route(&route)
+        .await
+        .map_err(|error| occupied(error, &route))?;
+    let apps = tx.apps_on_route(&guid).await?;
+    tx.commit().await?;
+    for app in apps {
+        conductor::keep_announcing_routes(&call.ctl, app);
+    }
+    call.created_guid::<RouteRow>(&guid, Code::RouteNotFound)
+        .await
+}
+
+fn occupied(error: crate::store::StoreError, route: &RouteRow) -> Failure {
     let (code, detail) = if route.path.is_empty() {
         (Code::RouteHostTaken, &route.host)
     } else {
         (Code::RoutePathTaken, &route.path)
     };
-    tx.insert_route(&route)
-        .await
-        .map_err(|error| taken(error, code, detail))?;
-    tx.commit().await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok((
-        StatusCode::CREATED,
-        Json(
-            route
-                .present(
-                    &View {
-                        ctl: &ctl,
-                        caller: &caller,
-                    },
-                    depth,
-                )
-                .await?,
-        ),
-    ))
+    taken(error, code, detail)
+}
+
+async fn check_domain_of_same_name(store: &Store, route: &RouteRow) -> Outcome<()> {
+    let address = route.address();
+    if !route.host.is_empty() && store.domain_by_name(&address).await?.is_some() {
+        return Err(fail_with(
+            Code::RouteInvalid,
+            format!("{address} is a domain; choose another host"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the space's organization may use the domain: shared, its own, or lent to it.
+async fn is_usable(store: &Store, domain: &DomainRow, space: &SpaceRow) -> Outcome<bool> {
+    let usable = domains::usable_by(&space.organization_guid);
+    let found: Option<DomainRow> = store.find(&DOMAINS, &usable, &domain.guid).await?;
+    Ok(found.is_some())
 }
 
 /// The rules of a route's parts. Pure.
@@ -247,17 +218,13 @@ fn check(
     host: &str,
     path: &str,
     domain: &DomainRow,
-    space: &SpaceRow,
+    usable: bool,
     admin: bool,
 ) -> Result<(), Failure> {
     let bad = |text: &str| Err(fail_with(Code::RouteInvalid, text));
     let is_shared = domain.owning_organization_guid.is_none();
-    if domain
-        .owning_organization_guid
-        .as_ref()
-        .is_some_and(|owner| *owner != space.organization_guid)
-    {
-        return bad("the domain belongs to another organization");
+    if !usable {
+        return bad("the domain belongs to another organization, which has not shared it");
     }
     let is_word = host.len() <= 63
         && host
@@ -281,74 +248,32 @@ fn check(
     }
 }
 
-async fn check_quota(ctl: &Ctl, space: &SpaceRow) -> Outcome<()> {
-    let org: Option<OrgRow> = ctl
-        .store
-        .find(&ORGS, &Scope::all(), &space.organization_guid)
-        .await?;
-    let Some(org) = org else { return Ok(()) };
-    let quota: Option<QuotaRow> = ctl
-        .store
-        .find(&QUOTAS, &Scope::all(), &org.quota_definition_guid)
-        .await?;
-    match quota {
-        Some(quota)
-            if quota.total_routes >= 0
-                && ctl.store.count_routes(&org.guid).await? >= quota.total_routes =>
-        {
-            Err(fail(Code::OrgQuotaTotalRoutesExceeded))
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn delete(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    let route = load(&ctl, &caller, &guid).await?;
-    caller.need(Action::Develop(&route.space_guid))?;
-    let mut tx = ctl.store.begin().await?;
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    let route = load(&call.ctl, &call.caller, &guid).await?;
+    call.need(Action::Develop(&route.space_guid))?;
+    let mut tx = call.ctl.store.begin().await?;
     let apps = tx.apps_on_route(&guid).await?;
     tx.delete_route(&guid).await?;
     tx.commit().await?;
     for app in apps {
-        conductor::keep_announcing_routes(&ctl, app);
+        conductor::keep_announcing_routes(&call.ctl, app);
     }
-    jobs::deleted(&ctl, &raw).await
+    call.deleted().await
 }
 
-async fn reserved(
-    state: State<Ctl>,
-    caller: Caller,
-    Path((domain, host)): Path<(String, String)>,
-    raw: RawQuery,
-) -> Outcome<StatusCode> {
-    is_reserved(state, caller, domain, host, raw).await
+async fn reserved(call: Call, Path((domain, host)): Path<(String, String)>) -> Outcome<StatusCode> {
+    is_reserved(&call, &domain, &host).await
 }
 
-async fn reserved_by_query(
-    state: State<Ctl>,
-    caller: Caller,
-    Path(domain): Path<String>,
-    raw: RawQuery,
-) -> Outcome<StatusCode> {
-    let host = body::parameter(&raw, "host").unwrap_or_default();
-    is_reserved(state, caller, domain, host, raw).await
+async fn reserved_by_query(call: Call, Path(domain): Path<String>) -> Outcome<StatusCode> {
+    let host = call.parameter("host").unwrap_or_default();
+    is_reserved(&call, &domain, &host).await
 }
 
 /// 204 = taken by somebody. Free = 404 with a JSON body: clients give up on an empty one.
-async fn is_reserved(
-    State(ctl): State<Ctl>,
-    _caller: Caller,
-    domain: String,
-    host: String,
-    raw: RawQuery,
-) -> Outcome<StatusCode> {
-    let path = body::parameter(&raw, "path").unwrap_or_default();
-    if ctl.store.route_taken(&domain, &host, &path).await? {
+async fn is_reserved(call: &Call, domain: &str, host: &str) -> Outcome<StatusCode> {
+    let path = call.parameter("path").unwrap_or_default();
+    if call.ctl.store.route_taken(domain, host, &path).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(fail(Code::NotFound))
@@ -371,21 +296,12 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_route_follow_the_rules() {
-        let space = SpaceRow {
-            guid: "s".into(),
-            name: "s".into(),
-            organization_guid: "o".into(),
-            allow_ssh: true,
-            created_at: 0,
-            updated_at: None,
-        };
         let table = [
             ("web", "", None, true),
             ("my_app-1", "/foo", None, true),
             ("", "", None, false),
             ("*", "", None, false),
             ("", "", Some("o"), true),
-            ("web", "", Some("other"), false),
             ("a.b", "", None, false),
             ("web", "foo", None, false),
             ("web", "/", None, false),
@@ -393,10 +309,11 @@ mod tests {
         ];
         for (host, path, owner, allowed) in table {
             assert_eq!(
-                check(host, path, &domain(owner), &space, false).is_ok(),
+                check(host, path, &domain(owner), true, false).is_ok(),
                 allowed,
                 "{host:?} {path:?} {owner:?}"
             );
         }
+        assert!(check("web", "", &domain(Some("o")), false, false).is_err());
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn routes() -> Router<Ctl> {
 }
 
 /// Whether a flag is on.
-pub(super) async fn is_enabled(ctl: &Ctl, name: &str) -> Outcome<bool> {
+async fn is_enabled(ctl: &Ctl, name: &str) -> Outcome<bool> {
     let default = FLAGS
         .iter()
         .find(|(flag, _)| *flag == name)
@@ -46,6 +46,16 @@ pub(super) async fn is_enabled(ctl: &Ctl, name: &str) -> Outcome<bool> {
         .flag(name)
         .await?
         .map_or(default, |(enabled, _)| enabled))
+}
+
+/// Refuses what a flag that is off forbids: 403/330002 with the flag's own message, or its name. Administrators are exempt.
+pub(super) async fn need(ctl: &Ctl, caller: &Caller, name: &'static str) -> Outcome<()> {
+    if caller.admin || is_enabled(ctl, name).await? {
+        return Ok(());
+    }
+    let message = ctl.store.flag(name).await?.and_then(|(_, message)| message);
+    let detail = message.unwrap_or_else(|| name.to_owned());
+    Err(fail_with(Code::FeatureDisabled, detail))
 }
 
 async fn describe(ctl: &Ctl, name: &str, default: bool) -> Outcome<Value> {

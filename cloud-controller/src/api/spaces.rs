@@ -1,23 +1,24 @@
 //! Spaces.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::{ApiError, Code};
+use v2_api::Code;
 
 use super::body::{self, Body};
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, embedded, empty, envelope, page};
-use super::{app_delete, audit, orgs, summary, taken};
+use super::call::{Call, Created, required};
+use super::jobs::Deleted;
+use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::{app_delete, domains, orgs, space_quotas, summary, taken};
 use crate::authorize::{Action, Caller, SEEN_SPACES};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    APPS, AppRow, ORGS, OrgRow, ROUTES, Role, RouteRow, SECURITY_GROUPS, SPACES, Scope,
-    SecurityGroupRow, SpaceRow,
+    AppRow, DomainRow, EventRow, NewEvent, OrgRow, Role, RouteRow, SPACES, Scope, SecurityGroupRow,
+    ServiceRow, SpaceQuotaRow, SpaceRow, Table,
 };
 
 pub(super) fn routes() -> Router<Ctl> {
@@ -26,15 +27,13 @@ pub(super) fn routes() -> Router<Ctl> {
         .route("/v2/spaces/{guid}", get(show).put(update).delete(delete))
         .route("/v2/spaces/{guid}/apps", get(apps))
         .route("/v2/spaces/{guid}/routes", get(list_routes))
+        .route("/v2/spaces/{guid}/domains", get(list_domains))
+        .route("/v2/spaces/{guid}/events", get(events))
         .route("/v2/spaces/{guid}/summary", get(show_summary))
         .route("/v2/spaces/{guid}/security_groups", get(security_groups))
         .route(
             "/v2/spaces/{guid}/staging_security_groups",
             get(security_groups),
-        )
-        .route(
-            "/v2/spaces/{guid}/service_instances",
-            get(|_: Caller| async { empty() }),
         )
         .route(
             "/v2/spaces/{guid}/services",
@@ -43,13 +42,25 @@ pub(super) fn routes() -> Router<Ctl> {
 }
 
 impl Present for SpaceRow {
+    const COLLECTION: &'static str = "spaces";
+    const SEEN: &'static [&'static str] = SEEN_SPACES;
+
+    fn table() -> &'static Table {
+        &SPACES
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let url = format!("/v2/spaces/{}", self.guid);
         let mut entity = json!({
-            "name": self.name, "organization_guid": self.organization_guid, "space_quota_definition_guid": null,
+            "name": self.name, "organization_guid": self.organization_guid,
+            "space_quota_definition_guid": self.space_quota_definition_guid,
             "allow_ssh": self.allow_ssh, "organization_url": format!("/v2/organizations/{}", self.organization_guid),
         });
-        for relation in [
+        if let Some(quota) = &self.space_quota_definition_guid {
+            entity["space_quota_definition_url"] =
+                json!(format!("/v2/space_quota_definitions/{quota}"));
+        }
+        let relations = [
             "developers",
             "managers",
             "auditors",
@@ -60,37 +71,40 @@ impl Present for SpaceRow {
             "app_events",
             "events",
             "security_groups",
-        ] {
-            entity[format!("{relation}_url")] = json!(format!("{url}/{relation}"));
-        }
+        ];
+        link(&mut entity, &url, &relations);
         Ok(envelope(
-            "spaces",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
         ))
     }
 
-    async fn present(&self, view: &View<'_>, depth: u32) -> Outcome<Value> {
-        let mut resource = self.flat(view)?;
-        if depth > 0 {
-            let org: Option<OrgRow> = view
-                .ctl
-                .store
-                .find(&ORGS, &Scope::all(), &self.organization_guid)
-                .await?;
-            let here = Scope::all().and(&["t.space_guid = ", ""], &self.guid);
-            let entity = &mut resource["entity"];
-            if let Some(org) = org {
-                entity["organization"] = org.flat(view)?;
-            }
-            entity["apps"] = embedded::<AppRow>(view, &APPS, &here).await?;
-            entity["routes"] = embedded::<RouteRow>(view, &ROUTES, &here).await?;
-            entity["security_groups"] =
-                embedded::<SecurityGroupRow>(view, &SECURITY_GROUPS, &running_groups()).await?;
-            entity["service_instances"] = json!([]);
-        }
-        Ok(resource)
+    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
+        Box::pin(async move {
+            let here = || Scope::in_space(&self.guid);
+            let quota = match &self.space_quota_definition_guid {
+                Some(quota) => embed.one::<SpaceQuotaRow>(quota).await?,
+                None => None,
+            };
+            let domains = domains::usable_by(&self.organization_guid);
+            Ok(vec![
+                (
+                    "organization",
+                    embed.one::<OrgRow>(&self.organization_guid).await?,
+                ),
+                ("space_quota_definition", quota),
+                ("apps", embed.many::<AppRow>(here()).await?),
+                ("routes", embed.many::<RouteRow>(here()).await?),
+                ("domains", embed.many::<DomainRow>(domains).await?),
+                ("service_instances", embed.many::<ServiceRow>(here()).await?),
+                (
+                    "security_groups",
+                    embed.many::<SecurityGroupRow>(running_groups()).await?,
+                ),
+            ])
+        })
     }
 }
 
@@ -112,46 +126,25 @@ pub(super) async fn load(ctl: &Ctl, caller: &Caller, guid: &str) -> Outcome<Spac
     Ok(space)
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<SpaceRow>(
-        &view,
-        &SPACES,
-        &caller.visible(SEEN_SPACES),
-        &raw,
-        "/v2/spaces",
-    )
-    .await
+/// As [`load`], of a call.
+pub(super) async fn visible(call: &Call, guid: &str) -> Outcome<SpaceRow> {
+    load(&call.ctl, &call.caller, guid).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    let space = load(&ctl, &caller, &guid).await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok(Json(
-        space
-            .present(
-                &View {
-                    ctl: &ctl,
-                    caller: &caller,
-                },
-                depth,
-            )
-            .await?,
-    ))
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<SpaceRow>(call.seen::<SpaceRow>()).await
+}
+
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let space = visible(&call, &guid).await?;
+    call.show(&space).await
 }
 
 #[derive(Deserialize)]
 struct SpaceBody {
     name: Option<String>,
     organization_guid: Option<String>,
+    space_quota_definition_guid: Option<String>,
     allow_ssh: Option<bool>,
 }
 
@@ -160,22 +153,28 @@ fn named(sent: Option<&str>) -> Result<String, Failure> {
         .ok_or_else(|| fail_with(Code::SpaceInvalid, "name must not be empty"))
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    raw: RawQuery,
-    Body(sent): Body<SpaceBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let org_guid = sent
-        .organization_guid
-        .ok_or_else(|| fail_with(Code::SpaceInvalid, "organization_guid is missing"))?;
-    let org = orgs::load(&ctl, &caller, &org_guid).await?;
-    caller.need(Action::ManageOrg(&org.guid))?;
-    let mut tx = ctl.store.begin().await?;
+fn event(call: &Call, kind: &'static str, space: &SpaceRow, metadata: Value) -> NewEvent {
+    call.event(
+        kind,
+        (&space.guid, "space", &space.name),
+        metadata,
+        (Some(&space.guid), Some(&space.organization_guid)),
+    )
+}
+
+async fn create(call: Call, Body(sent): Body<SpaceBody>) -> Created {
+    let org = required(sent.organization_guid, "organization_guid")?;
+    let org = orgs::visible(&call, &org).await?;
+    call.need(Action::ManageOrg(&org.guid))?;
+    if let Some(quota) = &sent.space_quota_definition_guid {
+        space_quotas::of_org(&call, quota, &org.guid).await?;
+    }
+    let mut tx = call.ctl.store.begin().await?;
     let space = SpaceRow {
         guid: bus::ids::guid(),
         name: named(sent.name.as_deref())?,
         organization_guid: org.guid,
+        space_quota_definition_guid: sent.space_quota_definition_guid,
         allow_ssh: sent.allow_ssh.unwrap_or(true),
         created_at: tx.now(),
         updated_at: None,
@@ -183,175 +182,88 @@ async fn create(
     tx.insert_space(&space)
         .await
         .map_err(|error| taken(error, Code::SpaceNameTaken, &space.name))?;
-    if !caller.admin {
-        tx.grant(&caller.guid, Role::SpaceManager, &space.guid)
+    if !call.caller.admin {
+        tx.grant(&call.caller.guid, Role::SpaceManager, &space.guid)
             .await?;
     }
-    tx.record_event(&audit::of_space(
-        &caller,
-        "audit.space.create",
-        &space,
-        json!({"request": {"name": space.name}}),
-    ))
-    .await?;
+    let request = json!({"request": {"name": space.name}});
+    tx.record_event(&event(&call, "audit.space.create", &space, request))
+        .await?;
     tx.commit().await?;
-    let depth = super::lists::query(&raw)?.depth;
-    Ok((
-        StatusCode::CREATED,
-        Json(
-            space
-                .present(
-                    &View {
-                        ctl: &ctl,
-                        caller: &caller,
-                    },
-                    depth,
-                )
-                .await?,
-        ),
-    ))
+    call.created(&space).await
 }
 
-async fn update(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    Body(sent): Body<SpaceBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    let mut space = load(&ctl, &caller, &guid).await?;
-    caller.need(Action::ManageSpace(&space.guid, &space.organization_guid))?;
+async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<SpaceBody>) -> Created {
+    let mut space = visible(&call, &guid).await?;
+    call.need(Action::ManageSpace(&space.guid, &space.organization_guid))?;
     if sent.name.is_some() {
         space.name = named(sent.name.as_deref())?;
     }
+    if let Some(quota) = sent.space_quota_definition_guid {
+        call.need(Action::ManageOrg(&space.organization_guid))?;
+        space_quotas::of_org(&call, &quota, &space.organization_guid).await?;
+        space.space_quota_definition_guid = Some(quota);
+    }
     space.allow_ssh = sent.allow_ssh.unwrap_or(space.allow_ssh);
-    let mut tx = ctl.store.begin().await?;
+    let mut tx = call.ctl.store.begin().await?;
     tx.update_space(&space)
         .await
         .map_err(|error| taken(error, Code::SpaceNameTaken, &space.name))?;
-    tx.record_event(&audit::of_space(
-        &caller,
-        "audit.space.update",
-        &space,
-        json!({"request": {"name": space.name}}),
-    ))
-    .await?;
+    let request = json!({"request": {"name": space.name}});
+    tx.record_event(&event(&call, "audit.space.update", &space, request))
+        .await?;
     tx.commit().await?;
-    Ok((
-        StatusCode::CREATED,
-        Json(space.flat(&View {
-            ctl: &ctl,
-            caller: &caller,
-        })?),
-    ))
+    call.created_guid::<SpaceRow>(&guid, Code::SpaceNotFound)
+        .await
 }
 
-async fn delete(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    let space = load(&ctl, &caller, &guid).await?;
-    caller.need(Action::ManageOrg(&space.organization_guid))?;
-    let recursive = body::flag(&raw, "recursive");
-    let apps: Vec<AppRow> = ctl
-        .store
-        .all(&APPS, &Scope::all().and(&["t.space_guid = ", ""], &guid))
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    let space = visible(&call, &guid).await?;
+    call.need(Action::ManageOrg(&space.organization_guid))?;
+    let here = Scope::in_space(&guid);
+    let content = [
+        ("apps", call.count::<AppRow>(&here).await?),
+        ("service_instances", call.count::<ServiceRow>(&here).await?),
+    ];
+    call.need_empty(&content, "spaces")?;
+    app_delete::empty_space(&call.ctl, &space).await?;
+    let request = json!({"request": {"recursive": call.flag("recursive")}});
+    let mut tx = call.ctl.store.begin().await?;
+    tx.record_event(&event(&call, "audit.space.delete-request", &space, request))
         .await?;
-    if !apps.is_empty() && !recursive {
-        return Err(ApiError::with_details(Code::AssociationNotEmpty, &["apps", "spaces"]).into());
-    }
-    app_delete::empty_space(&ctl, &space).await?;
-    let mut tx = ctl.store.begin().await?;
-    let event = audit::of_space(
-        &caller,
-        "audit.space.delete-request",
-        &space,
-        json!({"request": {"recursive": recursive}}),
-    );
-    tx.record_event(&event).await?;
     tx.delete_space(&space.guid).await?;
     tx.commit().await?;
-    jobs::deleted(&ctl, &raw).await
+    call.deleted().await
 }
 
-async fn apps(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let scope = Scope::all().and(&["t.space_guid = ", ""], &guid);
-    page::<AppRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &APPS,
-        &scope,
-        &raw,
-        &format!("/v2/spaces/{guid}/apps"),
-    )
-    .await
+async fn apps(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<AppRow>(Scope::in_space(&guid)).await
 }
 
-async fn list_routes(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let scope = Scope::all().and(&["t.space_guid = ", ""], &guid);
-    page::<RouteRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &ROUTES,
-        &scope,
-        &raw,
-        &format!("/v2/spaces/{guid}/routes"),
-    )
-    .await
+async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<RouteRow>(Scope::in_space(&guid)).await
 }
 
-async fn security_groups(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Json<Value>> {
-    load(&ctl, &caller, &guid).await?;
-    let view = View {
-        ctl: &ctl,
-        caller: &caller,
-    };
-    page::<SecurityGroupRow>(
-        &view,
-        &SECURITY_GROUPS,
-        &running_groups(),
-        &raw,
-        &format!("/v2/spaces/{guid}/security_groups"),
-    )
-    .await
+async fn list_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let space = visible(&call, &guid).await?;
+    call.list::<DomainRow>(domains::usable_by(&space.organization_guid))
+        .await
 }
 
-async fn show_summary(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    let space = load(&ctl, &caller, &guid).await?;
-    Ok(Json(
-        summary::of_space(
-            &View {
-                ctl: &ctl,
-                caller: &caller,
-            },
-            &space,
-        )
-        .await?,
-    ))
+async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    let here = call.seen::<EventRow>().and(&["t.space_guid = ", ""], guid);
+    call.list::<EventRow>(here).await
+}
+
+async fn security_groups(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<SecurityGroupRow>(running_groups()).await
+}
+
+async fn show_summary(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let space = visible(&call, &guid).await?;
+    Ok(Json(summary::of_space(&call.view(), &space).await?))
 }

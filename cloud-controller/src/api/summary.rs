@@ -5,9 +5,13 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::apps::{attributes, routes_of};
+use super::domains;
 use super::lists::View;
 use crate::failure::Outcome;
-use crate::store::{APPS, AppRow, DOMAINS, DomainRow, ROUTES, RouteRow, Scope, SpaceRow};
+use crate::store::{
+    APPS, AppRow, BINDINGS, DOMAINS, DomainRow, ROUTES, RouteRow, SERVICES, Scope, ServiceRow,
+    SpaceRow,
+};
 
 /// Instances RUNNING or STARTING; 0 when stopped or not staged, -1 (unknown) while the bus is away.
 fn running(view: &View<'_>, app: &AppRow) -> i64 {
@@ -36,21 +40,33 @@ async fn routes(view: &View<'_>, app: &AppRow) -> Outcome<(Vec<Value>, Vec<Strin
     ))
 }
 
+/// Service instances in short, with the number of apps bound to each.
+async fn services(view: &View<'_>, scope: &Scope) -> Outcome<Vec<Value>> {
+    let store = &view.ctl.store;
+    let mut shown = Vec::new();
+    for row in store.all::<ServiceRow>(&SERVICES, scope).await? {
+        let bound = store.count(&BINDINGS, &row.bindings()).await?;
+        shown.push(json!({"guid": row.guid, "name": row.name, "bound_app_count": bound}));
+    }
+    Ok(shown)
+}
+
 /// One app.
 pub(super) async fn of_app(view: &View<'_>, app: &AppRow, space: &SpaceRow) -> Outcome<Value> {
     let mut summary = attributes(app, view)?;
-    let usable = Scope::all().and(
-        &[
-            "t.owning_organization_guid IS NULL OR t.owning_organization_guid = ",
-            "",
-        ],
-        &space.organization_guid,
-    );
+    let usable = domains::usable_by(&space.organization_guid);
     let domains: Vec<DomainRow> = view.ctl.store.all(&DOMAINS, &usable).await?;
+    let bound = Scope::all().and(
+        &[
+            "t.guid IN (SELECT service_instance_guid FROM service_bindings WHERE app_guid = ",
+            ")",
+        ],
+        &app.guid,
+    );
     summary["guid"] = json!(app.guid);
     summary["routes"] = json!(routes(view, app).await?.0);
     summary["running_instances"] = json!(running(view, app));
-    summary["services"] = json!([]);
+    summary["services"] = json!(services(view, &bound).await?);
     summary["available_domains"] = domains.iter().map(short_domain).collect();
     Ok(summary)
 }
@@ -69,10 +85,7 @@ pub(super) async fn of_space(view: &View<'_>, space: &SpaceRow) -> Outcome<Value
     let rows: Vec<AppRow> = view
         .ctl
         .store
-        .all(
-            &APPS,
-            &Scope::all().and(&["t.space_guid = ", ""], &space.guid),
-        )
+        .all(&APPS, &Scope::in_space(&space.guid))
         .await?;
     let mut apps = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -81,10 +94,13 @@ pub(super) async fn of_space(view: &View<'_>, space: &SpaceRow) -> Outcome<Value
         app["guid"] = json!(row.guid);
         app["urls"] = json!(urls);
         app["routes"] = json!(shown);
-        app["service_count"] = json!(0);
-        app["service_names"] = json!([]);
+        let bindings = view.ctl.store.bindings_of(&row.guid).await?;
+        let names: Vec<&str> = bindings.iter().map(|b| b.instance_name.as_str()).collect();
+        app["service_count"] = json!(names.len());
+        app["service_names"] = json!(names);
         app["running_instances"] = json!(running(view, row));
         apps.push(app);
     }
-    Ok(json!({"guid": space.guid, "name": space.name, "apps": apps, "services": []}))
+    let services = services(view, &Scope::in_space(&space.guid)).await?;
+    Ok(json!({"guid": space.guid, "name": space.name, "apps": apps, "services": services}))
 }

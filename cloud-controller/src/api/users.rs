@@ -1,20 +1,20 @@
 //! Users as the controller knows them.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::Body;
-use super::jobs::{self, Deleted};
-use super::lists::{Present, View, envelope, page};
-use crate::authorize::{Action, Caller, SEEN_USERS};
+use super::call::{Call, Created};
+use super::jobs::Deleted;
+use super::lists::{Present, View, envelope};
+use crate::authorize::{Action, SEEN_USERS};
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
-use crate::store::{Scope, USERS, UserRow};
+use crate::store::{Table, USERS, UserRow};
 
 pub(super) fn routes() -> Router<Ctl> {
     Router::new()
@@ -23,10 +23,17 @@ pub(super) fn routes() -> Router<Ctl> {
 }
 
 impl Present for UserRow {
+    const COLLECTION: &'static str = "users";
+    const SEEN: &'static [&'static str] = SEEN_USERS;
+
+    fn table() -> &'static Table {
+        &USERS
+    }
+
     fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
         let entity = json!({"admin": self.admin, "active": true, "default_space_guid": null, "username": self.username});
         Ok(envelope(
-            "users",
+            Self::COLLECTION,
             &self.guid,
             (self.created_at, self.updated_at),
             entity,
@@ -34,34 +41,15 @@ impl Present for UserRow {
     }
 }
 
-async fn list(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery) -> Outcome<Json<Value>> {
-    page::<UserRow>(
-        &View {
-            ctl: &ctl,
-            caller: &caller,
-        },
-        &USERS,
-        &caller.visible(SEEN_USERS),
-        &raw,
-        "/v2/users",
-    )
-    .await
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<UserRow>(call.seen::<UserRow>()).await
 }
 
-async fn show(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-) -> Outcome<Json<Value>> {
-    let found: Option<UserRow> = ctl
-        .store
-        .find(&USERS, &caller.visible(SEEN_USERS), &guid)
-        .await?;
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let scope = call.seen::<UserRow>();
+    let found: Option<UserRow> = call.ctl.store.find(&USERS, &scope, &guid).await?;
     let user = found.ok_or_else(|| fail_with(Code::UserNotFound, &guid))?;
-    Ok(Json(user.flat(&View {
-        ctl: &ctl,
-        caller: &caller,
-    })?))
+    call.show(&user).await
 }
 
 #[derive(Deserialize)]
@@ -69,40 +57,25 @@ struct UserBody {
     guid: String,
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<UserBody>,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    caller.need(Action::Administer)?;
-    if ctl.store.knows_user(&sent.guid, None).await? {
+async fn create(call: Call, Body(sent): Body<UserBody>) -> Created {
+    call.need(Action::Administer)?;
+    if call.ctl.store.knows_user(&sent.guid, None).await? {
         return Err(fail_with(Code::UaaIdTaken, &sent.guid));
     }
-    let mut tx = ctl.store.begin().await?;
-    tx.ensure_user(&sent.guid, None, false).await?;
+    let name = call.ctl.uaa.name_of(&sent.guid).await.ok().flatten();
+    let mut tx = call.ctl.store.begin().await?;
+    tx.ensure_user(&sent.guid, name.as_deref(), false).await?;
     tx.commit().await?;
-    let found: Option<UserRow> = ctl.store.find(&USERS, &Scope::all(), &sent.guid).await?;
-    let user = found.ok_or_else(|| fail_with(Code::UserNotFound, &sent.guid))?;
-    Ok((
-        StatusCode::CREATED,
-        Json(user.flat(&View {
-            ctl: &ctl,
-            caller: &caller,
-        })?),
-    ))
+    call.created_guid::<UserRow>(&sent.guid, Code::UserNotFound)
+        .await
 }
 
-async fn delete(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-) -> Outcome<Deleted> {
-    caller.need(Action::Administer)?;
-    let mut tx = ctl.store.begin().await?;
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    call.need(Action::Administer)?;
+    let mut tx = call.ctl.store.begin().await?;
     if !tx.delete_user(&guid).await? {
         return Err(fail_with(Code::UserNotFound, &guid));
     }
     tx.commit().await?;
-    jobs::deleted(&ctl, &raw).await
+    call.deleted().await
 }

@@ -140,20 +140,19 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes an app with processes, mappings, droplet rows and stagings; its events stay.
+    /// Deletes an app with processes, mappings, bindings, droplet rows and stagings; its events stay.
     pub(crate) async fn delete_app(&mut self, guid: &str) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM staging_tasks WHERE app_guid = $1",
-            "DELETE FROM droplets WHERE app_guid = $1",
-            "DELETE FROM route_mappings WHERE app_guid = $1",
-            "DELETE FROM processes WHERE app_guid = $1",
-            "DELETE FROM apps WHERE guid = $1",
-        ] {
-            sqlx::query(sql)
-                .bind(guid)
-                .execute(&mut *self.inner)
-                .await?;
-        }
-        Ok(())
+        self.run_each(
+            &[
+                "DELETE FROM staging_tasks WHERE app_guid = $1",
+                "DELETE FROM droplets WHERE app_guid = $1",
+                "DELETE FROM route_mappings WHERE app_guid = $1",
+                "DELETE FROM service_bindings WHERE app_guid = $1",
+                "DELETE FROM processes WHERE app_guid = $1",
+                "DELETE FROM apps WHERE guid = $1",
+            ],
+            guid,
+        )
+        .await
     }
 }

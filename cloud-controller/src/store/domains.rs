@@ -56,17 +56,47 @@ impl Tx {
         Ok(())
     }
 
+    /// Apps with a route on a domain.
+    pub(crate) async fn apps_on_domain(&mut self, domain: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT DISTINCT m.app_guid FROM route_mappings m JOIN routes r ON r.guid = m.route_guid WHERE r.domain_guid = $1";
+        Ok(sqlx::query_scalar(sql)
+            .bind(domain)
+            .fetch_all(&mut *self.inner)
+            .await?)
+    }
+
+    /// Lends a private domain to an organization.
+    pub(crate) async fn share_domain(&mut self, domain: &str, org: &str) -> Result<(), StoreError> {
+        self.run_pair(
+            "INSERT INTO domain_shares (domain_guid, organization_guid) VALUES ($1,$2) ON CONFLICT DO NOTHING",
+            domain,
+            org,
+        )
+        .await
+    }
+
+    pub(crate) async fn unshare_domain(
+        &mut self,
+        domain: &str,
+        org: &str,
+    ) -> Result<(), StoreError> {
+        self.run_pair(
+            "DELETE FROM domain_shares WHERE domain_guid = $1 AND organization_guid = $2",
+            domain,
+            org,
+        )
+        .await
+    }
+
     /// Deletes a domain and the routes on it.
     pub(crate) async fn delete_domain(&mut self, guid: &str) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM routes WHERE domain_guid = $1",
-            "DELETE FROM domains WHERE guid = $1",
-        ] {
-            sqlx::query(sql)
-                .bind(guid)
-                .execute(&mut *self.inner)
-                .await?;
-        }
-        Ok(())
+        self.run_each(
+            &[
+                "DELETE FROM routes WHERE domain_guid = $1",
+                "DELETE FROM domains WHERE guid = $1",
+            ],
+            guid,
+        )
+        .await
     }
 }

@@ -47,6 +47,16 @@ impl Scope {
         Scope::default()
     }
 
+    /// What lies in a space.
+    pub(crate) fn in_space(guid: &str) -> Scope {
+        Scope::all().and(&["t.space_guid = ", ""], guid)
+    }
+
+    /// What belongs to an organization directly.
+    pub(crate) fn in_org(guid: &str) -> Scope {
+        Scope::all().and(&["t.organization_guid = ", ""], guid)
+    }
+
     /// Adds a condition; the value stands between the pieces (each `pieces` gap is the same value).
     pub(crate) fn and(
         mut self,
@@ -89,6 +99,14 @@ impl Store {
         page.push(" OFFSET ").push_bind(query.offset());
         let rows = page.build().fetch_all(&self.reader).await?;
         Ok((u64::try_from(total).unwrap_or(0), many(rows)?))
+    }
+
+    /// How many members are in scope.
+    pub(crate) async fn count(&self, table: &Table, scope: &Scope) -> Result<i64, StoreError> {
+        let mut count = Builder::new("SELECT COUNT(*) ");
+        count.push(table.from);
+        conditions(&mut count, table, scope, &[])?;
+        Ok(count.build_query_scalar().fetch_one(&self.reader).await?)
     }
 
     /// All members in scope, in default order.

@@ -16,7 +16,9 @@ mod quotas;
 mod record;
 mod routes;
 mod security;
+mod services;
 mod settings;
+mod space_quotas;
 mod spaces;
 mod stacks;
 mod staging;
@@ -39,7 +41,9 @@ pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use record::Record;
 pub(crate) use routes::{ROUTES, RouteRow};
 pub(crate) use security::{SECURITY_GROUPS, SecurityGroupRow};
+pub(crate) use services::{BINDINGS, BindingRow, SERVICES, ServiceRow, USER_PROVIDED};
 pub(crate) use settings::LeaseRow;
+pub(crate) use space_quotas::{SPACE_QUOTAS, SpaceQuotaRow};
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
 pub(crate) use staging::{StagingFailure, StagingTask};
@@ -116,6 +120,16 @@ impl Store {
         serde_json::from_str(&clear).map_err(|_| StoreError::Cipher(CipherError::Open))
     }
 
+    /// Encrypts a text for a `*_sealed` column.
+    pub(crate) fn seal_text(&self, text: &str) -> Result<String, StoreError> {
+        Ok(self.cipher.seal(text)?)
+    }
+
+    /// Opens what [`Store::seal_text`] made.
+    pub(crate) fn unseal_text(&self, sealed: &str) -> Result<String, StoreError> {
+        Ok(self.cipher.open(sealed)?)
+    }
+
     /// The pools, for `uaa`, whose tables live in the same database.
     pub(crate) fn uaa(&self) -> uaa::store::Store {
         uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
@@ -131,6 +145,36 @@ impl Tx {
     /// The time this transaction began, unix microseconds; every row it writes carries it.
     pub(crate) fn now(&self) -> i64 {
         self.now
+    }
+
+    /// Runs statements whose one parameter is the same, in order.
+    async fn run_each(
+        &mut self,
+        statements: &[&'static str],
+        value: &str,
+    ) -> Result<(), StoreError> {
+        for sql in statements {
+            sqlx::query(*sql)
+                .bind(value)
+                .execute(&mut *self.inner)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement with two parameters.
+    async fn run_pair(
+        &mut self,
+        sql: &'static str,
+        first: &str,
+        second: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(sql)
+            .bind(first)
+            .bind(second)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
     }
 
     /// The next place in the default order.

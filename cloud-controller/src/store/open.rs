@@ -130,5 +130,10 @@ fn migrator() -> Migrator {
             include_str!("../../migrations/sqlite/0001_controller.sql"),
         ),
         simple(2, "uaa", uaa::store::MIGRATION),
+        simple(
+            3,
+            "services and quotas",
+            include_str!("../../migrations/sqlite/0003_services_and_quotas.sql"),
+        ),
     ])
 }

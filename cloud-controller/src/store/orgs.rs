@@ -97,18 +97,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes an organization with its roles and private domains; what else it holds must be gone.
+    /// Deletes an organization with its roles, private domains and space quotas; its spaces must be gone.
     pub(crate) async fn delete_org(&mut self, guid: &str) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM domains WHERE owning_organization_guid = $1",
-            "DELETE FROM roles WHERE target_guid = $1",
-            "DELETE FROM organizations WHERE guid = $1",
-        ] {
-            sqlx::query(sql)
-                .bind(guid)
-                .execute(&mut *self.inner)
-                .await?;
-        }
-        Ok(())
+        self.run_each(
+            &[
+                "DELETE FROM space_quota_definitions WHERE organization_guid = $1",
+                "DELETE FROM domains WHERE owning_organization_guid = $1",
+                "DELETE FROM roles WHERE target_guid = $1",
+                "DELETE FROM organizations WHERE guid = $1",
+            ],
+            guid,
+        )
+        .await
     }
 }

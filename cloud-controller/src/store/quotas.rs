@@ -49,4 +49,10 @@ impl Tx {
         .await?;
         Ok(())
     }
+
+    /// Deletes a quota; an organization that has it still refers to it, and the database refuses.
+    pub(crate) async fn delete_quota(&mut self, guid: &str) -> Result<(), StoreError> {
+        self.run_each(&["DELETE FROM quota_definitions WHERE guid = $1"], guid)
+            .await
+    }
 }

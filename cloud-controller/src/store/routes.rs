@@ -102,6 +102,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Writes host and path.
+    pub(crate) async fn update_route(&mut self, row: &RouteRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE routes SET host = $2, host_key = $3, path = $4, path_key = $5, updated_at = $6 WHERE guid = $1",
+        )
+        .bind(&row.guid)
+        .bind(&row.host)
+        .bind(row.host.to_lowercase())
+        .bind(&row.path)
+        .bind(row.path.to_lowercase())
+        .bind(self.now)
+        .execute(&mut *self.inner)
+        .await?;
+        Ok(())
+    }
+
     pub(crate) async fn delete_route(&mut self, guid: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM routes WHERE guid = $1")
             .bind(guid)

@@ -7,7 +7,8 @@ use super::{StoreError, Tx};
 record! {
     /// A row of `spaces`.
     SpaceRow {
-        guid: String, name: String, organization_guid: String, allow_ssh: bool, created_at: i64, updated_at: Option<i64>,
+        guid: String, name: String, organization_guid: String, space_quota_definition_guid: Option<String>, allow_ssh: bool,
+        created_at: i64, updated_at: Option<i64>,
     }
 }
 
@@ -36,14 +37,15 @@ impl Tx {
     pub(crate) async fn insert_space(&mut self, row: &SpaceRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
         sqlx::query(
-            "INSERT INTO spaces (id, guid, name, name_key, organization_guid, allow_ssh, created_at, updated_at) \
-             VALUES ($1,$2,$3,$4,$5,$6,$7,NULL)",
+            "INSERT INTO spaces (id, guid, name, name_key, organization_guid, space_quota_definition_guid, allow_ssh, created_at, updated_at) \
+             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,NULL)",
         )
         .bind(id)
         .bind(&row.guid)
         .bind(&row.name)
         .bind(row.name.to_lowercase())
         .bind(&row.organization_guid)
+        .bind(&row.space_quota_definition_guid)
         .bind(row.allow_ssh)
         .bind(row.created_at)
         .execute(&mut *self.inner)
@@ -52,29 +54,34 @@ impl Tx {
     }
 
     pub(crate) async fn update_space(&mut self, row: &SpaceRow) -> Result<(), StoreError> {
-        sqlx::query("UPDATE spaces SET name = $2, name_key = $3, allow_ssh = $4, updated_at = $5 WHERE guid = $1")
-            .bind(&row.guid)
-            .bind(&row.name)
-            .bind(row.name.to_lowercase())
-            .bind(row.allow_ssh)
-            .bind(self.now)
-            .execute(&mut *self.inner)
-            .await?;
+        sqlx::query(
+            "UPDATE spaces SET name = $2, name_key = $3, allow_ssh = $4, space_quota_definition_guid = $5, updated_at = $6 \
+             WHERE guid = $1",
+        )
+        .bind(&row.guid)
+        .bind(&row.name)
+        .bind(row.name.to_lowercase())
+        .bind(row.allow_ssh)
+        .bind(&row.space_quota_definition_guid)
+        .bind(self.now)
+        .execute(&mut *self.inner)
+        .await?;
         Ok(())
     }
 
-    /// Deletes a space with its roles and routes; its apps must be gone.
+    /// Deletes a space with its roles, routes and services; its apps must be gone.
     pub(crate) async fn delete_space(&mut self, guid: &str) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM routes WHERE space_guid = $1",
-            "DELETE FROM roles WHERE target_guid = $1",
-            "DELETE FROM spaces WHERE guid = $1",
-        ] {
-            sqlx::query(sql)
-                .bind(guid)
-                .execute(&mut *self.inner)
-                .await?;
-        }
-        Ok(())
+        self.run_each(
+            &[
+                "DELETE FROM service_bindings WHERE service_instance_guid IN \
+                 (SELECT guid FROM service_instances WHERE space_guid = $1)",
+                "DELETE FROM service_instances WHERE space_guid = $1",
+                "DELETE FROM routes WHERE space_guid = $1",
+                "DELETE FROM roles WHERE target_guid = $1",
+                "DELETE FROM spaces WHERE guid = $1",
+            ],
+            guid,
+        )
+        .await
     }
 }

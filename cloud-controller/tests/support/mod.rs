@@ -305,6 +305,29 @@ impl Platform {
         (org, space)
     }
 
+    /// A user with password `pw`, in the organization and with roles in spaces. Needs an administrator's token.
+    pub async fn add_user(&self, name: &str, org: &str, roles: &[(&str, &str)]) -> String {
+        let user = json!({"userName": name, "password": "pw", "origin": "",
+                          "emails": [{"value": format!("{name}@example.com"), "primary": true}]});
+        let id = self.post("/Users", user).await.expect(201)["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.post("/v2/users", json!({"guid": id}))
+            .await
+            .expect(201);
+        let sent = json!({"username": name});
+        self.put(&format!("/v2/organizations/{org}/users"), sent.clone())
+            .await
+            .expect(201);
+        for (space, role) in roles {
+            self.put(&format!("/v2/spaces/{space}/{role}"), sent.clone())
+                .await
+                .expect(201);
+        }
+        id
+    }
+
     /// A new app without bits.
     pub async fn create_app(&self, name: &str) -> String {
         let (_, space) = self.target().await;

@@ -1,0 +1,163 @@
+//! One authenticated request, and the answers every collection gives alike.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, RawQuery};
+use http::StatusCode;
+use http::request::Parts;
+use serde_json::Value;
+use v2_api::{ApiError, Code};
+
+use super::body;
+use super::jobs::{self, Deleted};
+use super::lists::{Present, View, page, query, seen};
+use super::settings;
+use crate::authorize::{Action, Caller};
+use crate::controller::Ctl;
+use crate::failure::{Failure, Outcome, fail_with};
+use crate::store::{NewEvent, Scope};
+
+/// What creations and updates answer: 201 and the resource.
+pub(super) type Created = Outcome<(StatusCode, Json<Value>)>;
+
+/// One request of a known caller.
+pub(super) struct Call {
+    pub(super) ctl: Ctl,
+    pub(super) caller: Caller,
+    raw: RawQuery,
+    path: String,
+}
+
+impl FromRequestParts<Ctl> for Call {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, ctl: &Ctl) -> Result<Call, Failure> {
+        Ok(Call {
+            caller: Caller::from_request_parts(parts, ctl).await?,
+            raw: RawQuery(parts.uri.query().map(str::to_owned)),
+            path: parts.uri.path().to_owned(),
+            ctl: ctl.clone(),
+        })
+    }
+}
+
+impl Call {
+    /// Through whose eyes rows are shown.
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            ctl: &self.ctl,
+            caller: &self.caller,
+        }
+    }
+
+    /// Refuses what the caller may not do.
+    pub(super) fn need(&self, action: Action<'_>) -> Outcome<()> {
+        self.caller.need(action)
+    }
+
+    /// Refuses what a feature flag forbids; administrators are exempt.
+    pub(super) async fn need_feature(&self, flag: &'static str) -> Outcome<()> {
+        settings::need(&self.ctl, &self.caller, flag).await
+    }
+
+    /// Whether a query flag is set to true.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        body::flag(&self.raw, name)
+    }
+
+    /// A query parameter.
+    pub(super) fn parameter(&self, name: &str) -> Option<String> {
+        body::parameter(&self.raw, name)
+    }
+
+    /// What of a collection the caller may see.
+    pub(super) fn seen<R: Present>(&self) -> Scope {
+        seen::<R>(&self.caller)
+    }
+
+    /// A member by guid, whoever may see it; `missing` is the error when there is none.
+    pub(super) async fn find<R: Present>(&self, guid: &str, missing: Code) -> Outcome<R> {
+        let found = self.ctl.store.find(R::table(), &Scope::all(), guid).await?;
+        found.ok_or_else(|| fail_with(missing, guid))
+    }
+
+    /// All members in scope.
+    pub(super) async fn all<R: Present>(&self, scope: &Scope) -> Outcome<Vec<R>> {
+        Ok(self.ctl.store.all(R::table(), scope).await?)
+    }
+
+    /// How many members are in scope.
+    pub(super) async fn count<R: Present>(&self, scope: &Scope) -> Outcome<i64> {
+        Ok(self.ctl.store.count(R::table(), scope).await?)
+    }
+
+    /// 200: one page of what is in scope, at the request's own path.
+    pub(super) async fn list<R: Present>(&self, scope: Scope) -> Outcome<Json<Value>> {
+        page::<R>(&self.view(), &scope, &self.raw, &self.path).await
+    }
+
+    /// 200: one resource, with relations as deep as asked.
+    pub(super) async fn show<R: Present>(&self, row: &R) -> Outcome<Json<Value>> {
+        let depth = query(&self.raw)?.depth;
+        Ok(Json(row.present(&self.view(), depth).await?))
+    }
+
+    /// 201: the same as the answer to a creation or an update.
+    pub(super) async fn created<R: Present>(&self, row: &R) -> Created {
+        Ok((StatusCode::CREATED, self.show(row).await?))
+    }
+
+    /// As [`Call::created`], for a member whose row was just written.
+    pub(super) async fn created_guid<R: Present>(&self, guid: &str, missing: Code) -> Created {
+        self.created(&self.find::<R>(guid, missing).await?).await
+    }
+
+    /// 204, or 202 with a job when the client asked for `async`.
+    pub(super) async fn deleted(&self) -> Outcome<Deleted> {
+        jobs::deleted(&self.ctl, &self.raw).await
+    }
+
+    /// Refuses a deletion without `recursive=true` while something hangs on it: 10006 naming what.
+    pub(super) fn need_empty(&self, counts: &[(&str, i64)], what: &str) -> Outcome<()> {
+        let left: Vec<&str> = counts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, _)| *name)
+            .collect();
+        if left.is_empty() || self.flag("recursive") {
+            return Ok(());
+        }
+        Err(ApiError::with_details(Code::AssociationNotEmpty, &[&left.join(", "), what]).into())
+    }
+
+    /// An event of this caller; where it happened is (space, organization).
+    pub(super) fn event(
+        &self,
+        kind: &'static str,
+        actee: (&str, &'static str, &str),
+        metadata: Value,
+        place: (Option<&str>, Option<&str>),
+    ) -> NewEvent {
+        NewEvent {
+            kind,
+            actor: (
+                self.caller.guid.clone(),
+                "user",
+                Some(self.caller.email.clone()),
+            ),
+            actee: (actee.0.to_owned(), actee.1, actee.2.to_owned()),
+            metadata,
+            space_guid: place.0.map(str::to_owned),
+            organization_guid: place.1.map(str::to_owned),
+        }
+    }
+}
+
+/// A field the request must have: 400/1001 naming it.
+pub(super) fn required<T>(value: Option<T>, field: &str) -> Outcome<T> {
+    value.ok_or_else(|| {
+        fail_with(
+            Code::MessageParseError,
+            format!("the field {field:?} is missing; send it"),
+        )
+    })
+}

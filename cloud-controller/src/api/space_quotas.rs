@@ -1,0 +1,235 @@
+//! Quota definitions of spaces: made by an organization's managers, given to its spaces.
+
+use axum::extract::Path;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use v2_api::Code;
+
+use super::body::{self, Body};
+use super::call::{Call, Created, required};
+use super::jobs::Deleted;
+use super::lists::{Embed, Present, Relations, View, envelope, link};
+use super::quotas::{Numbers, QuotaBody};
+use super::{orgs, spaces, taken};
+use crate::authorize::{Action, SEEN_SPACE_QUOTAS};
+use crate::controller::Ctl;
+use crate::failure::{Outcome, fail_with};
+use crate::store::{OrgRow, SPACE_QUOTAS, Scope, SpaceQuotaRow, SpaceRow, Table};
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new()
+        .route("/v2/space_quota_definitions", get(list).post(create))
+        .route(
+            "/v2/space_quota_definitions/{guid}",
+            get(show).put(update).delete(delete),
+        )
+        .route("/v2/space_quota_definitions/{guid}/spaces", get(of_spaces))
+        .route(
+            "/v2/space_quota_definitions/{guid}/spaces/{space}",
+            put(give).delete(take),
+        )
+}
+
+impl Present for SpaceQuotaRow {
+    const COLLECTION: &'static str = "space_quota_definitions";
+    const SEEN: &'static [&'static str] = SEEN_SPACE_QUOTAS;
+
+    fn table() -> &'static Table {
+        &SPACE_QUOTAS
+    }
+
+    fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
+        let mut entity = json!({
+            "name": self.name, "organization_guid": self.organization_guid,
+            "non_basic_services_allowed": self.non_basic_services_allowed, "total_services": self.total_services,
+            "total_routes": self.total_routes, "memory_limit": self.memory_limit,
+            "instance_memory_limit": self.instance_memory_limit, "app_instance_limit": self.app_instance_limit,
+            "organization_url": format!("/v2/organizations/{}", self.organization_guid),
+        });
+        let url = format!("/v2/{}/{}", Self::COLLECTION, self.guid);
+        link(&mut entity, &url, &["spaces"]);
+        Ok(envelope(
+            Self::COLLECTION,
+            &self.guid,
+            (self.created_at, self.updated_at),
+            entity,
+        ))
+    }
+
+    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
+        Box::pin(async move {
+            let org = embed.one::<OrgRow>(&self.organization_guid).await?;
+            let spaces = embed.many::<SpaceRow>(given_to(&self.guid)).await?;
+            Ok(vec![("organization", org), ("spaces", spaces)])
+        })
+    }
+}
+
+fn given_to(quota: &str) -> Scope {
+    Scope::all().and(&["t.space_quota_definition_guid = ", ""], quota)
+}
+
+/// The quota, if its organization may be read.
+async fn load(call: &Call, guid: &str) -> Outcome<SpaceQuotaRow> {
+    let row: SpaceQuotaRow = call.find(guid, Code::SpaceQuotaDefinitionNotFound).await?;
+    call.need(Action::ReadOrg(&row.organization_guid))?;
+    Ok(row)
+}
+
+/// The quota, for those who may change it.
+async fn load_to_change(call: &Call, guid: &str) -> Outcome<SpaceQuotaRow> {
+    let row = load(call, guid).await?;
+    call.need(Action::ManageOrg(&row.organization_guid))?;
+    Ok(row)
+}
+
+/// The quota, refused when it belongs to another organization.
+pub(super) async fn of_org(call: &Call, guid: &str, org: &str) -> Outcome<SpaceQuotaRow> {
+    let row: SpaceQuotaRow = call.find(guid, Code::SpaceQuotaDefinitionNotFound).await?;
+    if row.organization_guid == org {
+        return Ok(row);
+    }
+    Err(fail_with(
+        Code::InvalidRelation,
+        format!(
+            "space quota {} belongs to another organization; make one in the space's own",
+            row.guid
+        ),
+    ))
+}
+
+async fn list(call: Call) -> Outcome<Json<Value>> {
+    call.list::<SpaceQuotaRow>(call.seen::<SpaceQuotaRow>())
+        .await
+}
+
+async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let row = load(&call, &guid).await?;
+    call.show(&row).await
+}
+
+async fn of_spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    let row = load(&call, &guid).await?;
+    let scope = call
+        .seen::<SpaceRow>()
+        .and(&["t.space_quota_definition_guid = ", ""], row.guid);
+    call.list::<SpaceRow>(scope).await
+}
+
+/// Writes the keys present into the row; the organization of a quota never changes.
+fn apply(sent: &QuotaBody, row: &mut SpaceQuotaRow) -> Outcome<()> {
+    if let Some(name) = &sent.name {
+        row.name = body::name(name).ok_or_else(|| {
+            fail_with(Code::SpaceQuotaDefinitionInvalid, "name must not be empty")
+        })?;
+    }
+    row.non_basic_services_allowed = sent
+        .non_basic_services_allowed
+        .unwrap_or(row.non_basic_services_allowed);
+    row.total_services = sent.total_services.unwrap_or(row.total_services);
+    row.total_routes = sent.total_routes.unwrap_or(row.total_routes);
+    row.memory_limit = sent.memory_limit.unwrap_or(row.memory_limit);
+    row.instance_memory_limit = sent
+        .instance_memory_limit
+        .unwrap_or(row.instance_memory_limit);
+    row.app_instance_limit = sent.app_instance_limit.unwrap_or(row.app_instance_limit);
+    let numbers = Numbers {
+        memory_limit: row.memory_limit,
+        others: [
+            ("total_services", row.total_services),
+            ("total_routes", row.total_routes),
+            ("instance_memory_limit", row.instance_memory_limit),
+            ("app_instance_limit", row.app_instance_limit),
+        ],
+    };
+    let invalid = Code::SpaceQuotaDefinitionInvalid;
+    numbers.check(invalid, invalid)
+}
+
+async fn create(call: Call, Body(sent): Body<QuotaBody>) -> Created {
+    let org = required(sent.organization_guid.clone(), "organization_guid")?;
+    required(sent.name.as_ref(), "name")?;
+    let org = orgs::visible(&call, &org).await?;
+    call.need(Action::ManageOrg(&org.guid))?;
+    let mut row = SpaceQuotaRow {
+        guid: bus::ids::guid(),
+        name: String::new(),
+        organization_guid: org.guid,
+        non_basic_services_allowed: false,
+        total_services: -1,
+        total_routes: -1,
+        memory_limit: 0,
+        instance_memory_limit: -1,
+        app_instance_limit: -1,
+        created_at: 0,
+        updated_at: None,
+    };
+    apply(&sent, &mut row)?;
+    write(&call, &row, "audit.space_quota_definition.create").await
+}
+
+async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<QuotaBody>) -> Created {
+    let mut row = load_to_change(&call, &guid).await?;
+    apply(&sent, &mut row)?;
+    write(&call, &row, "audit.space_quota_definition.update").await
+}
+
+async fn write(call: &Call, row: &SpaceQuotaRow, kind: &'static str) -> Created {
+    let event = call.event(
+        kind,
+        (&row.guid, "space_quota_definition", &row.name),
+        json!({"request": {"name": row.name, "memory_limit": row.memory_limit, "total_routes": row.total_routes}}),
+        (None, Some(&row.organization_guid)),
+    );
+    let mut tx = call.ctl.store.begin().await?;
+    tx.save_space_quota(row)
+        .await
+        .map_err(|error| taken(error, Code::SpaceQuotaDefinitionNameTaken, &row.name))?;
+    tx.record_event(&event).await?;
+    tx.commit().await?;
+    call.created_guid::<SpaceQuotaRow>(&row.guid, Code::SpaceQuotaDefinitionNotFound)
+        .await
+}
+
+async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
+    let row = load_to_change(&call, &guid).await?;
+    let event = call.event(
+        "audit.space_quota_definition.delete",
+        (&row.guid, "space_quota_definition", &row.name),
+        json!({}),
+        (None, Some(&row.organization_guid)),
+    );
+    let mut tx = call.ctl.store.begin().await?;
+    tx.delete_space_quota(&guid).await?;
+    tx.record_event(&event).await?;
+    tx.commit().await?;
+    call.deleted().await
+}
+
+/// Gives the quota to a space.
+async fn give(call: Call, Path((guid, space)): Path<(String, String)>) -> Created {
+    let quota = load_to_change(&call, &guid).await?;
+    let mut space = spaces::visible(&call, &space).await?;
+    of_org(&call, &quota.guid, &space.organization_guid).await?;
+    space.space_quota_definition_guid = Some(quota.guid.clone());
+    assign(&call, &quota, &space).await
+}
+
+/// Takes the quota from a space that has it.
+async fn take(call: Call, Path((guid, space)): Path<(String, String)>) -> Created {
+    let quota = load_to_change(&call, &guid).await?;
+    let mut space = spaces::visible(&call, &space).await?;
+    if space.space_quota_definition_guid.as_deref() == Some(&quota.guid) {
+        space.space_quota_definition_guid = None;
+    }
+    assign(&call, &quota, &space).await
+}
+
+async fn assign(call: &Call, quota: &SpaceQuotaRow, space: &SpaceRow) -> Created {
+    let mut tx = call.ctl.store.begin().await?;
+    tx.update_space(space).await?;
+    tx.commit().await?;
+    call.created(quota).await
+}

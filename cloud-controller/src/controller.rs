@@ -1,6 +1,7 @@
 //! What all parts of the controller share.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -38,6 +39,8 @@ pub(crate) struct Controller {
     pub(crate) fallback_base: String,
     /// Told whenever somebody advertises.
     pub(crate) advertised: Notify,
+    /// Bytes of app files received since the start.
+    pub(crate) uploaded_bytes: AtomicU64,
     deas: Mutex<Pool>,
     stagers: Mutex<Pool>,
     live: Mutex<Live>,
@@ -72,6 +75,7 @@ impl Controller {
             stagers: Mutex::new(Pool::new(times.advertise_ttl)),
             live: Mutex::new(Live::new(times.heartbeat * times.hm_ttl_heartbeats)),
             advertised: Notify::new(),
+            uploaded_bytes: AtomicU64::new(0),
             store: parts.store,
             blobs: parts.blobs,
             uaa: parts.uaa,

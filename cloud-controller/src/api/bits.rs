@@ -1,6 +1,7 @@
 //! Resource matching and the upload of app bits.
 
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::atomic::Ordering;
 
 use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
 use axum::routing::put;
@@ -150,7 +151,9 @@ async fn receive(
             }
             Some("application") => {
                 let path = scratch.join("application.zip");
-                upload::save(field, &path, ctl.config.limits.max_package_bytes).await?;
+                let limit = ctl.config.limits.max_package_bytes;
+                let saved = upload::save(field, &path, limit).await?;
+                ctl.uploaded_bytes.fetch_add(saved.size, Ordering::Relaxed);
                 zip = Some(path);
             }
             _ => {}

@@ -152,6 +152,7 @@ pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
     crate::controller::object(json!({
         "bus_connected": ctl.bus.is_connected(),
         "known_deas": ctl.dea_offers().len(),
+        "uploaded_bytes": ctl.uploaded_bytes.load(std::sync::atomic::Ordering::Relaxed),
         "known_stagers": ctl.stagers().live(std::time::Instant::now()).len(),
         "logs": {"accepted": logs.accepted, "duplicates": logs.duplicates, "missing": logs.missing,
                  "displaced": logs.displaced, "lagged": logs.lagged},

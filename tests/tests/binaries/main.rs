@@ -10,10 +10,11 @@ mod languages;
 mod leaving;
 mod logs;
 mod misbehaving;
-mod operate;
+mod pages;
 mod pushing;
 mod refused;
 mod supervision;
+mod websocket;
 mod workday;
 
 /// The probe needs nothing but the stack's python.

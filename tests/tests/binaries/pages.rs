@@ -1,14 +1,16 @@
-//! `docs/operate.md`, typed by a test: the blocks of the page in their order, in
-//! a directory and a network of the story's own.
+//! Pages of the documentation, typed by a test: their blocks in their order, in a
+//! directory and a network of the story's own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tests::binaries::{HostSnapshot, Turn, may_run, programs_directory};
 
+const OPERATE: &str = include_str!("../../../docs/operate.md");
+const QUICKSTART: &str = include_str!("../../../docs/quickstart.md");
+
 /// The commands of all blocks of the page that carry this word, in their order.
-fn blocks(word: &str) -> String {
-    let page = include_str!("../../../docs/operate.md");
+fn blocks(page: &str, word: &str) -> String {
     let fence = format!("```sh {word}\n");
     let texts: Vec<&str> = page
         .split(&fence)
@@ -20,10 +22,10 @@ fn blocks(word: &str) -> String {
 }
 
 /// The blocks as one script, run from the repository, in a network namespace of its own.
-fn typed(prefix: &Path, words: &[&str]) -> Output {
+fn typed(page: &str, prefix: &Path, words: &[&str]) -> Output {
     let mut script = "set -eu\ntrap 'for pid in $(jobs -p); do kill $pid; done' EXIT\n".to_owned();
     for word in words {
-        script.push_str(&blocks(word));
+        script.push_str(&blocks(page, word));
     }
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
@@ -34,6 +36,8 @@ fn typed(prefix: &Path, words: &[&str]) -> Output {
         .current_dir(root)
         .env("PATH", path)
         .env("PREFIX", prefix)
+        .env("BLOOMERY_DATA_DIR", prefix)
+        .env("CF_HOME", prefix.with_extension("home"))
         .env("NO_COLOR", "1")
         // The programs are there: `./x install` must not build them once more.
         .env("BLOOMERY_BIN_DIR", programs_directory())
@@ -41,7 +45,7 @@ fn typed(prefix: &Path, words: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn run(words: &[&str], expected: &str) {
+fn run(page: &str, words: &[&str], expected: &[&str]) {
     if !may_run() {
         return;
     }
@@ -52,7 +56,7 @@ fn run(words: &[&str], expected: &str) {
         .unwrap();
     let prefix = dir.path().join("bloomery");
     let before = HostSnapshot::take(&prefix);
-    let output = typed(&prefix, words);
+    let output = typed(page, &prefix, words);
     let said = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
@@ -63,19 +67,28 @@ fn run(words: &[&str], expected: &str) {
         }
         panic!("the page does not work: {}\n{said}", output.status);
     }
-    assert!(said.contains(expected), "no {expected:?} in:\n{said}");
-    std::fs::remove_dir_all(&prefix).unwrap();
+    for words in expected {
+        assert!(said.contains(words), "no {words:?} in:\n{said}");
+    }
+    let _ = std::fs::remove_dir_all(&prefix);
     let left = HostSnapshot::take(&prefix).beyond(&before);
     assert!(left.is_empty(), "left behind: {left:#?}\n{said}");
 }
 
 #[test]
-fn the_page_starts_every_daemon_by_hand_on_one_host() {
+fn operating_starts_every_daemon_by_hand_on_one_host() {
     let words = ["install", "words", "one-host", "push", "drain", "stop"];
-    run(&words, "iron from ore");
+    run(OPERATE, &words, &["iron from ore"]);
 }
 
 #[test]
-fn the_page_spreads_the_daemons_over_three_hosts() {
-    run(&["install", "words", "three-hosts"], "three hosts");
+fn operating_spreads_the_daemons_over_three_hosts() {
+    let words = ["install", "words", "three-hosts"];
+    run(OPERATE, &words, &["three hosts"]);
+}
+
+#[test]
+fn the_quickstart_goes_from_nothing_to_nothing() {
+    let seen = ["Hello from Bloomery", "1538", "COLOR"];
+    run(QUICKSTART, &["quickstart"], &seen);
 }

@@ -1,5 +1,6 @@
 //! The configuration files that `up` writes for the daemons.
 
+use bus::permissions::Role;
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -50,10 +51,15 @@ fn status(settings: &Settings, name: &str) -> Value {
 }
 
 fn nats(settings: &Settings) -> Value {
-    let user =
-        |name: &str| json!({"user": name, "password": settings.secret(&format!("bus-{name}"))});
     let port = settings.status_ports.get("nats-lite").copied().unwrap_or(0);
-    let users = ["controller", "dea", "router", "health-manager"].map(user);
+    let mut users = vec![
+        user(settings, "controller", &Role::Controller),
+        user(settings, "router", &Role::Router),
+        user(settings, "health-manager", &Role::HealthManager),
+        user(settings, "collector", &Role::Collector),
+    ];
+    let deas = settings.dea_ids.iter();
+    users.extend(deas.map(|(name, id)| user(settings, name, &Role::Dea(id.clone()))));
     json!({
         "listen": format!("127.0.0.1:{}", settings.bus_port),
         "http": format!("127.0.0.1:{port}"),
@@ -84,6 +90,17 @@ fn runtime(pair: &String) -> Value {
     let (language, dir) = pair.split_once('=').unwrap_or((pair, ""));
     let name = dir.trim_end_matches('/').rsplit('/').next();
     json!({"language": language, "name": name, "path": dir})
+}
+
+/// A bus user with the rights of its component and no others.
+fn user(settings: &Settings, name: &str, role: &Role) -> Value {
+    let grant = bus::permissions::grant(role, name);
+    json!({
+        "user": name,
+        "password": settings.secret(&format!("bus-{name}")),
+        "publish": grant.publish,
+        "subscribe": grant.subscribe,
+    })
 }
 
 fn controller(layout: &Layout, settings: &Settings) -> Value {
@@ -149,7 +166,8 @@ fn dea(layout: &Layout, settings: &Settings, n: u32) -> Value {
         "index": n,
         "base_dir": layout.data(&name),
         "domain": settings.domain,
-        "bus": bus(settings, "dea"),
+        "bus": bus(settings, &name),
+        "id": settings.dea_ids.get(&name),
         "profile": settings.profile,
         "status": status(settings, &name),
         "loggregator": {

@@ -41,6 +41,9 @@ pub struct Settings {
     pub files_ports: BTreeMap<String, u16>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, String>,
+    /// Ids of the DEAs by component: each has a bus user that hears its own work only.
+    #[serde(default)]
+    pub dea_ids: BTreeMap<String, String>,
     /// Extra egress.
     pub allow: Vec<String>,
     /// MB promised to apps in all.
@@ -68,7 +71,7 @@ fn usual_aliases() -> Vec<String> {
 /// Names of the generated secrets.
 const SECRETS: [&str; 9] = [
     "bus-controller",
-    "bus-dea",
+    "bus-collector",
     "bus-router",
     "bus-health-manager",
     "staging",
@@ -123,6 +126,7 @@ impl Settings {
         }
         settings.take_runtime_flags(flags)?;
         settings.assign_ports()?;
+        settings.name_deas();
         settings.save(layout)?;
         Ok(settings)
     }
@@ -184,10 +188,23 @@ impl Settings {
                 "process".into()
             },
             profile: "default".into(),
+            dea_ids: BTreeMap::new(),
             stacks: None,
             stack_aliases: usual_aliases(),
             runtimes: Vec::new(),
         })
+    }
+
+    /// An id and a password for every DEA that has none yet.
+    fn name_deas(&mut self) {
+        for n in 0..self.deas {
+            let name = format!("dea-{n}");
+            let id = || format!("{n}-{}", secret());
+            self.dea_ids.entry(name.clone()).or_insert_with(id);
+            self.secrets
+                .entry(format!("bus-{name}"))
+                .or_insert_with(secret);
+        }
     }
 
     fn assign_ports(&mut self) -> Result<(), Error> {

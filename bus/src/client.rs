@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::permissions::inbox_prefix;
 use crate::{BusError, Message};
 
 /// Where the bus is.
@@ -372,7 +373,9 @@ fn options(
             async {}
         });
     if !config.user.is_empty() {
-        options = options.user_and_password(config.user.clone(), config.password.clone());
+        options = options
+            .user_and_password(config.user.clone(), config.password.clone())
+            .custom_inbox_prefix(inbox_prefix(&config.user));
     }
     options
 }

@@ -15,6 +15,7 @@ pub mod router;
 pub mod staging;
 
 pub mod ids;
+pub mod permissions;
 pub mod times;
 
 mod client;

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Job index; first part of the DEA's id.
     pub index: u32,
+    /// The DEA's id, where its bus user may hear that one's work only; empty = made at the first start and kept.
+    pub id: String,
     /// Holds `db/ droplets/ staging/ crashes/ admin_buildpacks/ depot/`.
     pub base_dir: PathBuf,
     /// Address that routers, controllers and health checks reach this host at; `0.0.0.0` takes the one that leads to `local_route`.
@@ -60,6 +62,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             index: 0,
+            id: String::new(),
             base_dir: PathBuf::from("/var/lib/bloomery/dea"),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             local_route: Ipv4Addr::new(198, 41, 0, 4),

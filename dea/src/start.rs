@@ -134,11 +134,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     }
     deps.backend.ping().await?;
     let saved = snapshot::load(&snapshot::path(&config.base_dir))?;
-    let id = if saved.dea_id.is_empty() {
-        bus::ids::dea_id(config.index)
-    } else {
-        saved.dea_id.clone()
-    };
+    let known = [&config.id, &saved.dea_id]
+        .into_iter()
+        .find(|id| !id.is_empty());
+    let id = known
+        .cloned()
+        .unwrap_or_else(|| bus::ids::dea_id(config.index));
     let files_listener = files::bind(config.directory_server)
         .await
         .map_err(|e| bind("directory server", e))?;

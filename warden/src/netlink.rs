@@ -41,9 +41,9 @@ pub(crate) fn host_end(link: &Link, inside: &OwnedFd) -> Result<()> {
     let mut netlink = Netlink::open().at("netlink socket")?;
     make_pair(&mut netlink, link, inside).at(format!("make link {}", link.name))?;
     let index = index_of(&link.name).at(format!("index of {}", link.name))?;
-    let v4 = format!("/proc/sys/net/ipv4/conf/{}", link.name);
     // Lets 127.0.0.1:PORT of the host be translated to the container.
-    fs::write(format!("{v4}/route_localnet"), "1").at("write route_localnet")?;
+    let localnet = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", link.name);
+    switch_on(&localnet).at(format!("write 1 to {localnet}"))?;
     // Absent when the kernel has no IPv6: as good as disabled.
     let _ = fs::write(
         format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", link.name),
@@ -53,6 +53,14 @@ pub(crate) fn host_end(link: &Link, inside: &OwnedFd) -> Result<()> {
         .add_address(index, link.host_ip)
         .at("address of the host's end")?;
     netlink.set_up(index).at("host's end up")
+}
+
+/// Writes `1` unless it is there: below docker sysctls can only be given from outside.
+fn switch_on(path: &str) -> std::io::Result<()> {
+    match fs::read_to_string(path)?.trim() {
+        "1" => Ok(()),
+        _ => fs::write(path, "1"),
+    }
 }
 
 /// Configures the namespace the caller is in: lo, and the link when there is one.

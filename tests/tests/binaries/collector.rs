@@ -23,8 +23,8 @@ fn alone(platform: &Platform, name: &str, keys: &str) -> Daemon {
     let settings = platform.settings();
     let config = platform.scratch().join(format!("{name}.yml"));
     let bus = format!(
-        "  bus:\n    servers: [\"nats://127.0.0.1:{}\"]\n    user: controller\n    password: {}\n",
-        settings["bus_port"], settings["secrets"]["bus-controller"]
+        "  bus:\n    servers: [\"nats://127.0.0.1:{}\"]\n    user: collector\n    password: {}\n",
+        settings["bus_port"], settings["secrets"]["bus-collector"]
     );
     std::fs::write(
         &config,
@@ -38,8 +38,8 @@ async fn discover(platform: &Platform) -> BTreeMap<String, Announce> {
     let settings = platform.settings();
     let config = BusConfig {
         servers: vec![format!("nats://127.0.0.1:{}", settings["bus_port"])],
-        user: "controller".into(),
-        password: settings["secrets"]["bus-controller"]
+        user: "collector".into(),
+        password: settings["secrets"]["bus-collector"]
             .as_str()
             .unwrap()
             .into(),

@@ -13,6 +13,7 @@ mod misbehaving;
 mod pages;
 mod pushing;
 mod refused;
+mod stolen;
 mod supervision;
 mod websocket;
 mod workday;

@@ -94,9 +94,27 @@ fn overlay(iso: &Isolation, dir: &Path, disk: &Path, userns: &OwnedFd) -> Result
 fn idmapped(source: &Path, target: &Path, userns: &OwnedFd) -> Result<()> {
     let tree = mount::open_tree_clone(source).at(format!("open_tree {}", source.display()))?;
     let attr = Attr(Attr::RDONLY | Attr::NOSUID | Attr::NODEV);
-    mount::set_attr(tree.as_fd(), attr, Some(userns.as_fd()))
-        .at(format!("idmap {}", source.display()))?;
+    shift_owners(
+        &tree,
+        attr,
+        Some(userns),
+        &format!("idmap {}", source.display()),
+    )?;
     mount::move_to(tree.as_fd(), target).at(format!("move_mount {}", target.display()))
+}
+
+/// Sets the attributes of a detached clone, and shifts its owners where its file
+/// system can. Where it cannot (an overlay, as below docker), owners look like nobody inside.
+fn shift_owners(tree: &OwnedFd, attr: Attr, userns: Option<&OwnedFd>, step: &str) -> Result<()> {
+    match mount::set_attr(tree.as_fd(), attr, userns.map(|fd| fd.as_fd())) {
+        Err(error) if userns.is_some() => {
+            super::log(&format!(
+                "{step}: no id mapping ({error}), mounted as it is"
+            ));
+            mount::set_attr(tree.as_fd(), attr, None).at(step)
+        }
+        other => other.at(step),
+    }
 }
 
 fn write_files(spec: &KeeperSpec, iso: &Isolation, root: &Path) -> Result<()> {
@@ -183,11 +201,7 @@ pub(super) fn attach(
     let target = make_target(root, &bind.dst, is_dir).at(&*step)?;
     let readonly = if bind.writable { 0 } else { Attr::RDONLY };
     let attr = Attr(readonly | Attr::NOSUID | Attr::NODEV);
-    if let Err(error) = mount::set_attr(tree.as_fd(), attr, userns.map(|fd| fd.as_fd())) {
-        // A file system without id mapping: its owners then look like nobody.
-        super::log(&format!("{step}: no id mapping ({error}), bound as it is"));
-        mount::set_attr(tree.as_fd(), attr, None).at(&*step)?;
-    }
+    shift_owners(&tree, attr, userns, &step)?;
     mount::move_onto(tree.as_fd(), target.as_fd()).at(&*step)
 }
 

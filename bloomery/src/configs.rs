@@ -86,7 +86,7 @@ fn stacks(layout: &Layout, settings: &Settings) -> Vec<Offered> {
 
 /// `LANGUAGE=DIR` as the DEA's configuration has it; the directory's name tells
 /// versions apart.
-fn runtime(pair: &String) -> Value {
+fn runtime(pair: &str) -> Value {
     let (language, dir) = pair.split_once('=').unwrap_or((pair, ""));
     let name = dir.trim_end_matches('/').rsplit('/').next();
     json!({"language": language, "name": name, "path": dir})
@@ -176,7 +176,7 @@ fn dea(layout: &Layout, settings: &Settings, n: u32) -> Value {
         },
         "resources": {"memory_mb": settings.memory_mb / u64::from(settings.deas), "disk_mb": 65_536},
         "stacks": stacks(layout, settings).iter().map(Offered::for_dea).collect::<Vec<_>>(),
-        "runtimes": settings.runtimes.iter().map(runtime).collect::<Vec<_>>(),
+        "runtimes": settings.runtimes.iter().map(|r| runtime(r)).collect::<Vec<_>>(),
         "directory_server": format!("127.0.0.1:{files}"),
         "warden": {
             "backend": settings.backend,

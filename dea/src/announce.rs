@@ -76,7 +76,8 @@ pub async fn advertise(host: &Host) {
         return;
     }
     let (memory, disk) = host.config.resources.remaining(host.reserved());
-    let stacks: Vec<String> = host.config.stacks.iter().map(|s| s.name.clone()).collect();
+    let there = host.config.stacks.iter().filter(|s| s.is_there());
+    let stacks: Vec<String> = there.map(|s| s.name.clone()).collect();
     let advert = Advertise {
         id: host.id.clone(),
         stacks: stacks.clone(),

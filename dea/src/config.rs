@@ -169,6 +169,15 @@ impl Runtime {
     }
 }
 
+impl Stack {
+    /// Whether its files are on this host; one whose files are not is not offered.
+    pub fn is_there(&self) -> bool {
+        self.rootfs
+            .as_ref()
+            .is_none_or(|dir| dir.join("bin").exists())
+    }
+}
+
 /// One bind mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -406,6 +415,37 @@ mod tests {
         let resolved = given.resolved().expect("loopback has a route");
         assert_eq!(resolved.ip, IpAddr::V4(Ipv4Addr::LOCALHOST));
         assert!(resolved.base_dir.is_absolute());
+    }
+
+    #[test]
+    fn a_stack_without_its_files_is_not_offered() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let stack = Stack {
+            name: "debian12".into(),
+            rootfs: Some(dir.path().into()),
+        };
+        assert!(!stack.is_there());
+        std::fs::create_dir(dir.path().join("bin")).expect("mkdir");
+        assert!(stack.is_there() && Stack::default().is_there());
+    }
+
+    #[test]
+    fn a_runtimes_name_is_no_path() {
+        let runtime = |name: &str| Runtime {
+            language: "java".into(),
+            name: name.into(),
+            path: "/usr".into(),
+        };
+        assert_eq!(
+            runtime("jdk-21").inside(),
+            Path::new("/opt/runtimes/java/jdk-21")
+        );
+        assert!(runtime("jdk-21.0.1+12").is_named());
+        assert!(
+            ["", "..", "a/b"]
+                .iter()
+                .all(|name| !runtime(name).is_named())
+        );
     }
 
     #[test]

@@ -392,18 +392,16 @@ impl Task<'_> {
     async fn upload(&self, container: &dyn Container) -> Result<(), StagingError> {
         let transfer = &self.host.staging.transfer;
         let failed = |what| move |source| StagingError::Transfer { what, source };
-        if let Some(url) = self.request.buildpack_cache_upload_uri.as_deref() {
+        if let Some(url) = self.request.buildpack_cache_upload_uri.as_deref()
+            && has_files(container, inside::CACHE).await
+        {
             let file = self.path("cache.tgz");
-            if self
-                .pack(container, inside::CACHE, "pack buildpack cache", &file)
-                .await?
-                > EMPTY_TGZ
-            {
-                transfer
-                    .upload(url, &file, "buildpack_cache.tgz")
-                    .await
-                    .map_err(failed("upload buildpack cache"))?;
-            }
+            self.pack(container, inside::CACHE, "pack buildpack cache", &file)
+                .await?;
+            transfer
+                .upload(url, &file, "buildpack_cache.tgz")
+                .await
+                .map_err(failed("upload buildpack cache"))?;
         }
         // Last, because the controller takes the staging for done once it has the droplet.
         let url = self
@@ -418,8 +416,12 @@ impl Task<'_> {
     }
 }
 
-/// A tar of an empty directory is smaller than this when compressed.
-const EMPTY_TGZ: u64 = 200;
+/// Whether there is anything to keep. What cannot be looked at is packed, and the
+/// packing says why it cannot.
+async fn has_files(container: &dyn Container, dir: &str) -> bool {
+    let listed = capture::output(container, &format!("ls -A {dir} | head -n 1")).await;
+    listed.map_or(true, |text| !text.trim().is_empty())
+}
 
 /// `4.0K`, `12M`: sizes as `du -h` prints them.
 fn human(bytes: u64) -> String {

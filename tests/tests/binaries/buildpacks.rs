@@ -92,13 +92,13 @@ fn a_buildpack_by_url_is_fetched_once_the_operator_permits_its_address() {
     platform.resume(&["--allow", address]).well();
     for (reference, word) in [("", "compiled by main"), ("#next", "compiled by next")] {
         app.push("probe", &["-b", &format!("{git}{reference}")])
-            .well()
-            .says(&["Cloning buildpack pack", word]);
+            .well();
+        app.restage().well().says(&["Cloning buildpack pack", word]);
         app.body("/");
     }
     app.push("probe", &["-b", &format!("http://{address}/pack.zip")])
-        .well()
-        .says(&["compiled by zip"]);
+        .well();
+    app.restage().well().says(&["compiled by zip"]);
     for (url, words) in [
         (
             format!("{git}#no-such"),
@@ -114,7 +114,8 @@ fn a_buildpack_by_url_is_fetched_once_the_operator_permits_its_address() {
         ),
         (format!("http://{address}/no-such.zip"), "404"),
     ] {
-        app.push("probe", &["-b", &url]).failed().says(&[words]);
+        app.push("probe", &["-b", &url, "--no-start"]).well();
+        app.restage().failed().says(&[words]);
     }
 }
 

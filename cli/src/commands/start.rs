@@ -78,56 +78,82 @@ pub(super) async fn with_staging_log(
         Err(error) => Err(error),
     };
     // The last lines are on their way when the state has changed already.
-    finish_log(log).await;
+    let verdicts = finish_log(log).await;
+    for verdict in unsaid(verdicts, &staged) {
+        cx.ui.say(&format!("{VERDICT}{verdict}"));
+    }
     staged?;
     wait_running(cx, app_guid, name).await?;
     cx.ui.say("\nApp started\n");
     app::show(cx, app_guid).await
 }
 
+/// How a failing stage ends its output; the error of the command says it again.
+const VERDICT: &str = "Staging failed: ";
+
+/// The staging output being printed, and what tells it to come to an end.
+struct StagingLog {
+    task: JoinHandle<Vec<String>>,
+    done: tokio::sync::watch::Sender<bool>,
+}
+
 /// Prints `STG` lines until told to stop; without a log server the start goes on
-/// and says so.
-async fn follow_staging(
-    cx: &Context,
-    app_guid: &str,
-) -> Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)> {
+/// and says so. Verdicts are held back: stager and host each write one.
+async fn follow_staging(cx: &Context, app_guid: &str) -> Option<StagingLog> {
     let ui = cx.ui.clone();
     let mut stream = match logs::stream(&cx.client, app_guid).await {
         Ok(stream) => stream,
         Err(error) => {
-            ui.say(&format!("Warning: error tailing logs: {error}"));
+            ui.warn(&format!("Warning: error tailing logs: {error}"));
             return None;
         }
     };
     let (done, mut told) = tokio::sync::watch::channel(false);
     let task = tokio::spawn(async move {
-        let mut ending = false;
+        let (mut ending, mut held) = (false, Vec::new());
         loop {
-            let patience = if ending {
-                Duration::from_millis(150)
-            } else {
-                Duration::from_secs(86_400)
+            let patience = match ending {
+                true => Duration::from_millis(150),
+                false => Duration::from_secs(86_400),
             };
             tokio::select! {
                 line = tokio::time::timeout(patience, stream.next()) => match line {
                     Ok(Some(line)) if line.source_type == "STG" => {
-                        ui.say(String::from_utf8_lossy(&line.message).trim_end());
+                        let text = String::from_utf8_lossy(&line.message);
+                        match text.trim_end().strip_prefix(VERDICT) {
+                            Some(verdict) => held.push(verdict.to_owned()),
+                            None => ui.say(text.trim_end()),
+                        }
                     }
                     Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return,
+                    Ok(None) | Err(_) => return held,
                 },
                 changed = told.changed(), if !ending => ending = changed.is_ok() || ending,
             }
         }
     });
-    Some((task, done))
+    Some(StagingLog { task, done })
 }
 
-async fn finish_log(log: Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)>) {
-    if let Some((task, done)) = log {
-        let _ = done.send(true);
-        let _ = tokio::time::timeout(Duration::from_secs(2), task).await;
-    }
+/// Waits for the last lines; the verdicts come back.
+async fn finish_log(log: Option<StagingLog>) -> Vec<String> {
+    let Some(StagingLog { task, done }) = log else {
+        return Vec::new();
+    };
+    let _ = done.send(true);
+    let ended = tokio::time::timeout(Duration::from_secs(2), task).await;
+    ended.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// The verdicts that the command's own error does not repeat.
+fn unsaid(mut verdicts: Vec<String>, staged: &Result<(), CfError>) -> Vec<String> {
+    let error = match staged {
+        Ok(()) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    verdicts.dedup();
+    verdicts.retain(|verdict| !error.contains(verdict.as_str()));
+    verdicts
 }
 
 /// Looks again soon at first and more slowly later.
@@ -292,6 +318,20 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_is_said_once_by_the_error_or_by_the_log() {
+        let failed = || {
+            Err(CfError::Staging {
+                app: "a".into(),
+                reason: "BuildpackCompileFailed: no gem x".into(),
+            })
+        };
+        let verdicts = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
+        assert!(unsaid(verdicts(&["no gem x", "no gem x"]), &failed()).is_empty());
+        assert_eq!(unsaid(verdicts(&["disk full"]), &failed()), ["disk full"]);
+        assert_eq!(unsaid(verdicts(&["odd", "odd"]), &Ok(())), ["odd"]);
+    }
 
     #[test]
     fn instances_are_counted_by_state_with_their_details() {

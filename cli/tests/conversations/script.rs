@@ -1,0 +1,367 @@
+//! A controller that expects exactly one list of requests and answers from it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use base64::Engine;
+use serde_json::{Value, json};
+
+/// A request that must come next, and its answer.
+pub struct Exchange {
+    ask: String,
+    body: Body,
+    status: u16,
+    answer: Value,
+}
+
+enum Body {
+    Nothing,
+    Json(Value),
+    /// A form whose text holds all of these.
+    Form(Vec<&'static str>),
+}
+
+fn exchange(method: &str, path: &str, body: Body, status: u16, answer: Value) -> Exchange {
+    let ask = format!("{method} {path}");
+    Exchange {
+        ask,
+        body,
+        status,
+        answer,
+    }
+}
+
+/// GET answered with 200.
+pub fn get(path: &str, answer: Value) -> Exchange {
+    exchange("GET", path, Body::Nothing, 200, answer)
+}
+
+/// GET of a list.
+pub fn find(path: &str, resources: &[Value]) -> Exchange {
+    get(path, list(resources))
+}
+
+/// POST answered with 201.
+pub fn post(path: &str, body: Value, answer: Value) -> Exchange {
+    exchange("POST", path, Body::Json(body), 201, answer)
+}
+
+/// PUT answered with 201; `null` is an empty body.
+pub fn put(path: &str, body: Value, answer: Value) -> Exchange {
+    let body = match body {
+        Value::Null => Body::Nothing,
+        body => Body::Json(body),
+    };
+    exchange("PUT", path, body, 201, answer)
+}
+
+/// DELETE answered with 204.
+pub fn delete(path: &str) -> Exchange {
+    exchange("DELETE", path, Body::Nothing, 204, Value::Null)
+}
+
+/// DELETE with a body.
+pub fn delete_with(path: &str, body: Value) -> Exchange {
+    exchange("DELETE", path, Body::Json(body), 204, Value::Null)
+}
+
+/// DELETE answered with a job, and the job, which is done at the second look.
+pub fn delete_job(path: &str) -> [Exchange; 3] {
+    let job = |status: &str| {
+        json!({
+            "metadata": {"guid": "j", "url": "/v2/jobs/j"},
+            "entity": {"guid": "j", "status": status},
+        })
+    };
+    [
+        exchange("DELETE", path, Body::Nothing, 202, job("queued")),
+        get("/v2/jobs/j", job("running")),
+        get("/v2/jobs/j", job("finished")),
+    ]
+}
+
+/// A form, whose text must hold the given parts.
+pub fn form(method: &str, path: &str, parts: &[&'static str], answer: Value) -> Exchange {
+    exchange(method, path, Body::Form(parts.to_vec()), 201, answer)
+}
+
+impl Exchange {
+    /// The same refused with a v2 error.
+    pub fn refused(mut self, status: u16, code: i64, name: &str) -> Self {
+        self.status = status;
+        self.answer = json!({"code": code, "error_code": name, "description": name});
+        self
+    }
+}
+
+/// An enveloped resource.
+pub fn resource(guid: &str, entity: Value) -> Value {
+    json!({"metadata": {"guid": guid, "url": format!("/v2/x/{guid}")}, "entity": entity})
+}
+
+/// A resource of which only the name matters.
+pub fn named(guid: &str, name: &str) -> Value {
+    resource(guid, json!({"name": name}))
+}
+
+/// One page.
+pub fn list(resources: &[Value]) -> Value {
+    json!({
+        "total_results": resources.len(), "total_pages": 1, "prev_url": null, "next_url": null,
+        "resources": resources,
+    })
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    /// The document on standard output.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {self:?}"))
+    }
+}
+
+/// A command being typed.
+pub struct Typed {
+    words: Vec<String>,
+    input: String,
+    env: Vec<(&'static str, String)>,
+    dir: tempfile::TempDir,
+}
+
+/// A command line, split at blanks; `+` stands for a blank inside a word.
+pub fn cf(line: &str) -> Typed {
+    let words = line.split(' ').map(|word| word.replace('+', " "));
+    Typed {
+        words: words.collect(),
+        input: String::new(),
+        env: Vec::new(),
+        dir: tempfile::tempdir().unwrap(),
+    }
+}
+
+impl Typed {
+    /// What is on standard input.
+    pub fn input(mut self, text: &str) -> Self {
+        self.input = text.into();
+        self
+    }
+
+    /// A variable.
+    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// The directory that the command runs in.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A file in that directory.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.dir.path().join(name), text).unwrap();
+        self
+    }
+
+    /// Runs against the script: every request must come, in order, and no other.
+    pub fn with(&self, script: impl IntoIterator<Item = Exchange>) -> Ended {
+        let controller = Controller::start(script.into_iter().collect());
+        self.log_in(&controller.url);
+        let ended = self.run();
+        if let Err(wrong) = controller.finish() {
+            panic!("cf {}: {wrong}\n{ended:?}", self.words.join(" "));
+        }
+        ended
+    }
+
+    /// Runs with no session and no controller.
+    pub fn alone(&self) -> Ended {
+        self.run()
+    }
+
+    fn log_in(&self, url: &str) {
+        let claims = json!({"user_name": "admin", "user_id": "u-admin"}).to_string();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+        let session = json!({
+            "Target": url, "ApiVersion": "2.37.0", "AuthorizationEndpoint": url, "UaaEndpoint": url,
+            "DopplerEndPoint": "ws://127.0.0.1:1",
+            "AccessToken": format!("bearer h.{claims}.s"), "RefreshToken": "r",
+            "OrganizationFields": {"GUID": "o", "Name": "acme"},
+            "SpaceFields": {"GUID": "s", "Name": "dev"},
+        });
+        let dir = self.dir.path().join(".cf");
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("config.json"), session.to_string()).unwrap();
+    }
+
+    fn run(&self) -> Ended {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cf"))
+            .args(&self.words)
+            .env("CF_HOME", self.dir.path())
+            .env_remove("CF_PASSWORD")
+            .env_remove("CF_TRACE")
+            .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that reads nothing may have closed its end already.
+        let _ = stdin.write_all(self.input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        Ended {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+struct Controller {
+    url: String,
+    stop: mpsc::Sender<()>,
+    thread: std::thread::JoinHandle<Result<(), String>>,
+}
+
+impl Controller {
+    fn start(script: Vec<Exchange>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::spawn(move || serve(&listener, script, &stopped));
+        Self { url, stop, thread }
+    }
+
+    /// What went wrong, if anything.
+    fn finish(self) -> Result<(), String> {
+        self.stop.send(()).unwrap();
+        // Wakes the listener, which then sees that it is over.
+        let address = self.url.trim_start_matches("http://");
+        let _ = TcpStream::connect(address);
+        self.thread.join().unwrap()
+    }
+}
+
+fn serve(
+    listener: &TcpListener,
+    script: Vec<Exchange>,
+    stopped: &mpsc::Receiver<()>,
+) -> Result<(), String> {
+    let mut script = script.into_iter();
+    let mut wrong = Ok(());
+    for stream in listener.incoming() {
+        if stopped.try_recv().is_ok() {
+            break;
+        }
+        let mut stream = stream.map_err(|e| e.to_string())?;
+        let (ask, body) = read(&stream);
+        let (status, answer) = match script.next() {
+            Some(next) => {
+                wrong = wrong.and(check(&next, &ask, &body));
+                (next.status, next.answer)
+            }
+            None => {
+                wrong = wrong.and(Err(format!("nothing more was expected, but {ask} {body}")));
+                (500, Value::Null)
+            }
+        };
+        write(&mut stream, status, &answer);
+    }
+    let left: Vec<String> = script.map(|e| e.ask).collect();
+    match left.is_empty() {
+        true => wrong,
+        false => wrong.and(Err(format!("never asked: {left:?}"))),
+    }
+}
+
+fn check(wanted: &Exchange, ask: &str, body: &str) -> Result<(), String> {
+    let plain = percent_decoded(ask);
+    if plain != wanted.ask {
+        return Err(format!("expected {}, got {plain}", wanted.ask));
+    }
+    let good = match &wanted.body {
+        Body::Nothing => body.is_empty() || body == "null",
+        Body::Json(wanted) => serde_json::from_str::<Value>(body).is_ok_and(|body| body == *wanted),
+        Body::Form(parts) => parts.iter().all(|part| body.contains(part)),
+    };
+    match good {
+        true => Ok(()),
+        false => Err(format!("{plain}: wrong body {body}")),
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                let digits = std::str::from_utf8(&digits).unwrap();
+                bytes.push(u8::from_str_radix(digits, 16).unwrap());
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+/// `METHOD PATH` and the body.
+fn read(stream: &TcpStream) -> (String, String) {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let ask = line.rsplit_once(' ').map_or("", |(ask, _)| ask).to_owned();
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (ask, String::from_utf8_lossy(&body).into_owned())
+}
+
+fn write(stream: &mut TcpStream, status: u16, answer: &Value) {
+    let body = match answer {
+        Value::Null => String::new(),
+        answer => answer.to_string(),
+    };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    let _ = stream.write_all((head + &body).as_bytes());
+}
+
+/// Runs a table: the command, its script, and what it says.
+pub fn converse(table: Vec<(&str, Vec<Exchange>, &str)>) {
+    for (line, script, says) in table {
+        let ended = cf(line).with(script);
+        assert_eq!(ended.code, Some(0), "cf {line}: {ended:?}");
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(said.contains(says), "cf {line}: {says:?} in\n{said}");
+    }
+}

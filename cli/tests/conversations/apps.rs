@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::script::*;
 
-pub fn web() -> Value {
+pub(crate) fn web() -> Value {
     resource(
         "a",
         json!({
@@ -14,7 +14,7 @@ pub fn web() -> Value {
     )
 }
 
-pub fn lookup() -> Exchange {
+pub(crate) fn lookup() -> Exchange {
     find("/v2/apps?q=name:web&q=space_guid:s", &[web()])
 }
 

@@ -10,7 +10,7 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 /// A request that must come next, and its answer.
-pub struct Exchange {
+pub(crate) struct Exchange {
     ask: String,
     body: Body,
     status: u16,
@@ -35,22 +35,22 @@ fn exchange(method: &str, path: &str, body: Body, status: u16, answer: Value) ->
 }
 
 /// GET answered with 200.
-pub fn get(path: &str, answer: Value) -> Exchange {
+pub(crate) fn get(path: &str, answer: Value) -> Exchange {
     exchange("GET", path, Body::Nothing, 200, answer)
 }
 
 /// GET of a list.
-pub fn find(path: &str, resources: &[Value]) -> Exchange {
+pub(crate) fn find(path: &str, resources: &[Value]) -> Exchange {
     get(path, list(resources))
 }
 
 /// POST answered with 201.
-pub fn post(path: &str, body: Value, answer: Value) -> Exchange {
+pub(crate) fn post(path: &str, body: Value, answer: Value) -> Exchange {
     exchange("POST", path, Body::Json(body), 201, answer)
 }
 
 /// PUT answered with 201; `null` is an empty body.
-pub fn put(path: &str, body: Value, answer: Value) -> Exchange {
+pub(crate) fn put(path: &str, body: Value, answer: Value) -> Exchange {
     let body = match body {
         Value::Null => Body::Nothing,
         body => Body::Json(body),
@@ -59,17 +59,17 @@ pub fn put(path: &str, body: Value, answer: Value) -> Exchange {
 }
 
 /// DELETE answered with 204.
-pub fn delete(path: &str) -> Exchange {
+pub(crate) fn delete(path: &str) -> Exchange {
     exchange("DELETE", path, Body::Nothing, 204, Value::Null)
 }
 
 /// DELETE with a body.
-pub fn delete_with(path: &str, body: Value) -> Exchange {
+pub(crate) fn delete_with(path: &str, body: Value) -> Exchange {
     exchange("DELETE", path, Body::Json(body), 204, Value::Null)
 }
 
 /// DELETE answered with a job, and the job, which is done at the second look.
-pub fn delete_job(path: &str) -> [Exchange; 3] {
+pub(crate) fn delete_job(path: &str) -> [Exchange; 3] {
     let job = |status: &str| {
         json!({
             "metadata": {"guid": "j", "url": "/v2/jobs/j"},
@@ -84,13 +84,13 @@ pub fn delete_job(path: &str) -> [Exchange; 3] {
 }
 
 /// A form, whose text must hold the given parts.
-pub fn form(method: &str, path: &str, parts: &[&'static str], answer: Value) -> Exchange {
+pub(crate) fn form(method: &str, path: &str, parts: &[&'static str], answer: Value) -> Exchange {
     exchange(method, path, Body::Form(parts.to_vec()), 201, answer)
 }
 
 impl Exchange {
     /// The same refused with a v2 error.
-    pub fn refused(mut self, status: u16, code: i64, name: &str) -> Self {
+    pub(crate) fn refused(mut self, status: u16, code: i64, name: &str) -> Self {
         self.status = status;
         self.answer = json!({"code": code, "error_code": name, "description": name});
         self
@@ -98,17 +98,17 @@ impl Exchange {
 }
 
 /// An enveloped resource.
-pub fn resource(guid: &str, entity: Value) -> Value {
+pub(crate) fn resource(guid: &str, entity: Value) -> Value {
     json!({"metadata": {"guid": guid, "url": format!("/v2/x/{guid}")}, "entity": entity})
 }
 
 /// A resource of which only the name matters.
-pub fn named(guid: &str, name: &str) -> Value {
+pub(crate) fn named(guid: &str, name: &str) -> Value {
     resource(guid, json!({"name": name}))
 }
 
 /// One page.
-pub fn list(resources: &[Value]) -> Value {
+pub(crate) fn list(resources: &[Value]) -> Value {
     json!({
         "total_results": resources.len(), "total_pages": 1, "prev_url": null, "next_url": null,
         "resources": resources,
@@ -117,21 +117,21 @@ pub fn list(resources: &[Value]) -> Value {
 
 /// What a command left behind.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     /// The document on standard output.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
 }
 
 /// A command being typed.
-pub struct Typed {
+pub(crate) struct Typed {
     words: Vec<String>,
     input: String,
     env: Vec<(&'static str, String)>,
@@ -139,7 +139,7 @@ pub struct Typed {
 }
 
 /// A command line, split at blanks; `+` stands for a blank inside a word.
-pub fn cf(line: &str) -> Typed {
+pub(crate) fn cf(line: &str) -> Typed {
     let words = line.split(' ').map(|word| word.replace('+', " "));
     Typed {
         words: words.collect(),
@@ -151,30 +151,30 @@ pub fn cf(line: &str) -> Typed {
 
 impl Typed {
     /// What is on standard input.
-    pub fn input(mut self, text: &str) -> Self {
+    pub(crate) fn input(mut self, text: &str) -> Self {
         self.input = text.into();
         self
     }
 
     /// A variable.
-    pub fn env(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &'static str, value: &str) -> Self {
         self.env.push((name, value.into()));
         self
     }
 
     /// The directory that the command runs in.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// A file in that directory.
-    pub fn file(self, name: &str, text: &str) -> Self {
+    pub(crate) fn file(self, name: &str, text: &str) -> Self {
         std::fs::write(self.dir.path().join(name), text).unwrap();
         self
     }
 
     /// Runs against the script: every request must come, in order, and no other.
-    pub fn with(&self, script: impl IntoIterator<Item = Exchange>) -> Ended {
+    pub(crate) fn with(&self, script: impl IntoIterator<Item = Exchange>) -> Ended {
         let controller = Controller::start(script.into_iter().collect());
         self.log_in(&controller.url);
         let ended = self.run();
@@ -185,7 +185,7 @@ impl Typed {
     }
 
     /// Runs with no session and no controller.
-    pub fn alone(&self) -> Ended {
+    pub(crate) fn alone(&self) -> Ended {
         self.run()
     }
 
@@ -357,7 +357,7 @@ fn write(stream: &mut TcpStream, status: u16, answer: &Value) {
 }
 
 /// Runs a table: the command, its script, and what it says.
-pub fn converse(table: Vec<(&str, Vec<Exchange>, &str)>) {
+pub(crate) fn converse(table: Vec<(&str, Vec<Exchange>, &str)>) {
     for (line, script, says) in table {
         let ended = cf(line).with(script);
         assert_eq!(ended.code, Some(0), "cf {line}: {ended:?}");

@@ -80,7 +80,7 @@ pub(super) async fn with_staging_log(
     // The last lines are on their way when the state has changed already.
     let verdicts = finish_log(log).await;
     for verdict in unsaid(verdicts, &staged) {
-        cx.ui.say(&format!("{VERDICT}{verdict}"));
+        cx.ui.say(&format!("{VERDICT}: {verdict}"));
     }
     staged?;
     wait_running(cx, app_guid, name).await?;
@@ -89,7 +89,15 @@ pub(super) async fn with_staging_log(
 }
 
 /// How a failing stage ends its output; the error of the command says it again.
-const VERDICT: &str = "Staging failed: ";
+const VERDICT: &str = "Staging failed";
+
+/// The reason in `Staging failed: REASON` and `Staging failed (KIND): REASON`.
+fn verdict(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix(VERDICT)?;
+    let (kind, reason) = rest.split_once(": ")?;
+    let named = kind.starts_with(" (") && kind.ends_with(')');
+    (kind.is_empty() || named).then_some(reason)
+}
 
 /// The staging output being printed, and what tells it to come to an end.
 struct StagingLog {
@@ -120,8 +128,8 @@ async fn follow_staging(cx: &Context, app_guid: &str) -> Option<StagingLog> {
                 line = tokio::time::timeout(patience, stream.next()) => match line {
                     Ok(Some(line)) if line.source_type == "STG" => {
                         let text = String::from_utf8_lossy(&line.message);
-                        match text.trim_end().strip_prefix(VERDICT) {
-                            Some(verdict) => held.push(verdict.to_owned()),
+                        match verdict(text.trim_end()) {
+                            Some(reason) => held.push(reason.to_owned()),
                             None => ui.say(text.trim_end()),
                         }
                     }
@@ -318,6 +326,13 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn verdicts_are_told_from_other_lines() {
+        assert_eq!(verdict("Staging failed: no gem"), Some("no gem"));
+        assert_eq!(verdict("Staging failed (E): no: gem"), Some("no: gem"));
+        assert_eq!(verdict("Staging failed again and again: x"), None);
+    }
 
     #[test]
     fn a_verdict_is_said_once_by_the_error_or_by_the_log() {

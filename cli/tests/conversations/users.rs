@@ -138,6 +138,23 @@ fn roles_are_given_and_taken_by_name() {
 }
 
 #[test]
+fn a_controller_that_wants_members_first_is_given_them_first() {
+    let bob = || json!({"username": "bob"});
+    let role = || put("/v2/organizations/o/managers", bob(), json!({}));
+    converse(vec![(
+        "set-org-role bob acme OrgManager",
+        vec![
+            get(SET, flag(true)),
+            org(),
+            role().refused(400, 1002, "CF-InvalidRelation"),
+            put("/v2/organizations/o/users", bob(), json!({})),
+            role(),
+        ],
+        "OK",
+    )]);
+}
+
+#[test]
 fn roles_go_by_guid_when_the_flag_is_off() {
     let nothing = || json!({});
     converse(vec![

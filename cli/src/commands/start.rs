@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use super::app;
+use super::{app, staging_log};
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
 use crate::line::{Group, NONE, Spec, arg};
-use crate::logs;
 
 /// Staging may take this long, unless CF_STAGING_TIMEOUT (minutes) says otherwise.
 const STAGING_MINUTES: u64 = 15;
@@ -61,7 +58,7 @@ pub(super) async fn with_staging_log(
     name: &str,
     trigger: Trigger,
 ) -> Result<(), CfError> {
-    let log = follow_staging(cx, app_guid).await;
+    let log = staging_log::follow(cx, app_guid).await;
     let set_going = match trigger {
         Trigger::Start => {
             cx.client
@@ -78,90 +75,14 @@ pub(super) async fn with_staging_log(
         Err(error) => Err(error),
     };
     // The last lines are on their way when the state has changed already.
-    let verdicts = finish_log(log).await;
-    for verdict in unsaid(verdicts, &staged) {
-        cx.ui.say(&format!("{VERDICT}: {verdict}"));
+    let verdicts = staging_log::finish(log).await;
+    for verdict in staging_log::unsaid(verdicts, &staged) {
+        cx.ui.say(&format!("{}: {verdict}", staging_log::VERDICT));
     }
     staged?;
     wait_running(cx, app_guid, name).await?;
     cx.ui.say("\nApp started\n");
     app::show(cx, app_guid).await
-}
-
-/// How a failing stage ends its output; the error of the command says it again.
-const VERDICT: &str = "Staging failed";
-
-/// The reason in `Staging failed: REASON` and `Staging failed (KIND): REASON`.
-fn verdict(line: &str) -> Option<&str> {
-    let rest = line.strip_prefix(VERDICT)?;
-    let (kind, reason) = rest.split_once(": ")?;
-    let named = kind.starts_with(" (") && kind.ends_with(')');
-    (kind.is_empty() || named).then_some(reason)
-}
-
-/// The staging output being printed, and what tells it to come to an end.
-struct StagingLog {
-    task: JoinHandle<Vec<String>>,
-    done: tokio::sync::watch::Sender<bool>,
-}
-
-/// Prints `STG` lines until told to stop; without a log server the start goes on
-/// and says so. Verdicts are held back: stager and host each write one.
-async fn follow_staging(cx: &Context, app_guid: &str) -> Option<StagingLog> {
-    let ui = cx.ui.clone();
-    let mut stream = match logs::stream(&cx.client, app_guid).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            ui.warn(&format!("Warning: error tailing logs: {error}"));
-            return None;
-        }
-    };
-    let (done, mut told) = tokio::sync::watch::channel(false);
-    let task = tokio::spawn(async move {
-        let (mut ending, mut held) = (false, Vec::new());
-        loop {
-            let patience = match ending {
-                true => Duration::from_millis(150),
-                false => Duration::from_secs(86_400),
-            };
-            tokio::select! {
-                line = tokio::time::timeout(patience, stream.next()) => match line {
-                    Ok(Some(line)) if line.source_type == "STG" => {
-                        let text = String::from_utf8_lossy(&line.message);
-                        match verdict(text.trim_end()) {
-                            Some(reason) => held.push(reason.to_owned()),
-                            None => ui.say(text.trim_end()),
-                        }
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return held,
-                },
-                changed = told.changed(), if !ending => ending = changed.is_ok() || ending,
-            }
-        }
-    });
-    Some(StagingLog { task, done })
-}
-
-/// Waits for the last lines; the verdicts come back.
-async fn finish_log(log: Option<StagingLog>) -> Vec<String> {
-    let Some(StagingLog { task, done }) = log else {
-        return Vec::new();
-    };
-    let _ = done.send(true);
-    let ended = tokio::time::timeout(Duration::from_secs(2), task).await;
-    ended.ok().and_then(Result::ok).unwrap_or_default()
-}
-
-/// The verdicts that the command's own error does not repeat.
-fn unsaid(mut verdicts: Vec<String>, staged: &Result<(), CfError>) -> Vec<String> {
-    let error = match staged {
-        Ok(()) => String::new(),
-        Err(error) => error.to_string(),
-    };
-    verdicts.dedup();
-    verdicts.retain(|verdict| !error.contains(verdict.as_str()));
-    verdicts
 }
 
 /// Looks again soon at first and more slowly later.
@@ -326,27 +247,6 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn verdicts_are_told_from_other_lines() {
-        assert_eq!(verdict("Staging failed: no gem"), Some("no gem"));
-        assert_eq!(verdict("Staging failed (E): no: gem"), Some("no: gem"));
-        assert_eq!(verdict("Staging failed again and again: x"), None);
-    }
-
-    #[test]
-    fn a_verdict_is_said_once_by_the_error_or_by_the_log() {
-        let failed = || {
-            Err(CfError::Staging {
-                app: "a".into(),
-                reason: "BuildpackCompileFailed: no gem x".into(),
-            })
-        };
-        let verdicts = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect();
-        assert!(unsaid(verdicts(&["no gem x", "no gem x"]), &failed()).is_empty());
-        assert_eq!(unsaid(verdicts(&["disk full"]), &failed()), ["disk full"]);
-        assert_eq!(unsaid(verdicts(&["odd", "odd"]), &Ok(())), ["odd"]);
-    }
 
     #[test]
     fn instances_are_counted_by_state_with_their_details() {

@@ -5,6 +5,7 @@
 
 mod apps;
 mod buildpacks;
+mod controller;
 mod documents;
 mod domains;
 mod exits;

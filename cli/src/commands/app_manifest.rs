@@ -140,7 +140,6 @@ fn scalar(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
     use crate::manifest;
 
     #[test]

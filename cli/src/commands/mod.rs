@@ -32,6 +32,7 @@ mod services;
 mod session;
 mod spaces;
 mod stacks;
+mod staging_log;
 mod start;
 mod target;
 mod user_provided;

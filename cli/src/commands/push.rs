@@ -11,6 +11,7 @@ use super::{life, service_bindings, start};
 use crate::bits;
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
+use crate::lookup::missing;
 use crate::manifest::{self, AppManifest, words};
 
 /// Pushes one app or every app of the manifest.
@@ -39,11 +40,9 @@ fn plans(cx: &Context, flags: &Push) -> Result<Vec<Plan>, CfError> {
             Some(at) => apps = vec![apps.swap_remove(at)],
             None if apps.len() == 1 => {}
             None => {
-                return Err(CfError::NotFound {
-                    kind: "App in the manifest:",
-                    name: name.clone(),
-                    hint: String::new(),
-                });
+                let known: Vec<&str> = apps.iter().filter_map(|a| a.name.as_deref()).collect();
+                let tip = format!("the manifest has {}", known.join(", "));
+                return Err(missing("App in the manifest:", name, &tip));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{app, push};
 use crate::error::CfError;
-use crate::line::{Args, Group, NONE, Spec, maybe, option, switch};
+use crate::line::{Args, Group, Spec, maybe, option, switch};
 
 pub(super) const COMMANDS: &[Spec] = &[Spec {
     name: "push",
@@ -53,7 +53,6 @@ pub(super) const COMMANDS: &[Spec] = &[Spec {
     notes: "--json prints an array with one object per app.",
     json: app::PUSHED,
     run: |cx, args| Box::pin(async { push::run(cx, flags(args)?).await }),
-    ..NONE
 }];
 
 /// What was typed.

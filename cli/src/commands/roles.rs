@@ -146,8 +146,19 @@ async fn org_role(cx: &mut Context, who: &User, org: &Value, role: &Role) -> Res
         cx.ui.name(text(org, "name"))
     ));
     let base = format!("/v2/organizations/{}", guid(org));
-    who.put(cx, &format!("{base}/{}", role.collection)).await?;
-    who.put(cx, &format!("{base}/users")).await?;
+    let (own, members) = (
+        format!("{base}/{}", role.collection),
+        format!("{base}/users"),
+    );
+    // The original gives the role first; a controller that wants members first says so.
+    let strict = match who.put(cx, &own).await {
+        Err(e) if e.code() == Some(1002) => true,
+        other => other.map(|_| false)?,
+    };
+    who.put(cx, &members).await?;
+    if strict {
+        who.put(cx, &own).await?;
+    }
     cx.ui.ok();
     Ok(())
 }

@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use super::app;
+use super::{app, staging_log};
 use crate::context::{Context, guid, text};
 use crate::error::CfError;
 use crate::line::{Group, NONE, Spec, arg};
-use crate::logs;
 
 /// Staging may take this long, unless CF_STAGING_TIMEOUT (minutes) says otherwise.
 const STAGING_MINUTES: u64 = 15;
@@ -61,7 +58,7 @@ pub(super) async fn with_staging_log(
     name: &str,
     trigger: Trigger,
 ) -> Result<(), CfError> {
-    let log = follow_staging(cx, app_guid).await;
+    let log = staging_log::follow(cx, app_guid).await;
     let set_going = match trigger {
         Trigger::Start => {
             cx.client
@@ -78,56 +75,14 @@ pub(super) async fn with_staging_log(
         Err(error) => Err(error),
     };
     // The last lines are on their way when the state has changed already.
-    finish_log(log).await;
+    let verdicts = staging_log::finish(log).await;
+    for verdict in staging_log::unsaid(verdicts, &staged) {
+        cx.ui.say(&format!("{}: {verdict}", staging_log::VERDICT));
+    }
     staged?;
     wait_running(cx, app_guid, name).await?;
     cx.ui.say("\nApp started\n");
     app::show(cx, app_guid).await
-}
-
-/// Prints `STG` lines until told to stop; without a log server the start goes on
-/// and says so.
-async fn follow_staging(
-    cx: &Context,
-    app_guid: &str,
-) -> Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)> {
-    let ui = cx.ui.clone();
-    let mut stream = match logs::stream(&cx.client, app_guid).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            ui.say(&format!("Warning: error tailing logs: {error}"));
-            return None;
-        }
-    };
-    let (done, mut told) = tokio::sync::watch::channel(false);
-    let task = tokio::spawn(async move {
-        let mut ending = false;
-        loop {
-            let patience = if ending {
-                Duration::from_millis(150)
-            } else {
-                Duration::from_secs(86_400)
-            };
-            tokio::select! {
-                line = tokio::time::timeout(patience, stream.next()) => match line {
-                    Ok(Some(line)) if line.source_type == "STG" => {
-                        ui.say(String::from_utf8_lossy(&line.message).trim_end());
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return,
-                },
-                changed = told.changed(), if !ending => ending = changed.is_ok() || ending,
-            }
-        }
-    });
-    Some((task, done))
-}
-
-async fn finish_log(log: Option<(JoinHandle<()>, tokio::sync::watch::Sender<bool>)>) {
-    if let Some((task, done)) = log {
-        let _ = done.send(true);
-        let _ = tokio::time::timeout(Duration::from_secs(2), task).await;
-    }
 }
 
 /// Looks again soon at first and more slowly later.

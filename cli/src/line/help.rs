@@ -29,7 +29,8 @@ pub fn overview() -> String {
         .map(|s| shown_name(s).len())
         .max()
         .unwrap_or(0);
-    for group in Group::ALL {
+    let used = |group: &Group| commands::all().any(|s| s.group == *group);
+    for group in Group::ALL.into_iter().filter(used) {
         let _ = writeln!(page, "{}:", group.title());
         for spec in commands::all().filter(|s| s.group == group) {
             let _ = writeln!(page, "   {:width$}   {}", shown_name(spec), spec.about);

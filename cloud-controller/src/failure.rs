@@ -50,13 +50,14 @@ impl From<StoreError> for Failure {
                 .retry_after(RETRY_AFTER)
                 .into();
         }
+        let evidence = format!("({error}). The controller's log has more.");
         let answer = ApiError::new(Code::DatabaseError);
         if error.is_full() {
             let mut failure = Failure::from(answer);
             failure.1 = Some(DatabaseFull);
             return failure;
         }
-        answer.explain("The controller's log has the cause.").into()
+        answer.explain(evidence).into()
     }
 }
 

@@ -29,7 +29,14 @@ impl<T: DeserializeOwned> FromRequest<Ctl> for Body<T> {
 /// # Errors
 /// `MessageParseError` (1001) naming the field and the type wanted.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    let mut from = serde_json::Deserializer::from_slice(bytes);
+    // Checked as a whole: the reader looks at the texts of known keys only.
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::with(
+            Code::MessageParseError,
+            format!("the body is not JSON in UTF-8: {error}; send a JSON object"),
+        )
+    })?;
+    let mut from = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut from)
         .map_err(|error| {
             let field = error.path().to_string();

@@ -49,6 +49,9 @@ pub(crate) use stacks::{STACKS, StackRow};
 pub(crate) use staging::{StagingFailure, StagingTask};
 pub(crate) use users::{Role, RoleRow, USERS, UserRow};
 
+/// Begins a write: the lock is taken at once, so that a read-modify-write never loses to another.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
 /// SQLite's result codes that callers can do something about.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_LOCKED: u32 = 6;
@@ -129,7 +132,15 @@ pub(crate) struct Tx {
 impl Store {
     /// Begins a write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let inner = match self.writer.begin_with(BEGIN).await {
+            // A full disk makes SQLite end the transaction by itself, while the driver still counts it as open: this connection
+            // would never begin another one.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(BEGIN).await?
+            }
+            other => other?,
+        };
         Ok(Tx {
             inner,
             now: now_micros(),
@@ -159,7 +170,8 @@ impl Store {
 
     /// The pools, for `uaa`, whose tables live in the same database.
     pub(crate) fn uaa(&self) -> uaa::store::Store {
-        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
+        let seal = Arc::new(self.cipher.clone());
+        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone(), seal)
     }
 }
 

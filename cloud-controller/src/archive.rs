@@ -14,6 +14,8 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 const MAX_PATH: usize = 1024;
 /// Entries of one archive.
 const MAX_ENTRIES: usize = 200_000;
+/// Bytes copied at once.
+const COPY_BUFFER: usize = 64 * 1024;
 /// Mode of a file whose mode nobody gave.
 const DEFAULT_MODE: u32 = 0o644;
 
@@ -34,9 +36,26 @@ pub enum ArchiveError {
     /// Too much.
     #[error("{0}")]
     TooLarge(String),
+    /// A local file could not be written: no room, most often.
+    #[error("{}: {source}", path.display())]
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
     /// A local file failed.
     #[error("local file: {0}")]
     Io(#[from] io::Error),
+}
+
+/// Turns the failure of a local file into an error that names it.
+fn local(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    move |source| ArchiveError::Local {
+        path: path.clone(),
+        source,
+    }
 }
 
 /// One file of a tree.
@@ -105,7 +124,8 @@ impl Tree {
     /// [`ArchiveError`] when paths clash or a file fails.
     pub fn write_zip(&self, out: &Path) -> Result<(), ArchiveError> {
         self.check()?;
-        let mut zip = ZipWriter::new(io::BufWriter::new(File::create(out)?));
+        let file = File::create(out).map_err(local(out))?;
+        let mut zip = ZipWriter::new(io::BufWriter::new(file));
         for directory in &self.directories {
             zip.add_directory(directory.as_str(), options(0o755, 0))
                 .map_err(unreadable)?;
@@ -113,9 +133,11 @@ impl Tree {
         for (path, member) in &self.files {
             zip.start_file(path.as_str(), options(member.mode, member.size))
                 .map_err(unreadable)?;
-            io::copy(&mut File::open(&member.content)?, &mut zip)?;
+            let mut content = File::open(&member.content).map_err(local(&member.content))?;
+            io::copy(&mut content, &mut zip).map_err(local(out))?;
         }
-        zip.finish().map_err(unreadable)?.flush()?;
+        let full = |error: zip::result::ZipError| local(out)(error.into());
+        zip.finish().map_err(full)?.flush().map_err(local(out))?;
         Ok(())
     }
 }
@@ -152,9 +174,12 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
         }
         let mode = entry.unix_mode().map_or(DEFAULT_MODE, |mode| mode & 0o777);
         let content = into.join(format!("n{index}"));
-        let size = copy_bounded(&mut entry, &content, left)
-            .map_err(|error| name_entry(&name, error, limit))?;
-        left -= size;
+        let size = copy_bounded(&mut entry, &name, &content, left)?;
+        left = left.checked_sub(size).ok_or_else(|| {
+            ArchiveError::TooLarge(format!(
+                "unpacked, it is larger than {limit} bytes (at entry {name:?})"
+            ))
+        })?;
         tree.files.insert(
             path,
             Member {
@@ -168,22 +193,28 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
     Ok(tree)
 }
 
-fn name_entry(name: &str, error: io::Error, limit: u64) -> ArchiveError {
-    match error.kind() {
-        io::ErrorKind::FileTooLarge => ArchiveError::TooLarge(format!(
-            "unpacked, it is larger than {limit} bytes (at entry {name:?})"
-        )),
-        _ => refused(name, format!("cannot be unpacked: {error}")),
+/// Copies at most one byte more than `limit`: that byte tells that there is too much. A damaged entry is the sender's fault, a
+/// file that cannot be written is ours.
+fn copy_bounded(
+    from: &mut impl Read,
+    entry: &str,
+    to: &Path,
+    limit: u64,
+) -> Result<u64, ArchiveError> {
+    let mut out = File::create(to).map_err(local(to))?;
+    let mut from = from.take(limit.saturating_add(1));
+    let mut buffer = vec![0; COPY_BUFFER];
+    let mut copied = 0;
+    loop {
+        let read = from
+            .read(&mut buffer)
+            .map_err(|error| refused(entry, format!("cannot be unpacked: {error}")))?;
+        if read == 0 {
+            return Ok(copied);
+        }
+        out.write_all(&buffer[..read]).map_err(local(to))?;
+        copied += read as u64;
     }
-}
-
-fn copy_bounded(from: &mut impl Read, to: &Path, limit: u64) -> io::Result<u64> {
-    let mut out = File::create(to)?;
-    let copied = io::copy(&mut from.take(limit.saturating_add(1)), &mut out)?;
-    if copied > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(copied)
 }
 
 fn refuse_special(name: &str, mode: Option<u32>) -> Result<(), ArchiveError> {

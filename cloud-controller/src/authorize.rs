@@ -4,11 +4,11 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use uaa::TokenError;
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail};
-use crate::store::{Role, Scope};
+use crate::store::{Role, RoleRow, Scope};
 
 /// Seconds an upload may outlive the token it began with.
 const UPLOAD_GRACE: u64 = 20 * 60;
@@ -25,7 +25,7 @@ pub(crate) struct Caller {
     pub(crate) email: String,
     /// Holds `cloud_controller.admin`.
     pub(crate) admin: bool,
-    roles: Vec<(String, String)>,
+    roles: Vec<RoleRow>,
 }
 
 /// What a caller wants to do with an object.
@@ -39,52 +39,85 @@ pub(crate) enum Action<'a> {
     ReadSpace(&'a str, &'a str),
     /// Change the space itself or its roles; with its organization.
     ManageSpace(&'a str, &'a str),
-    /// Change apps and routes of a space, read their environment.
+    /// Read a route of a space; with its organization.
+    ReadRoute(&'a str, &'a str),
+    /// Change apps, routes and services of a space.
     Develop(&'a str),
+    /// Read the environment of a space's apps and the credentials of its services.
+    ReadSecrets(&'a str),
     /// What only administrators do.
     Administer,
 }
 
+impl Action<'_> {
+    /// Whether it changes something.
+    fn changes(self) -> bool {
+        !matches!(
+            self,
+            Action::ReadOrg(_)
+                | Action::ReadSpace(..)
+                | Action::ReadRoute(..)
+                | Action::ReadSecrets(_)
+        )
+    }
+}
+
 impl Caller {
-    /// Whether the action is allowed.
+    /// Whether the action is allowed. In a suspended organization only administrators change anything.
     pub(crate) fn may(&self, action: Action<'_>) -> bool {
         self.admin
-            || match action {
-                Action::Administer => false,
-                Action::ReadOrg(org) => [
-                    Role::OrgUser,
-                    Role::OrgManager,
-                    Role::OrgBillingManager,
-                    Role::OrgAuditor,
-                ]
-                .iter()
-                .any(|role| self.is(*role, org)),
-                Action::ManageOrg(org) => self.is(Role::OrgManager, org),
-                Action::ReadSpace(space, org) => {
-                    let in_space = [Role::SpaceDeveloper, Role::SpaceManager, Role::SpaceAuditor];
-                    self.is(Role::OrgManager, org)
-                        || in_space.iter().any(|role| self.is(*role, space))
-                }
-                Action::ManageSpace(space, org) => {
-                    self.is(Role::OrgManager, org) || self.is(Role::SpaceManager, space)
-                }
-                Action::Develop(space) => self.is(Role::SpaceDeveloper, space),
+            || self.allows(action, |role, target| {
+                self.is(role, target, |held| !held.suspended || !action.changes())
+            })
+    }
+
+    /// The rules for everybody but administrators, given which roles count.
+    fn allows(&self, action: Action<'_>, is: impl Fn(Role, &str) -> bool) -> bool {
+        match action {
+            Action::Administer => false,
+            Action::ReadOrg(org) => [
+                Role::OrgUser,
+                Role::OrgManager,
+                Role::OrgBillingManager,
+                Role::OrgAuditor,
+            ]
+            .iter()
+            .any(|role| is(*role, org)),
+            Action::ManageOrg(org) => is(Role::OrgManager, org),
+            Action::ReadSpace(space, org) => {
+                let in_space = [Role::SpaceDeveloper, Role::SpaceManager, Role::SpaceAuditor];
+                is(Role::OrgManager, org) || in_space.iter().any(|role| is(*role, space))
             }
+            Action::ReadRoute(space, org) => {
+                is(Role::OrgAuditor, org) || self.allows(Action::ReadSpace(space, org), is)
+            }
+            Action::ManageSpace(space, org) => {
+                is(Role::OrgManager, org) || is(Role::SpaceManager, space)
+            }
+            Action::Develop(space) | Action::ReadSecrets(space) => is(Role::SpaceDeveloper, space),
+        }
     }
 
     /// Refuses what is not allowed: 403/10003.
     pub(crate) fn need(&self, action: Action<'_>) -> Outcome<()> {
         if self.may(action) {
-            Ok(())
-        } else {
-            Err(fail(Code::NotAuthorized))
+            return Ok(());
         }
+        let error = ApiError::new(Code::NotAuthorized);
+        if self.allows(action, |role, target| self.is(role, target, |_| true)) {
+            return Err(error
+                .explain(
+                    "(The organization is suspended; an administrator can make it active again.)",
+                )
+                .into());
+        }
+        Err(error.into())
     }
 
-    fn is(&self, role: Role, target: &str) -> bool {
+    fn is(&self, role: Role, target: &str, counts: impl Fn(&RoleRow) -> bool) -> bool {
         self.roles
             .iter()
-            .any(|(kind, guid)| kind == role.word() && guid == target)
+            .any(|held| held.kind == role.word() && held.target == target && counts(held))
     }
 
     /// What the caller sees of a collection; `pieces` is the condition for everybody but administrators.
@@ -113,24 +146,34 @@ pub(crate) const SEEN_SPACES: &[&str] = &[
     ") OR t.organization_guid IN (SELECT target_guid FROM roles WHERE kind = 'org_manager' AND user_guid = ",
     ")",
 ];
-/// What lies in a space the caller has a role in; `$space` is the column of its guid.
+/// What lies in a space the caller has a role in, or in an organization where the caller has one of the roles `$org`; `$space` is
+/// the column of its guid.
 macro_rules! seen_in_spaces {
-    ($space:literal) => {
+    ($space:literal, $org:literal) => {
         &[
-            concat!($space, " IN (SELECT target_guid FROM roles WHERE kind LIKE 'space%' AND user_guid = "),
             concat!(
-                ") OR ", $space, " IN (SELECT s.guid FROM spaces s JOIN roles r ON r.target_guid = s.organization_guid \
-                 WHERE r.kind = 'org_manager' AND r.user_guid = "
+                $space,
+                " IN (SELECT target_guid FROM roles WHERE kind LIKE 'space%' AND user_guid = "
+            ),
+            concat!(
+                ") OR ",
+                $space,
+                " IN (SELECT s.guid FROM spaces s JOIN roles r ON r.target_guid = s.organization_guid WHERE r.kind IN (",
+                $org,
+                ") AND r.user_guid = "
             ),
             ")",
         ]
     };
 }
 
-/// Visible things that lie in a space (apps, routes, service instances).
-pub(crate) const SEEN_IN_SPACES: &[&str] = seen_in_spaces!("t.space_guid");
+/// Visible routes: organization auditors see them too.
+pub(crate) const SEEN_ROUTES: &[&str] =
+    seen_in_spaces!("t.space_guid", "'org_manager', 'org_auditor'");
+/// Visible things that lie in a space (apps, service instances).
+pub(crate) const SEEN_IN_SPACES: &[&str] = seen_in_spaces!("t.space_guid", "'org_manager'");
 /// Visible service bindings: those of visible service instances.
-pub(crate) const SEEN_BINDINGS: &[&str] = seen_in_spaces!("i.space_guid");
+pub(crate) const SEEN_BINDINGS: &[&str] = seen_in_spaces!("i.space_guid", "'org_manager'");
 /// Visible domains: shared ones, and those one's organizations own or were lent.
 pub(crate) const SEEN_DOMAINS: &[&str] = &[
     "t.owning_organization_guid IS NULL OR t.owning_organization_guid IN \
@@ -186,10 +229,13 @@ pub(crate) async fn authenticate(
         .verifier()
         .verify_with_grace(token, grace)
         .map_err(|error| {
-            if error != TokenError::Expired {
+            let advice = if error == TokenError::Expired {
+                "(It has expired: refresh it, or log in again with cf login.)"
+            } else {
                 tracing::debug!(%error, "a token was refused");
-            }
-            fail(Code::InvalidAuthToken)
+                "(It is not one of this platform: log in again with cf login.)"
+            };
+            ApiError::new(Code::InvalidAuthToken).explain(advice)
         })?;
     let admin = claims.has("cloud_controller.admin");
     if !admin
@@ -231,37 +277,65 @@ pub(crate) async fn authenticate(
 mod tests {
     use super::*;
 
-    fn caller(kind: Role, target: &str) -> Caller {
+    fn caller(kind: Role, target: &str, suspended: bool) -> Caller {
         Caller {
             guid: "u".into(),
             email: "u".into(),
             admin: false,
-            roles: vec![(kind.word().to_owned(), target.to_owned())],
+            roles: vec![RoleRow {
+                kind: kind.word().to_owned(),
+                target: target.to_owned(),
+                suspended,
+            }],
         }
+    }
+
+    const ACTIONS: [Action<'static>; 8] = [
+        Action::ReadOrg("o"),
+        Action::ReadSpace("s", "o"),
+        Action::ReadRoute("s", "o"),
+        Action::ReadSecrets("s"),
+        Action::Develop("s"),
+        Action::ManageSpace("s", "o"),
+        Action::ManageOrg("o"),
+        Action::Administer,
+    ];
+
+    /// Role, where, and whether each of [`ACTIONS`] is allowed: typed from the reference. y = yes, - = no.
+    const TABLE: [(Role, &str, &str); 9] = [
+        (Role::OrgUser, "o", "y-------"),
+        (Role::OrgManager, "o", "yyy--yy-"),
+        (Role::OrgBillingManager, "o", "y-------"),
+        (Role::OrgAuditor, "o", "y-y-----"),
+        (Role::SpaceDeveloper, "s", "-yyyy---"),
+        (Role::SpaceManager, "s", "-yy--y--"),
+        (Role::SpaceAuditor, "s", "-yy-----"),
+        (Role::SpaceDeveloper, "other", "--------"),
+        (Role::OrgManager, "other", "--------"),
+    ];
+
+    fn verdicts(who: &Caller) -> String {
+        let verdict = |action| if who.may(action) { 'y' } else { '-' };
+        ACTIONS.map(verdict).iter().collect()
     }
 
     #[test]
     fn roles_allow_what_the_reference_says_and_nothing_else() {
-        let read = Action::ReadSpace("s", "o");
-        let table = [
-            (Role::SpaceDeveloper, "s", [true, true, false, false]),
-            (Role::SpaceManager, "s", [true, false, true, false]),
-            (Role::SpaceAuditor, "s", [true, false, false, false]),
-            (Role::OrgManager, "o", [true, false, true, true]),
-            (Role::OrgAuditor, "o", [false, false, false, false]),
-            (Role::SpaceDeveloper, "other", [false, false, false, false]),
-        ];
-        for (role, target, expected) in table {
-            let who = caller(role, target);
-            let got = [
-                read,
-                Action::Develop("s"),
-                Action::ManageSpace("s", "o"),
-                Action::ManageOrg("o"),
-            ]
-            .map(|action| who.may(action));
+        for (role, target, expected) in TABLE {
+            let got = verdicts(&caller(role, target, false));
             assert_eq!(got, expected, "{role:?} of {target}");
-            assert!(!who.may(Action::Administer));
         }
+    }
+
+    #[test]
+    fn in_a_suspended_organization_reading_is_all_that_is_left() {
+        for (role, target, expected) in TABLE {
+            let reads: String = expected[..4].to_owned() + "----";
+            let who = caller(role, target, true);
+            assert_eq!(verdicts(&who), reads, "{role:?} of {target}");
+        }
+        let manager = caller(Role::OrgManager, "o", true);
+        let told = manager.need(Action::ManageOrg("o")).err();
+        assert!(told.is_some_and(|f| f.0.description.contains("suspended")));
     }
 }

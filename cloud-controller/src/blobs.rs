@@ -21,6 +21,14 @@ pub enum BlobError {
     /// The store refused.
     #[error("{0}")]
     Store(#[from] object_store::Error),
+    /// The store could not keep a blob.
+    #[error("cannot write below {place}: {source}")]
+    Write {
+        /// Where the store lies.
+        place: String,
+        /// Cause.
+        source: object_store::Error,
+    },
     /// A local file failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -79,7 +87,11 @@ impl Place {
 
 /// The blobstore. Cheap to clone.
 #[derive(Clone)]
-pub struct Blobs(Arc<dyn ObjectStore>);
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+    /// Where it lies, for errors: the store's own do not always say.
+    place: String,
+}
 
 impl Blobs {
     /// Blobs in a directory, made if missing.
@@ -89,7 +101,10 @@ impl Blobs {
     pub fn local(directory: &Path) -> Result<Blobs, BlobError> {
         std::fs::create_dir_all(directory)?;
         let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
-        Ok(Blobs(Arc::new(store)))
+        Ok(Blobs {
+            store: Arc::new(store),
+            place: directory.display().to_string(),
+        })
     }
 
     /// Keeps a file.
@@ -98,7 +113,15 @@ impl Blobs {
     /// [`BlobError`]; then nothing is visible.
     pub async fn put(&self, place: &Place, file: &Path) -> Result<(), BlobError> {
         let mut file = tokio::fs::File::open(file).await?;
-        let mut upload = self.0.put_multipart(&place.path()).await?;
+        let failed = |source| BlobError::Write {
+            place: self.place.clone(),
+            source,
+        };
+        let mut upload = self
+            .store
+            .put_multipart(&place.path())
+            .await
+            .map_err(failed)?;
         loop {
             let part = read_part(&mut file).await?;
             if part.is_empty() {
@@ -107,13 +130,13 @@ impl Blobs {
             let last = part.len() < PART;
             if let Err(error) = upload.put_part(PutPayload::from(part)).await {
                 let _ = upload.abort().await;
-                return Err(error.into());
+                return Err(failed(error));
             }
             if last {
                 break;
             }
         }
-        upload.complete().await?;
+        upload.complete().await.map_err(failed)?;
         Ok(())
     }
 
@@ -122,7 +145,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`] when the store is away.
     pub async fn has(&self, place: &Place) -> Result<bool, BlobError> {
-        match self.0.head(&place.path()).await {
+        match self.store.head(&place.path()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -137,7 +160,7 @@ impl Blobs {
         &self,
         place: &Place,
     ) -> Result<Option<(u64, BoxStream<'static, Result<Bytes, BlobError>>)>, BlobError> {
-        let found = match self.0.get(&place.path()).await {
+        let found = match self.store.get(&place.path()).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -170,7 +193,7 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`] when the store is away.
     pub async fn delete(&self, place: &Place) -> Result<(), BlobError> {
-        match self.0.delete(&place.path()).await {
+        match self.store.delete(&place.path()).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -22,7 +22,7 @@ pub struct Config {
     pub database: PathBuf,
     /// Directory of packages, droplets, buildpacks and caches.
     pub blobstore: PathBuf,
-    /// Directory for uploads in flight; default: the system's.
+    /// Directory for uploads in flight; default: `uploads` in the blobstore, so that they lie on a disk with room.
     pub temp_dir: Option<PathBuf>,
     /// File (mode 0600, made when missing) with the key that encrypts env values; every controller of a platform reads the same.
     pub secrets_file: PathBuf,
@@ -66,6 +66,14 @@ pub struct Config {
     pub loggregator: loggregator::Config,
     /// Days events are kept.
     pub events_days: u32,
+}
+
+impl Config {
+    /// Where uploads in flight are kept.
+    pub fn uploads(&self) -> PathBuf {
+        let default = || self.blobstore.join("uploads");
+        self.temp_dir.clone().unwrap_or_else(default)
+    }
 }
 
 /// A user and a password.

@@ -15,7 +15,7 @@ use v2_api::Code;
 
 use crate::blobs::Blobs;
 use crate::config::Config;
-use crate::failure::{Outcome, fail_with};
+use crate::failure::{Outcome, fail_with, of_file};
 use crate::live::Live;
 use crate::messages::{Surroundings, bound_service, egress_rules};
 use crate::placement::Offer;
@@ -70,7 +70,7 @@ impl Controller {
             staging_base: with_credentials(&internal, &config.staging_auth),
             fallback_base: config.external_url.clone().unwrap_or(own),
             logs: loggregator::Hub::new(&config.loggregator),
-            temp: config.temp_dir.clone().unwrap_or_else(std::env::temp_dir),
+            temp: config.uploads(),
             deas: Mutex::new(Pool::new(times.advertise_ttl)),
             stagers: Mutex::new(Pool::new(times.advertise_ttl)),
             live: Mutex::new(Live::new(times.heartbeat * times.hm_ttl_heartbeats)),
@@ -127,10 +127,14 @@ impl Controller {
     }
 
     /// A temporary directory for one upload.
-    pub(crate) fn scratch(&self) -> std::io::Result<tempfile::TempDir> {
-        tempfile::Builder::new()
-            .prefix("cc-")
-            .tempdir_in(&self.temp)
+    pub(crate) fn scratch(&self) -> Outcome<tempfile::TempDir> {
+        std::fs::create_dir_all(&self.temp)
+            .and_then(|()| {
+                tempfile::Builder::new()
+                    .prefix("cc-")
+                    .tempdir_in(&self.temp)
+            })
+            .map_err(|error| of_file(&self.temp, &error))
     }
 
     /// The app's stack.

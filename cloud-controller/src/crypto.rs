@@ -1,4 +1,4 @@
-//! Encryption at rest of env values and credentials: AES-256-GCM, a random nonce per value.
+//! Encryption at rest of env values, credentials and signing keys: AES-256-GCM, a random nonce per value.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine as _;
@@ -68,6 +68,17 @@ impl Cipher {
             .open_in_place(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut body)
             .map_err(|_| CipherError::Open)?;
         String::from_utf8(clear.to_vec()).map_err(|_| CipherError::Open)
+    }
+}
+
+/// The token server's signing keys lie in the controller's database, sealed like everything secret there.
+impl uaa::store::Seal for Cipher {
+    fn seal(&self, clear: &str) -> Result<String, String> {
+        Cipher::seal(self, clear).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, sealed: &str) -> Result<String, String> {
+        Cipher::open(self, sealed).map_err(|error| error.to_string())
     }
 }
 

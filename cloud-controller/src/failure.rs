@@ -1,9 +1,14 @@
 //! Errors of one request, on their way to the client.
 
+use std::path::Path;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use v2_api::{ApiError, Code};
 
+use crate::controller::Ctl;
 use crate::store::StoreError;
 
 /// Seconds after which a client may try again when the bus is away.
@@ -11,7 +16,7 @@ const RETRY_AFTER: u32 = 5;
 
 /// An API error as a response; everything internal is turned into one, with the evidence in our log.
 #[derive(Debug)]
-pub(crate) struct Failure(pub(crate) Box<ApiError>);
+pub(crate) struct Failure(pub(crate) Box<ApiError>, Option<DatabaseFull>);
 
 /// What handlers return.
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -28,24 +33,53 @@ pub(crate) fn fail_with(code: Code, detail: impl std::fmt::Display) -> Failure {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Failure {
-        Failure(Box::new(error))
+        Failure(Box::new(error), None)
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        match error {
-            StoreError::Filter(text) => fail_with(Code::BadQueryParameter, text),
-            other => {
-                tracing::error!(error = %other, "the store failed");
-                let mut answer = ApiError::new(Code::DatabaseError);
-                answer
-                    .description
-                    .push_str("; the controller's log has the cause");
-                answer.into()
-            }
+        if let StoreError::Filter(text) = error {
+            return fail_with(Code::BadQueryParameter, text);
         }
+        tracing::error!(%error, "the store failed");
+        if error.is_busy() {
+            let text = "The database is in use by somebody else for longer than we wait. Nothing was changed; try again in a few \
+                        seconds. If it stays so, look which process holds it (fuser on the database file).";
+            return ApiError::with(Code::ServiceUnavailable, text)
+                .retry_after(RETRY_AFTER)
+                .into();
+        }
+        let evidence = format!("({error}). The controller's log has more.");
+        let answer = ApiError::new(Code::DatabaseError);
+        if error.is_full() {
+            let mut failure = Failure::from(answer);
+            failure.1 = Some(DatabaseFull);
+            return failure;
+        }
+        answer.explain(evidence).into()
     }
+}
+
+/// Marks an answer to a request that the database had no room for: [`name_database`] says where it lies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DatabaseFull;
+
+/// Puts the path of the database into answers that are about its disk; whoever failed did not know it.
+pub(crate) async fn name_database(
+    State(ctl): State<Ctl>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    if response.extensions().get::<DatabaseFull>().is_none() {
+        return response;
+    }
+    let path = ctl.config.database.display();
+    let text = format!(
+        "No room to write {path}. Nothing was changed; free space on its disk, then try again."
+    );
+    Failure::from(ApiError::new(Code::DatabaseError).explain(text)).into_response()
 }
 
 impl From<bus::BusError> for Failure {
@@ -63,9 +97,27 @@ impl From<crate::blobs::BlobError> for Failure {
     fn from(error: crate::blobs::BlobError) -> Failure {
         tracing::error!(%error, "the blobstore failed");
         let mut answer = ApiError::new(Code::ServerError);
-        answer.description = format!("The blobstore failed: {error}");
+        answer.description = format!(
+            "The blobstore failed: {error}. Nothing was changed; see that it can be written and has room, then try again."
+        );
         answer.into()
     }
+}
+
+/// A local file that could not be used, by name.
+pub(crate) fn of_file(path: &Path, error: &std::io::Error) -> Failure {
+    tracing::error!(%error, path = %path.display(), "file access failed");
+    let mut answer = ApiError::new(Code::ServerError);
+    answer.description = format!(
+        "The controller cannot write {}: {error}. Nothing was changed; {}",
+        path.display(),
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            "free space on that disk, then send it again."
+        } else {
+            "see to that file or directory, then send it again."
+        }
+    );
+    answer.into()
 }
 
 impl From<std::io::Error> for Failure {
@@ -84,6 +136,9 @@ impl IntoResponse for Failure {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(mark) = self.1 {
+            response.extensions_mut().insert(mark);
         }
         response
     }

@@ -240,6 +240,44 @@ async fn env_values_are_not_readable_in_the_database_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_signing_key_is_sealed_in_the_database_also_one_of_an_older_version() {
+    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use base64::Engine as _;
+    use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+    let mut platform = Platform::start().await;
+    let file = platform.dir.path().join("cc.db");
+    let kept = async || -> String {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+        let mut connection = options.connect().await.unwrap();
+        let row = sqlx::query("SELECT pkcs8 FROM uaa_keys")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        row.get(0)
+    };
+    assert!(kept().await.starts_with("sealed:"));
+    // An older version kept the key in clear: put one there, as it did.
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let old = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::query("UPDATE uaa_keys SET pkcs8 = $1")
+        .bind(old)
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    platform.restart().await;
+    assert!(kept().await.starts_with("sealed:"));
+    platform.log_in("admin", PASSWORD).await.expect(200);
+    platform.restart().await;
+    platform.get("/v2/apps").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_sees_and_changes_nothing_of_others() {
     let mut platform = Platform::start().await;
     let app = platform.create_app("private").await;

@@ -334,6 +334,7 @@ impl Uaa {
 }
 
 async fn load_keys(store: &Store) -> Result<Vec<SigningKey>, OpenError> {
+    store.seal_keys().await?;
     if store.keys().await?.is_empty() {
         let pkcs8 = tokio::task::spawn_blocking(keys::generate)
             .await

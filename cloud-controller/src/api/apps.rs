@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<Ctl> {
 
 /// The attributes of an app, for its resource and its summary.
 pub(super) fn attributes(app: &AppRow, view: &View<'_>) -> Outcome<Value> {
-    let environment = if view.caller.may(Action::Develop(&app.space_guid)) {
+    let environment = if view.caller.may(Action::ReadSecrets(&app.space_guid)) {
         Value::Object(view.ctl.store.unseal(&app.environment_sealed)?)
     } else {
         json!({"redacted_message": HIDDEN_VALUE})

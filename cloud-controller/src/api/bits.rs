@@ -3,7 +3,7 @@
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::Ordering;
 
-use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Multipart, Path};
 use axum::routing::put;
 use axum::{Json, Router};
 use http::StatusCode;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::app_change::mark_pending;
-use super::body::{self, Body};
-use super::upload::{self, Saved, UploadError};
-use super::{apps, jobs, settings};
+use super::body::Body;
+use super::call::{Call, Created};
+use super::upload::{self, Form, Saved, UploadError};
+use super::{apps, jobs};
 use crate::archive::{self, ArchiveError, Member, Tree};
-use crate::authorize::Caller;
 use crate::blobs::{Place, sha1_of_file};
 use crate::controller::Ctl;
-use crate::failure::{Failure, Outcome, fail_with};
+use crate::failure::{self, Failure, Outcome, fail_with};
 
 /// Longest list of known resources, bytes.
 const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
@@ -63,26 +63,19 @@ fn keeps(limits: &crate::config::LimitsConfig, size: u64) -> bool {
 }
 
 /// The entries we have, whole: a client takes an entry without its mode for a failure.
-async fn resource_match(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Body(sent): Body<Vec<Value>>,
-) -> Outcome<Json<Value>> {
-    check_flag(&ctl, &caller).await?;
+async fn resource_match(call: Call, Body(sent): Body<Vec<Value>>) -> Outcome<Json<Value>> {
+    call.need_feature("app_bits_upload").await?;
+    let ctl = &call.ctl;
     let mut known = Vec::new();
     for entry in sent {
         let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else {
             continue;
         };
-        if resource.is_candidate(&ctl) && ctl.blobs.has(&Place::Resource(resource.sha1)).await? {
+        if resource.is_candidate(ctl) && ctl.blobs.has(&Place::Resource(resource.sha1)).await? {
             known.push(entry);
         }
     }
     Ok(Json(Value::Array(known)))
-}
-
-async fn check_flag(ctl: &Ctl, caller: &Caller) -> Outcome<()> {
-    settings::need(ctl, caller, "app_bits_upload").await
 }
 
 fn refused(detail: impl std::fmt::Display) -> Failure {
@@ -92,9 +85,11 @@ fn refused(detail: impl std::fmt::Display) -> Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Failure {
         match error {
-            UploadError::TooLarge(_) => fail_with(Code::AppPackageInvalid, error),
-            UploadError::Io(io) => io.into(),
-            UploadError::Form(_) => refused(error),
+            UploadError::TooLarge(_) | UploadError::Announced { .. } => {
+                fail_with(Code::AppPackageInvalid, error)
+            }
+            UploadError::Io { path, source } => failure::of_file(&path, &source),
+            UploadError::Form(_) | UploadError::NoForm(_) => refused(error),
         }
     }
 }
@@ -103,35 +98,54 @@ impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Failure {
         match error {
             ArchiveError::Io(io) => io.into(),
+            ArchiveError::Local { path, source } => failure::of_file(&path, &source),
             ArchiveError::TooLarge(_) => fail_with(Code::AppPackageInvalid, error),
             _ => refused(error),
         }
     }
 }
 
-async fn upload(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    Path(guid): Path<String>,
-    raw: RawQuery,
-    form: Multipart,
-) -> Outcome<(StatusCode, Json<Value>)> {
-    apps::load_to_change(&ctl, &caller, &guid).await?;
-    check_flag(&ctl, &caller).await?;
+async fn upload(call: Call, Path(guid): Path<String>, form: Form) -> Created {
+    let ctl = &call.ctl;
+    apps::load_to_change(ctl, &call.caller, &guid).await?;
+    call.need_feature("app_bits_upload").await?;
     let scratch = ctl.scratch()?;
-    let (resources, zip) = receive(&ctl, form, scratch.path()).await?;
-    let made = make_package(&ctl, &guid, resources, zip, scratch.path()).await;
-    if made.is_err() {
-        // A bad upload leaves no half-new app behind: the old package stays, and the client is told why.
-        tracing::info!(app = %guid, "upload refused");
+    if let Err(failure) = take_in(ctl, &guid, form, scratch.path()).await {
+        note_refusal(ctl, &guid, &failure).await?;
+        return Err(failure);
     }
-    made?;
-    if body::flag(&raw, "async") {
+    if call.flag("async") {
         // The work is done: the client's first poll finds it finished.
-        let job = jobs::over(&ctl, None).await?;
+        let job = jobs::over(ctl, None).await?;
         return Ok((StatusCode::CREATED, Json(jobs::body_for_users(&job))));
     }
     Ok((StatusCode::CREATED, Json(json!({}))))
+}
+
+async fn take_in(ctl: &Ctl, guid: &str, form: Form, scratch: &FsPath) -> Outcome<()> {
+    let form = form.within(ctl.config.limits.max_package_bytes)?;
+    let (resources, zip) = receive(ctl, form, scratch).await?;
+    make_package(ctl, guid, resources, zip, scratch).await
+}
+
+/// Bits that were refused show as a failed staging, with the reason. The package of before stays, and what runs on a good
+/// droplet keeps running: to the health manager an app whose staging failed is one that should not run.
+async fn note_refusal(ctl: &Ctl, guid: &str, failure: &Failure) -> Outcome<()> {
+    if !failure.0.status().is_client_error() {
+        return Ok(());
+    }
+    let mut tx = ctl.store.begin().await?;
+    let Some(mut app) = tx.app(guid).await? else {
+        return Ok(());
+    };
+    if app.is_started() {
+        return Ok(());
+    }
+    app.package_state = "FAILED".into();
+    app.staging_failed_reason = Some(Code::StagingError.row().name.into());
+    app.staging_failed_description = Some(failure.0.description.clone());
+    tx.save_app(&app).await?;
+    Ok(tx.commit().await?)
 }
 
 /// The two parts, in any order.

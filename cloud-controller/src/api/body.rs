@@ -25,8 +25,60 @@ impl<T: DeserializeOwned> FromRequest<Ctl> for Body<T> {
 }
 
 /// Reads a body.
+///
+/// # Errors
+/// `MessageParseError` (1001) naming the field and the type wanted.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| ApiError::with(Code::MessageParseError, error))
+    // Checked as a whole: the reader looks at the texts of known keys only.
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        ApiError::with(
+            Code::MessageParseError,
+            format!("the body is not JSON in UTF-8: {error}; send a JSON object"),
+        )
+    })?;
+    let mut from = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut from)
+        .map_err(|error| {
+            let field = error.path().to_string();
+            explain(&field, error.inner())
+        })
+        .and_then(|read| {
+            from.end()
+                .map(|()| read)
+                .map_err(|error| explain(".", &error))
+        })
+        .map_err(|text| ApiError::with(Code::MessageParseError, text))
+}
+
+/// What is wrong with a body, in the words of JSON.
+fn explain(field: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if !error.is_data() {
+        return format!("the body is not JSON in UTF-8: {text}; send a JSON object");
+    }
+    let mut text = text
+        .split(" at line ")
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    for (ours, theirs) in [
+        ("expected i64", "expected a whole number"),
+        ("expected u32", "expected a whole number from 0"),
+        ("expected a map", "expected an object"),
+        ("expected a sequence", "expected an array"),
+        ("invalid type: map", "invalid type: an object"),
+        ("invalid type: sequence", "invalid type: an array"),
+    ] {
+        text = text.replace(ours, theirs);
+    }
+    if text.contains("expected struct") {
+        return "the body must be a JSON object".to_owned();
+    }
+    if field == "." {
+        text
+    } else {
+        format!("the field {field:?}: {text}")
+    }
 }
 
 /// Tells `null` (`Some(None)`) from absent (`None`).
@@ -55,4 +107,41 @@ pub(crate) fn name(text: &str) -> Option<String> {
     let name = text.trim();
     let fits = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
     fits.then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Sent {
+        memory: Option<i64>,
+        enabled: Option<bool>,
+        vars: Option<serde_json::Map<String, serde_json::Value>>,
+        tags: Option<Vec<String>>,
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_names_the_field_and_the_type_wanted() {
+        let cases: [(&[u8], &[&str]); 7] = [
+            (br#"{"memory":"lots"}"#, &["\"memory\"", "a whole number"]),
+            (br#"{"enabled":1}"#, &["\"enabled\"", "a boolean"]),
+            (br#"{"vars":[]}"#, &["\"vars\"", "an object"]),
+            (br#"{"tags":["a",2]}"#, &["\"tags[1]\"", "a string"]),
+            (br#"{"memory":1"#, &["not JSON"]),
+            (b"{\"x\":\"\xff\"}", &["not JSON in UTF-8"]),
+            (b"7", &["JSON object"]),
+        ];
+        for (body, words) in cases {
+            let error = parse::<Sent>(body).unwrap_err();
+            assert_eq!(error.row().code, 1001);
+            for word in words {
+                assert!(error.description.contains(word), "{}", error.description);
+            }
+        }
+        assert!(parse::<Sent>(br#"{"unknown":1,"memory":64}"#).is_ok());
+        assert!(parse::<Sent>(b"{} {}").is_err());
+    }
 }

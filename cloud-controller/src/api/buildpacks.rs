@@ -1,23 +1,25 @@
 //! Admin buildpacks.
 
-use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
-use axum::response::Response;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use component::authorized;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::call::{Call, Created};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
-use super::upload::{self, UploadError};
+use super::upload::{self, Form, UploadError};
 use super::{internal, taken};
+use crate::archive::ArchiveError;
 use crate::authorize::Action;
 use crate::blobs::Place;
+use crate::buildpack_zip;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{BUILDPACKS, BuildpackRow, Scope, Table};
@@ -150,17 +152,20 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     call.deleted().await
 }
 
-async fn bits(call: Call, Path(guid): Path<String>, mut form: Multipart) -> Created {
+/// 201 with the buildpack, or 204 when it has these bits already.
+async fn bits(call: Call, Path(guid): Path<String>, form: Form) -> Outcome<Response> {
     call.need(Action::Administer)?;
-    let ctl = &call.ctl;
-    let mut row = load(ctl, &guid).await?;
+    let row = load(&call.ctl, &guid).await?;
     if row.locked {
-        return Err(fail(Code::BuildpackLocked));
+        return Err(ApiError::new(Code::BuildpackLocked)
+            .explain("Unlock it first (cf update-buildpack NAME --unlock).")
+            .into());
     }
-    let refused = |text: &str| fail_with(Code::BuildpackBitsUploadInvalid, text);
-    let scratch = ctl.scratch()?;
+    let limit = call.ctl.config.limits.max_droplet_bytes;
+    let scratch = call.ctl.scratch()?;
     let path = scratch.path().join("buildpack.zip");
-    while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
+    let mut form = form.within(limit).map_err(unusable)?;
+    while let Some(field) = form.next_field().await.map_err(unreadable)? {
         if field.name() != Some("buildpack") {
             continue;
         }
@@ -168,33 +173,67 @@ async fn bits(call: Call, Path(guid): Path<String>, mut form: Multipart) -> Crea
         if !filename.ends_with(".zip") {
             return Err(refused("only zip files allowed"));
         }
-        let saved = upload::save(field, &path, ctl.config.limits.max_droplet_bytes).await?;
-        check_zip(path.clone())
-            .await
-            .map_err(|reason| refused(&reason))?;
-        if row.sha1.as_deref() != Some(&saved.sha1) {
-            ctl.blobs
-                .put(&Place::Buildpack(guid.clone(), saved.sha1.clone()), &path)
-                .await?;
-        }
-        row.sha1 = Some(saved.sha1);
-        row.filename = Some(filename);
-        return write(&call, &row).await;
+        let saved = upload::save(field, &path, limit).await.map_err(unusable)?;
+        check(path.clone(), limit).await?;
+        return keep(&call, row, filename, saved.sha1, &path).await;
     }
     Err(refused(
         "a file must be provided in the field \"buildpack\"",
     ))
 }
 
-/// A buildpack that is no zip would fail only at the first staging.
-async fn check_zip(path: std::path::PathBuf) -> Result<(), String> {
-    let opened = tokio::task::spawn_blocking(move || {
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        zip::ZipArchive::new(std::io::BufReader::new(file))
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    });
-    opened.await.map_err(|error| error.to_string())?
+fn refused(text: impl std::fmt::Display) -> Failure {
+    fail_with(Code::BuildpackBitsUploadInvalid, text)
+}
+
+fn unreadable(error: axum::extract::multipart::MultipartError) -> Failure {
+    unusable(error.into())
+}
+
+/// The sender's faults have a code of their own here.
+fn unusable(error: UploadError) -> Failure {
+    match error {
+        UploadError::Io { .. } => error.into(),
+        _ => refused(error),
+    }
+}
+
+async fn check(path: std::path::PathBuf, limit: u64) -> Outcome<()> {
+    let checked = tokio::task::spawn_blocking(move || buildpack_zip::check(&path, limit)).await;
+    match checked.map_err(std::io::Error::other)? {
+        Ok(()) => Ok(()),
+        Err(ArchiveError::Io(error)) => Err(error.into()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+async fn keep(
+    call: &Call,
+    mut row: BuildpackRow,
+    filename: String,
+    sha1: String,
+    file: &std::path::Path,
+) -> Outcome<Response> {
+    let same = row.sha1.as_deref() == Some(&sha1);
+    if same && row.filename.as_deref() == Some(&filename) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    if !same {
+        let place = Place::Buildpack(row.guid.clone(), sha1.clone());
+        call.ctl.blobs.put(&place, file).await?;
+    }
+    let before = row.sha1.replace(sha1);
+    row.filename = Some(filename);
+    let answer = write(call, &row).await?;
+    if let Some(before) = before.filter(|_| !same) {
+        // A staging under way may still be fetching these; it is told the new ones by its next try.
+        let _ = call
+            .ctl
+            .blobs
+            .delete(&Place::Buildpack(row.guid, before))
+            .await;
+    }
+    Ok(answer.into_response())
 }
 
 /// For DEAs.

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
 use super::apps;
-use crate::authorize::Caller;
+use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::messages::{vcap_application, vcap_services};
@@ -15,7 +15,8 @@ pub(super) async fn show(
     caller: Caller,
     Path(guid): Path<String>,
 ) -> Outcome<Json<Value>> {
-    let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
+    let (app, space) = apps::load(&ctl, &caller, &guid).await?;
+    caller.need(Action::ReadSecrets(&space.guid))?;
     let around = ctl.surroundings(&app).await?;
     let vcap = vcap_application(&app, &around);
     Ok(Json(json!({

@@ -1,7 +1,7 @@
 //! For DEAs and stagers: packages, droplets, build caches; and for log servers: who may read.
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Multipart, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::{flag, parameter};
-use super::upload::{self, Saved, UploadError};
+use super::upload::{self, Form, Saved, UploadError};
 use super::{apps, bits, jobs};
 use crate::authorize;
 use crate::blobs::Place;
@@ -117,9 +117,10 @@ async fn receive(
     ctl: &Ctl,
     headers: &HeaderMap,
     raw: &RawQuery,
-    mut form: Multipart,
+    form: Form,
     to: &std::path::Path,
 ) -> Outcome<Saved> {
+    let mut form = form.within(ctl.config.limits.max_droplet_bytes)?;
     while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
         if field.name() != Some(FIELD) {
             continue;
@@ -191,7 +192,7 @@ async fn upload_droplet(
     headers: HeaderMap,
     Path(guid): Path<String>,
     raw: RawQuery,
-    form: Multipart,
+    form: Form,
 ) -> Outcome<Response> {
     check(&ctl, &headers)?;
     app(&ctl, &guid).await?;
@@ -216,7 +217,7 @@ async fn upload_cache(
     headers: HeaderMap,
     Path(guid): Path<String>,
     raw: RawQuery,
-    form: Multipart,
+    form: Form,
 ) -> Outcome<Response> {
     check(&ctl, &headers)?;
     let app = app(&ctl, &guid).await?;

@@ -5,7 +5,7 @@
 //! | `info` | `/`, `/v3`, `/v2/info` |
 //! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
 //! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
-//! | `bits`, `upload` | resource matching, uploads |
+//! | `bits`, `upload`, `copy_bits` | resource matching, uploads |
 //! | `routes`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
@@ -25,6 +25,7 @@ mod buildpacks;
 mod bulk;
 mod call;
 mod catalog;
+mod copy_bits;
 mod domains;
 mod env;
 mod events;
@@ -57,10 +58,10 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use crate::controller::Ctl;
-use crate::failure::{Failure, fail};
+use crate::failure::{self, Failure, fail};
 
 /// The largest JSON body.
 const JSON_LIMIT: usize = 16 * 1024 * 1024;
@@ -78,6 +79,7 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         .merge(apps::routes())
         .merge(instances::routes())
         .merge(bits::routes())
+        .merge(copy_bits::routes())
         .merge(routes::routes())
         .merge(mappings::routes())
         .merge(domains::routes())
@@ -102,6 +104,10 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         ))
         .fallback(|| async { fail(Code::NotFound) })
         .method_not_allowed_fallback(|| async { fail(Code::NotFound) })
+        .layer(middleware::from_fn_with_state(
+            ctl.clone(),
+            failure::name_database,
+        ))
         .layer(middleware::from_fn(request_id))
 }
 
@@ -159,11 +165,21 @@ pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
     }))
 }
 
-/// A uniqueness or reference violation as the API error it means.
+/// A uniqueness violation as the API error it means, with what to do next.
 fn taken(error: crate::store::StoreError, code: Code, detail: &str) -> Failure {
-    if error.is_duplicate() {
-        crate::failure::fail_with(code, detail)
-    } else {
-        error.into()
+    if !error.is_duplicate() {
+        return error.into();
     }
+    let advice = match code {
+        Code::RouteHostTaken | Code::RoutePathTaken => {
+            "Choose another one; cf routes lists those of your space."
+        }
+        Code::ServiceBindingAppServiceTaken => {
+            "It is bound already; cf restage makes the app see it."
+        }
+        _ => "Choose another name.",
+    };
+    ApiError::with(code, detail)
+        .explain(format!("({advice})"))
+        .into()
 }

@@ -6,7 +6,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::lists::{Present, View, page};
@@ -200,6 +200,11 @@ async fn change(
     if grant && role != Role::OrgUser {
         need_member(ctl, user, &org).await?;
     }
+    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, &org).await? {
+        return Err(ApiError::with_details(Code::AssociationNotEmpty, &["spaces", "users"])
+            .explain("Take the user's roles in the organization's spaces first (cf unset-space-role).")
+            .into());
+    }
     let mut tx = ctl.store.begin().await?;
     if grant {
         tx.grant(user, role, guid).await?;
@@ -215,7 +220,7 @@ async fn need_member(ctl: &Ctl, user: &str, org: &str) -> Result<(), Failure> {
     let roles = ctl.store.roles_of(user).await?;
     if roles
         .iter()
-        .any(|(kind, target)| kind == Role::OrgUser.word() && target == org)
+        .any(|role| role.kind == Role::OrgUser.word() && role.target == org)
     {
         Ok(())
     } else {

@@ -14,7 +14,7 @@ use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope};
 use super::{domains, room, spaces, taken};
-use crate::authorize::{Action, Caller, SEEN_IN_SPACES};
+use crate::authorize::{Action, Caller, SEEN_ROUTES};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<Ctl> {
 
 impl Present for RouteRow {
     const COLLECTION: &'static str = "routes";
-    const SEEN: &'static [&'static str] = SEEN_IN_SPACES;
+    const SEEN: &'static [&'static str] = SEEN_ROUTES;
 
     fn table() -> &'static Table {
         &ROUTES
@@ -100,7 +100,7 @@ pub(super) async fn load(ctl: &Ctl, caller: &Caller, guid: &str) -> Outcome<Rout
         .org_of_space(&route.space_guid)
         .await?
         .unwrap_or_default();
-    caller.need(Action::ReadSpace(&route.space_guid, &org))?;
+    caller.need(Action::ReadRoute(&route.space_guid, &org))?;
     Ok(route)
 }
 

@@ -62,7 +62,7 @@ pub(super) fn secrets(
     credentials: &str,
     drain: Option<&str>,
 ) -> Outcome<(Value, Value)> {
-    if !view.caller.may(Action::Develop(space)) {
+    if !view.caller.may(Action::ReadSecrets(space)) {
         return Ok((json!({"redacted_message": HIDDEN_VALUE}), Value::Null));
     }
     let store: &Store = &view.ctl.store;

@@ -47,7 +47,16 @@ pub(crate) use space_quotas::{SPACE_QUOTAS, SpaceQuotaRow};
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
 pub(crate) use staging::{StagingFailure, StagingTask};
-pub(crate) use users::{Role, USERS, UserRow};
+pub(crate) use users::{Role, RoleRow, USERS, UserRow};
+
+/// Begins a write: the lock is taken at once, so that a read-modify-write never loses to another.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// SQLite's result codes that callers can do something about.
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_LOCKED: u32 = 6;
+const SQLITE_FULL: u32 = 13;
+const SQLITE_IOERR_SHMSIZE: u32 = 4874;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +82,27 @@ impl StoreError {
     pub(crate) fn is_referenced(&self) -> bool {
         self.database()
             .is_some_and(|e| e.is_foreign_key_violation())
+    }
+
+    /// Whether somebody else held the database longer than we wait.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, StoreError::Database(sqlx::Error::PoolTimedOut))
+            || matches!(self.primary_code(), Some(SQLITE_BUSY | SQLITE_LOCKED))
+    }
+
+    /// Whether the disk had no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.primary_code() == Some(SQLITE_FULL) || self.code() == Some(SQLITE_IOERR_SHMSIZE)
+    }
+
+    /// SQLite's result code without its extension.
+    fn primary_code(&self) -> Option<u32> {
+        self.code().map(|code| code & 0xff)
+    }
+
+    /// SQLite's extended result code.
+    fn code(&self) -> Option<u32> {
+        self.database()?.code()?.parse().ok()
     }
 
     fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
@@ -102,7 +132,15 @@ pub(crate) struct Tx {
 impl Store {
     /// Begins a write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let inner = match self.writer.begin_with(BEGIN).await {
+            // A full disk makes SQLite end the transaction by itself, while the driver still counts it as open: this connection
+            // would never begin another one.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                self.writer.begin_with(BEGIN).await?
+            }
+            other => other?,
+        };
         Ok(Tx {
             inner,
             now: now_micros(),
@@ -132,7 +170,8 @@ impl Store {
 
     /// The pools, for `uaa`, whose tables live in the same database.
     pub(crate) fn uaa(&self) -> uaa::store::Store {
-        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone())
+        let seal = Arc::new(self.cipher.clone());
+        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone(), seal)
     }
 }
 

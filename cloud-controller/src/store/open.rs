@@ -14,6 +14,11 @@ use crate::crypto::Cipher;
 /// Reader connections.
 const READERS: u32 = 6;
 
+/// How long a write waits for other processes that hold the database.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How long a write waits for its turn among ours.
+const WRITER_WAIT: Duration = Duration::from_secs(10);
+
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -66,9 +71,10 @@ impl Store {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5));
+            .busy_timeout(BUSY_WAIT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .acquire_timeout(WRITER_WAIT)
             .connect_with(options.clone())
             .await
             .map_err(database)?;

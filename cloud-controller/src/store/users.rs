@@ -1,12 +1,17 @@
 //! Users as the controller knows them, and their roles.
 
 use super::listing::{Column, Table};
-use super::record::record;
+use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
 record! {
     /// A row of `users`.
     UserRow { guid: String, username: Option<String>, admin: bool, created_at: i64, updated_at: Option<i64> }
+}
+
+record! {
+    /// A role somebody has: its word, organization or space, and whether that organization is suspended.
+    RoleRow { kind: String, target: String, suspended: bool }
 }
 
 macro_rules! with_role {
@@ -87,17 +92,17 @@ impl Role {
 }
 
 impl Store {
-    /// All roles of a user as (kind, target).
-    pub(crate) async fn roles_of(&self, user: &str) -> Result<Vec<(String, String)>, StoreError> {
-        use sqlx::Row as _;
-        let rows = sqlx::query("SELECT kind, target_guid FROM roles WHERE user_guid = $1")
-            .bind(user)
-            .fetch_all(&self.reader)
-            .await?;
-        Ok(rows
-            .iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
-            .collect::<Result<_, sqlx::Error>>()?)
+    /// All roles of a user.
+    pub(crate) async fn roles_of(&self, user: &str) -> Result<Vec<RoleRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT r.kind, r.target_guid AS target, EXISTS (SELECT 1 FROM organizations o WHERE o.status = 'suspended' \
+             AND (o.guid = r.target_guid OR o.guid = (SELECT organization_guid FROM spaces WHERE guid = r.target_guid))) \
+             AS suspended FROM roles r WHERE r.user_guid = $1",
+        )
+        .bind(user)
+        .fetch_all(&self.reader)
+        .await?;
+        many(rows)
     }
 
     /// Whether the user is known, with this name.
@@ -111,6 +116,18 @@ impl Store {
         )
         .bind(guid)
         .bind(username)
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(found.is_some())
+    }
+
+    /// Whether the user has a role in any space of the organization.
+    pub(crate) async fn has_space_roles(&self, user: &str, org: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM roles r JOIN spaces s ON s.guid = r.target_guid WHERE r.user_guid = $1 AND s.organization_guid = $2 LIMIT 1",
+        )
+        .bind(user)
+        .bind(org)
         .fetch_optional(&self.reader)
         .await?;
         Ok(found.is_some())

@@ -1,5 +1,6 @@
 //! The endpoints.
 
+mod body;
 mod caller;
 mod login;
 mod token;

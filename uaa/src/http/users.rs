@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body::Body;
 use super::{Shared, caller};
 use crate::error::{OpenError, Refusal};
 use crate::filter;
@@ -91,7 +92,7 @@ pub(crate) struct UserBody {
 pub(crate) async fn create(
     State(shared): State<Shared>,
     headers: HeaderMap,
-    Json(body): Json<UserBody>,
+    Body(body): Body<UserBody>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     caller::require(&caller::bearer(&shared, &headers)?, &["scim.write"])?;
     if body.username.trim().is_empty() {
@@ -136,7 +137,7 @@ pub(crate) async fn change_password(
     State(shared): State<Shared>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Json(body): Json<PasswordBody>,
+    Body(body): Body<PasswordBody>,
 ) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers)?;
     let user = load(&shared, &id).await?;

@@ -1,8 +1,11 @@
-//! Signing keys.
+//! Signing keys: sealed with the database owner's key, if it has one.
 
 use sqlx::Row as _;
 
 use super::{Store, StoreError};
+
+/// What stands before a sealed key; without it a key is in clear, as all were once.
+const SEALED: &str = "sealed:";
 
 impl Store {
     /// All keys as `(kid, base64 of PKCS#8)`, newest first.
@@ -11,8 +14,53 @@ impl Store {
             .fetch_all(&self.writer)
             .await?;
         rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+            .map(|row| {
+                let kept: String = row.try_get(1)?;
+                Ok((row.try_get(0)?, self.open_key(&kept)?))
+            })
             .collect()
+    }
+
+    /// Seals keys that lie in clear; does nothing without an owner's key.
+    pub(crate) async fn seal_keys(&self) -> Result<(), StoreError> {
+        if self.seal.is_none() {
+            return Ok(());
+        }
+        let rows = sqlx::query("SELECT kid, pkcs8 FROM uaa_keys")
+            .fetch_all(&self.writer)
+            .await?;
+        for row in rows {
+            let (kid, kept): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            if kept.starts_with(SEALED) {
+                continue;
+            }
+            sqlx::query("UPDATE uaa_keys SET pkcs8 = $2 WHERE kid = $1")
+                .bind(kid)
+                .bind(self.seal_key(&kept)?)
+                .execute(&self.writer)
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn open_key(&self, kept: &str) -> Result<String, StoreError> {
+        match (kept.strip_prefix(SEALED), &self.seal) {
+            (None, _) => Ok(kept.to_owned()),
+            (Some(sealed), Some(seal)) => seal.open(sealed).map_err(StoreError::Seal),
+            (Some(_), None) => Err(StoreError::Seal(
+                "it is sealed with a controller's key; start uaa inside that controller".into(),
+            )),
+        }
+    }
+
+    fn seal_key(&self, clear: &str) -> Result<String, StoreError> {
+        match &self.seal {
+            Some(seal) => Ok(format!(
+                "{SEALED}{}",
+                seal.seal(clear).map_err(StoreError::Seal)?
+            )),
+            None => Ok(clear.to_owned()),
+        }
     }
 
     /// Keeps a key unless there is one already (another controller was faster).
@@ -27,7 +75,7 @@ impl Store {
              SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM uaa_keys)",
         )
         .bind(kid)
-        .bind(pkcs8)
+        .bind(self.seal_key(pkcs8)?)
         .bind(now)
         .execute(&self.writer)
         .await?;

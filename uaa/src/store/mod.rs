@@ -5,6 +5,8 @@ mod open;
 mod refresh;
 mod users;
 
+use std::sync::Arc;
+
 use sqlx::SqlitePool;
 
 pub(crate) use refresh::RefreshRow;
@@ -19,6 +21,9 @@ pub enum StoreError {
     /// The database refused or is away.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
+    /// A secret could not be sealed or opened.
+    #[error("signing key: {0}")]
+    Seal(String),
     /// The tables could not be made.
     #[error("migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -31,9 +36,24 @@ impl StoreError {
             StoreError::Database(error) => error
                 .as_database_error()
                 .is_some_and(|e| e.is_unique_violation()),
-            StoreError::Migration(_) => false,
+            StoreError::Migration(_) | StoreError::Seal(_) => false,
         }
     }
+}
+
+/// Encrypts what must not lie in a database in clear. The owner of the database has the key.
+pub trait Seal: Send + Sync {
+    /// Encrypts a text.
+    ///
+    /// # Errors
+    /// Why not.
+    fn seal(&self, clear: &str) -> Result<String, String>;
+
+    /// Decrypts what [`Seal::seal`] made.
+    ///
+    /// # Errors
+    /// Why not: damaged, or made with another key.
+    fn open(&self, sealed: &str) -> Result<String, String>;
 }
 
 /// Users, keys and refresh tokens.
@@ -41,11 +61,17 @@ impl StoreError {
 pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
+    /// Without one (the daemon `uaa` alone), signing keys are kept as they are.
+    seal: Option<Arc<dyn Seal>>,
 }
 
 impl Store {
-    /// A store in a database whose owner already ran [`MIGRATION`].
-    pub fn mounted(writer: SqlitePool, reader: SqlitePool) -> Store {
-        Store { writer, reader }
+    /// A store in a database whose owner already ran [`MIGRATION`]; signing keys are sealed with the owner's key.
+    pub fn mounted(writer: SqlitePool, reader: SqlitePool, seal: Arc<dyn Seal>) -> Store {
+        Store {
+            writer,
+            reader,
+            seal: Some(seal),
+        }
     }
 }

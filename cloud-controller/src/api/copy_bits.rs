@@ -1,0 +1,57 @@
+//! `POST /v2/apps/:guid/copy_bits`: the package of one app becomes another's. Packages are kept by their hash, so nothing is copied.
+
+use axum::extract::Path;
+use axum::routing::post;
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use v2_api::Code;
+
+use super::app_change::mark_pending;
+use super::body::Body;
+use super::call::{Call, Created, required};
+use super::{apps, audit, jobs};
+use crate::controller::Ctl;
+use crate::failure::fail_with;
+
+pub(super) fn routes() -> Router<Ctl> {
+    Router::new().route("/v2/apps/{guid}/copy_bits", post(copy))
+}
+
+#[derive(Deserialize)]
+struct CopyBody {
+    source_app_guid: Option<String>,
+}
+
+/// Answers with a job that is over already.
+async fn copy(call: Call, Path(guid): Path<String>, Body(sent): Body<CopyBody>) -> Created {
+    let ctl = &call.ctl;
+    let source = required(sent.source_app_guid, "source_app_guid")?;
+    let (source, _) = apps::load_to_change(ctl, &call.caller, &source).await?;
+    let (target, _) = apps::load_to_change(ctl, &call.caller, &guid).await?;
+    call.need_feature("app_bits_upload").await?;
+    let package = source.package_hash.ok_or_else(|| {
+        fail_with(
+            Code::AppBitsCopyInvalid,
+            format!("app {} has no bits; push it first", source.name),
+        )
+    })?;
+    let metadata = json!({"source_guid": source.guid});
+    let event = audit::of_app(ctl, &call.caller, "audit.app.copy-bits", &target, metadata).await?;
+    let mut tx = ctl.store.begin().await?;
+    let mut app = tx
+        .app(&guid)
+        .await?
+        .ok_or_else(|| fail_with(Code::AppNotFound, &guid))?;
+    if app.package_hash.as_ref() != Some(&package) {
+        app.package_hash = Some(package);
+        mark_pending(&mut app);
+    }
+    app.package_updated_at = Some(tx.now());
+    tx.save_app(&app).await?;
+    tx.record_event(&event).await?;
+    tx.commit().await?;
+    let job = jobs::over(ctl, None).await?;
+    Ok((StatusCode::CREATED, Json(jobs::body_for_users(&job))))
+}

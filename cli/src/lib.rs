@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod manifest;
 pub mod program;
 pub mod size;
+pub mod socket;
 pub mod ui;
 
 pub use error::CfError;

@@ -3,10 +3,10 @@
 
 use futures_util::{SinkExt, Stream, StreamExt};
 use prost::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::client::Client;
 use crate::error::CfError;
+use crate::socket::{self, Refused};
 
 /// `events.Envelope`, the fields read here.
 #[derive(Clone, PartialEq, Message)]
@@ -70,27 +70,24 @@ impl LogMessage {
     }
 }
 
-/// Opens the stream of an app's log.
+/// Opens the stream of an app's log; an old token is refreshed once.
 pub async fn stream(
-    client: &Client,
+    client: &mut Client,
     app_guid: &str,
 ) -> Result<impl Stream<Item = LogMessage> + Unpin + use<>, CfError> {
     let url = format!("{}/apps/{app_guid}/stream", client.config.doppler_end_point);
-    let unreachable = |reason: String| CfError::Unreachable {
-        url: url.clone(),
-        reason,
+    let socket = match socket::open(&url, &client.config.access_token).await {
+        Err(Refused::Token) => {
+            client.refresh().await?;
+            socket::open(&url, &client.config.access_token).await
+        }
+        other => other,
     };
-    let mut request = url
-        .as_str()
-        .into_client_request()
-        .map_err(|e| unreachable(e.to_string()))?;
-    if let Ok(token) = client.config.access_token.parse() {
-        request.headers_mut().insert("authorization", token);
-    }
-    let (socket, _) = tokio_tungstenite::connect_async(request)
-        .await
-        .map_err(|e| unreachable(e.to_string()))?;
-    let (mut sink, messages) = socket.split();
+    let unreachable = |refused: Refused| CfError::Unreachable {
+        url: url.clone(),
+        reason: refused.to_string(),
+    };
+    let (mut sink, messages) = socket.map_err(unreachable)?.split();
     // Pongs are queued by the reader and leave with the next flush.
     tokio::spawn(async move {
         let mut timer = tokio::time::interval(std::time::Duration::from_secs(20));

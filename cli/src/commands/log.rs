@@ -35,7 +35,7 @@ async fn run(cx: &mut Context, name: &str, recent: bool) -> Result<(), CfError> 
         }
         return Ok(());
     }
-    let mut stream = logs::stream(&cx.client, &guid).await?;
+    let mut stream = logs::stream(&mut cx.client, &guid).await?;
     while let Some(line) = stream.next().await {
         print(cx, &line);
     }

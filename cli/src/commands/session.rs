@@ -61,13 +61,13 @@ pub(super) const COMMANDS: &[Spec] = &[
             },
             Arg {
                 env: "CF_PASSWORD",
-                ..arg(
+                ..maybe(
                     "PASSWORD",
-                    "Password; better given in CF_PASSWORD, where `ps` does not show it",
+                    "Password; asked for or read from standard input when left out",
                 )
             },
         ],
-        run: |cx, args| Box::pin(auth(cx, args.need("USERNAME"), args.need("PASSWORD"))),
+        run: |cx, args| Box::pin(auth(cx, args)),
         ..NONE
     },
 ];
@@ -140,15 +140,16 @@ async fn set_api(cx: &mut Context, url: &str) -> Result<(), CfError> {
 }
 
 /// `cf auth USER PASSWORD`.
-async fn auth(cx: &mut Context, user: &str, password: &str) -> Result<(), CfError> {
+async fn auth(cx: &mut Context, args: &Args) -> Result<(), CfError> {
     if cx.client.config.target.is_empty() {
         return Err(CfError::NoTarget);
     }
+    let password = password(args.get("PASSWORD"))?;
     cx.ui.say(&format!(
         "API endpoint: {}\nAuthenticating...",
         cx.client.config.target
     ));
-    cx.client.log_in(user, password).await?;
+    cx.client.log_in(args.need("USERNAME"), &password).await?;
     cx.ui.ok();
     cx.ui
         .say("Use 'cf target' to view or set your target org and space");
@@ -167,14 +168,19 @@ async fn login(cx: &mut Context, args: &Args) -> Result<(), CfError> {
     let user = args
         .get("u")
         .map_or_else(|| ask("Email"), |u| Ok(u.to_owned()))?;
-    let given = args.get("p").map(str::to_owned);
-    let password = given.map_or_else(|| super::secret("Password", "CF_PASSWORD"), Ok)?;
+    let password = password(args.get("p"))?;
     cx.ui.say("Authenticating...");
     cx.client.log_in(&user, &password).await?;
     cx.ui.ok();
     target::choose(cx, args.get("o"), args.get("s")).await?;
     show_target(cx);
     Ok(())
+}
+
+/// The password given, or asked for.
+fn password(given: Option<&str>) -> Result<String, CfError> {
+    let given = given.map(str::to_owned);
+    given.map_or_else(|| super::secret("Password", "CF_PASSWORD"), Ok)
 }
 
 fn ask(prompt: &str) -> Result<String, CfError> {

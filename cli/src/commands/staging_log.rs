@@ -28,9 +28,9 @@ pub(super) struct StagingLog {
 
 /// Prints `STG` lines until told to stop; without a log server the start goes on
 /// and says so. Verdicts are held back: stager and host each write one.
-pub(super) async fn follow(cx: &Context, app_guid: &str) -> Option<StagingLog> {
+pub(super) async fn follow(cx: &mut Context, app_guid: &str) -> Option<StagingLog> {
     let ui = cx.ui.clone();
-    let mut stream = match logs::stream(&cx.client, app_guid).await {
+    let mut stream = match logs::stream(&mut cx.client, app_guid).await {
         Ok(stream) => stream,
         Err(error) => {
             ui.warn(&format!("Warning: error tailing logs: {error}"));

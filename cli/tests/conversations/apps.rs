@@ -143,22 +143,63 @@ fn a_manifest_is_written_of_what_an_app_is() {
 
 #[test]
 fn a_failed_stage_is_told_once() {
-    let failed = resource(
-        "a",
-        json!({
+    let failed = || {
+        let entity = json!({
             "name": "web", "package_state": "FAILED", "staging_failed_reason": "BuildpackCompileFailed",
             "staging_failed_description": "no such gem",
-        }),
-    );
-    let ended = cf("start web").with([
+        });
+        resource("a", entity)
+    };
+    let lines = [
+        "-----> Installing",
+        "Staging failed: no such gem",
+        "Staging failed (BuildpackCompileFailed): no such gem",
+    ];
+    let start = put("/v2/apps/a", json!({"state": "STARTED"}), web());
+    let script = [
         lookup(),
-        put("/v2/apps/a", json!({"state": "STARTED"}), web()),
-        get("/v2/apps/a", failed),
-    ]);
+        stager("a", &lines),
+        start,
+        get("/v2/apps/a", failed()),
+    ];
+    let ended = cf("start web").with_logs().with(script);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let said = format!("{}{}", ended.out, ended.err);
     assert_eq!(said.matches("no such gem").count(), 1, "{said}");
+    assert!(said.contains("-----> Installing"), "{said}");
     assert!(said.contains("cf logs web --recent"), "{said}");
+}
+
+#[test]
+fn a_start_goes_on_without_a_log_server() {
+    let start = put("/v2/apps/a", json!({"state": "STARTED"}), web());
+    let staged = resource("a", json!({"package_state": "STAGED"}));
+    let summary = json!({"guid": "a", "name": "web", "state": "STARTED", "instances": 1});
+    let running = || {
+        get(
+            "/v2/apps/a/instances",
+            json!({"0": {"state": "RUNNING", "since": 0}}),
+        )
+    };
+    let script = [
+        lookup(),
+        start,
+        get("/v2/apps/a", staged),
+        running(),
+        get("/v2/apps/a/summary", summary),
+        running(),
+        get(
+            "/v2/apps/a/stats",
+            json!({"0": {"state": "RUNNING", "stats": {}}}),
+        ),
+    ];
+    let ended = cf("st web").with(script);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.err.contains("Warning: error tailing logs"),
+        "{ended:?}"
+    );
+    assert!(ended.out.contains("App started"), "{ended:?}");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
+use cli::logs::{Envelope, LogMessage};
+use prost::Message;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::script::{Body, Exchange};
 
@@ -42,15 +45,22 @@ fn serve(
 ) -> Result<(), String> {
     let mut script = script.into_iter();
     let mut wrong = Ok(());
+    // Log streams stay open until the end.
+    let mut streams = Vec::new();
     for stream in listener.incoming() {
         if stopped.try_recv().is_ok() {
             break;
         }
         let mut stream = stream.map_err(|e| e.to_string())?;
-        let (ask, body) = read(&stream);
+        let (ask, body, key) = read(&stream);
         let (status, answer) = match script.next() {
             Some(next) => {
                 wrong = wrong.and(check(&next, &ask, &body));
+                if next.status == 101 {
+                    send_lines(&mut stream, &key, &next.lines);
+                    streams.push(stream);
+                    continue;
+                }
                 (next.status, next.answer)
             }
             None => {
@@ -100,28 +110,51 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// `METHOD PATH` and the body.
-fn read(stream: &TcpStream) -> (String, String) {
+/// `METHOD PATH`, the body, and the key of a websocket.
+fn read(stream: &TcpStream) -> (String, String, String) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
     let ask = line.rsplit_once(' ').map_or("", |(ask, _)| ask).to_owned();
-    let mut length = 0;
+    let (mut length, mut key) = (0, String::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).unwrap();
         if header.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap();
+        let Some((name, value)) = header.split_once(':') else {
+            continue;
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap(),
+            "sec-websocket-key" => key = value.trim().to_owned(),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    (ask, String::from_utf8_lossy(&body).into_owned())
+    (ask, String::from_utf8_lossy(&body).into_owned(), key)
+}
+
+/// Accepts the websocket and sends one binary frame per line.
+fn send_lines(stream: &mut TcpStream, key: &str, lines: &[LogMessage]) {
+    let accept = derive_accept_key(key.as_bytes());
+    let head = format!(
+        "HTTP/1.1 101 X\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for line in lines {
+        let envelope = Envelope {
+            event_type: 5,
+            log_message: Some(line.clone()),
+        };
+        let bytes = envelope.encode_to_vec();
+        let short = u8::try_from(bytes.len()).unwrap();
+        assert!(short < 126, "a longer frame needs a longer header");
+        stream.write_all(&[0x82, short]).unwrap();
+        stream.write_all(&bytes).unwrap();
+    }
 }
 
 fn write(stream: &mut TcpStream, status: u16, answer: &Value) {

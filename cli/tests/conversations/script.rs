@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine;
+use cli::logs::LogMessage;
 use serde_json::{Value, json};
 
 use crate::controller::Controller;
@@ -15,6 +16,8 @@ pub(crate) struct Exchange {
     pub(crate) body: Body,
     pub(crate) status: u16,
     pub(crate) answer: Value,
+    /// Log lines sent over a websocket instead of an answer.
+    pub(crate) lines: Vec<LogMessage>,
 }
 
 /// What the body must be.
@@ -32,6 +35,24 @@ fn exchange(method: &str, path: &str, body: Body, status: u16, answer: Value) ->
         body,
         status,
         answer,
+        lines: Vec::new(),
+    }
+}
+
+/// The log stream of an app, with lines of the stager.
+pub(crate) fn stager(app_guid: &str, lines: &[&str]) -> Exchange {
+    let path = format!("/apps/{app_guid}/stream");
+    let line = |text: &&str| LogMessage {
+        message: text.as_bytes().to_vec(),
+        message_type: 1,
+        timestamp: 0,
+        app_id: app_guid.to_owned(),
+        source_type: "STG".into(),
+        source_instance: "0".into(),
+    };
+    Exchange {
+        lines: lines.iter().map(line).collect(),
+        ..exchange("GET", &path, Body::Nothing, 101, Value::Null)
     }
 }
 
@@ -136,6 +157,7 @@ pub(crate) struct Typed {
     words: Vec<String>,
     input: String,
     env: Vec<(&'static str, String)>,
+    logs: bool,
     dir: tempfile::TempDir,
 }
 
@@ -146,6 +168,7 @@ pub(crate) fn cf(line: &str) -> Typed {
         words: words.collect(),
         input: String::new(),
         env: Vec::new(),
+        logs: false,
         dir: tempfile::tempdir().unwrap(),
     }
 }
@@ -160,6 +183,12 @@ impl Typed {
     /// A variable.
     pub(crate) fn env(mut self, name: &'static str, value: &str) -> Self {
         self.env.push((name, value.into()));
+        self
+    }
+
+    /// With a log server: the controller itself.
+    pub(crate) fn with_logs(mut self) -> Self {
+        self.logs = true;
         self
     }
 
@@ -193,9 +222,13 @@ impl Typed {
     fn log_in(&self, url: &str) {
         let claims = json!({"user_name": "admin", "user_id": "u-admin"}).to_string();
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims);
+        let logs = match self.logs {
+            true => url.replacen("http", "ws", 1),
+            false => "ws://127.0.0.1:1".to_owned(),
+        };
         let session = json!({
             "Target": url, "ApiVersion": "2.37.0", "AuthorizationEndpoint": url, "UaaEndpoint": url,
-            "DopplerEndPoint": "ws://127.0.0.1:1",
+            "DopplerEndPoint": logs,
             "AccessToken": format!("bearer h.{claims}.s"), "RefreshToken": "r",
             "OrganizationFields": {"GUID": "o", "Name": "acme"},
             "SpaceFields": {"GUID": "s", "Name": "dev"},

@@ -232,6 +232,24 @@ fn a_password_is_changed_from_standard_input_and_the_session_ends() {
 }
 
 #[test]
+fn a_user_is_authenticated_by_a_password_from_wherever_it_comes() {
+    let answer = || json!({"access_token": "t2", "token_type": "bearer", "refresh_token": "r2"});
+    let fields = &["grant_type=password", "username=bob", "password=pw1"];
+    for typed in [
+        cf("auth bob pw1"),
+        cf("auth bob").env("CF_PASSWORD", "pw1"),
+        cf("auth bob").input("pw1\n"),
+        cf("auth")
+            .env("CF_USERNAME", "bob")
+            .env("CF_PASSWORD", "pw1"),
+    ] {
+        let ended = typed.with([form("POST", "/oauth/token", fields, answer())]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(!format!("{ended:?}").contains("pw1"), "{ended:?}");
+    }
+}
+
+#[test]
 fn the_token_is_fresh() {
     let answer = json!({"access_token": "t2", "token_type": "bearer", "refresh_token": "r2"});
     let grant = form(

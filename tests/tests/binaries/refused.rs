@@ -161,3 +161,65 @@ fn without_the_bus_writes_are_503_with_retry_after_and_reads_answer() {
         }
     });
 }
+
+#[test]
+fn a_full_disk_on_the_dea_is_named_and_the_old_version_goes_on() {
+    if !may_run() {
+        return;
+    }
+    let small = SmallDisk::mount("48m");
+    let platform = Platform::prepared();
+    std::fs::create_dir_all(platform.data_dir()).unwrap();
+    std::os::unix::fs::symlink(small.0.path(), platform.data_dir().join("dea-0")).unwrap();
+    platform.resume(&[]).well();
+    let site = platform.app("site");
+    site.push("static", &["-m", "32M", "-k", "16M"]).well();
+    let dir = platform.scratch().join("big");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("Staticfile"), "").unwrap();
+    std::fs::write(dir.join("index.html"), "too big for this host").unwrap();
+    std::fs::write(dir.join("noise"), noise(64 << 20)).unwrap();
+    let path = dir.display().to_string();
+    platform
+        .cf(&["push", "site", "-m", "32M", "-p", &path])
+        .failed()
+        .says(&["No space left on device", "dea-0"]);
+    assert!(site.body("/").contains("Hello from Bloomery"));
+}
+
+/// Bytes that do not compress.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..count / 8).flat_map(|_| next()).collect()
+}
+
+/// A file system of that size; unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(dir.path())
+            .status();
+        assert!(mount.unwrap().success());
+        Self(dir)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmount = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
+        assert!(unmount.is_ok_and(|s| s.success()) || std::thread::panicking());
+    }
+}

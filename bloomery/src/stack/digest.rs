@@ -17,6 +17,8 @@ pub fn of(root: &Path) -> Result<(String, u64), StackError> {
         "--create",
         "--sort=name",
         "--numeric-owner",
+        // Named by what is in it, not by when it was made.
+        "--mtime=@0",
         "--one-file-system",
         "--directory",
     ]);

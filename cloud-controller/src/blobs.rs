@@ -15,6 +15,9 @@ use tokio::io::AsyncReadExt as _;
 /// Size of the parts of an upload.
 const PART: usize = 4 * 1024 * 1024;
 
+/// Characters of a guid.
+const GUID: usize = 36;
+
 /// Why a blob could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -71,6 +74,22 @@ impl Place {
         let key = key.to_lowercase();
         let part = |from: usize| key.get(from..from + 2).unwrap_or("__").to_owned();
         object_store::path::Path::from(format!("{folder}/{}/{}/{key}", part(0), part(2)))
+    }
+
+    /// The place behind a stored path: what [`Place::path`] made of a package, droplet or build cache.
+    fn parse(path: &str) -> Option<Place> {
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["cc-packages", _, _, sha1] => Some(Place::Package(sha1.to_owned())),
+            ["cc-droplets", "buildpack_cache", _, _, key] => {
+                let (app, stack) = key.split_at_checked(GUID)?;
+                let stack = stack.strip_prefix('-')?;
+                Some(Place::BuildpackCache(app.to_owned(), stack.to_owned()))
+            }
+            ["cc-droplets", _, _, app, sha1] => {
+                Some(Place::Droplet(app.to_owned(), sha1.to_owned()))
+            }
+            _ => None,
+        }
     }
 
     /// The sha1 the content must have, where the key says it.
@@ -188,6 +207,36 @@ impl Blobs {
         Ok(true)
     }
 
+    /// Packages, droplets and build caches stored before this time, unix microseconds.
+    ///
+    /// # Errors
+    /// [`BlobError`] when the store is away.
+    pub async fn older_than(&self, limit: i64) -> Result<Vec<Place>, BlobError> {
+        let mut old = Vec::new();
+        for folder in ["cc-packages", "cc-droplets"] {
+            let mut all = self.store.list(Some(&folder.into()));
+            while let Some(found) = all.next().await {
+                let found = found?;
+                if found.last_modified.timestamp_micros() < limit {
+                    old.extend(Place::parse(found.location.as_ref()));
+                }
+            }
+        }
+        Ok(old)
+    }
+
+    /// Whether a blob is there and was stored before this time, unix microseconds.
+    ///
+    /// # Errors
+    /// [`BlobError`] when the store is away.
+    pub async fn is_older(&self, place: &Place, limit: i64) -> Result<bool, BlobError> {
+        match self.store.head(&place.path()).await {
+            Ok(found) => Ok(found.last_modified.timestamp_micros() < limit),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes a blob; a missing one is fine.
     ///
     /// # Errors
@@ -252,6 +301,20 @@ pub fn sha1_of_file(path: &Path) -> std::io::Result<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_stored_path_leads_back_to_its_place() {
+        let app = "0f0e0d0c-0000-4000-8000-000000000001".to_owned();
+        for place in [
+            Place::Package("ab".repeat(20)),
+            Place::Droplet(app.clone(), "cd".repeat(20)),
+            Place::BuildpackCache(app, "host".into()),
+        ] {
+            assert_eq!(Place::parse(place.path().as_ref()), Some(place));
+        }
+        let kept = Place::Resource("ab".repeat(20));
+        assert_eq!(Place::parse(kept.path().as_ref()), None);
+    }
 
     #[tokio::test]
     async fn a_damaged_blob_is_noticed_when_read() {

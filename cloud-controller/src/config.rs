@@ -24,7 +24,7 @@ pub struct Config {
     pub blobstore: PathBuf,
     /// Directory for uploads in flight; default: `uploads` in the blobstore, so that they lie on a disk with room.
     pub temp_dir: Option<PathBuf>,
-    /// File (mode 0600, made when missing) with the key that encrypts env values; every controller of a platform reads the same.
+    /// File (mode 0600, made when missing) with the key that encrypts env values, service credentials and signing keys; every controller of a platform reads the same.
     pub secrets_file: PathBuf,
     /// The message bus.
     pub bus: BusConfig,
@@ -64,6 +64,8 @@ pub struct Config {
     pub uaa: uaa::Config,
     /// The log server, mounted here.
     pub loggregator: loggregator::Config,
+    /// Seconds between looks for packages, droplets and caches that nobody refers to any more; only those older than a day go.
+    pub blob_sweep_seconds: u32,
     /// Days events are kept.
     pub events_days: u32,
 }
@@ -260,6 +262,7 @@ impl Default for Config {
             staging: StagingConfig::default(),
             uaa: uaa::Config::default(),
             loggregator: loggregator::Config::default(),
+            blob_sweep_seconds: 3_600,
             events_days: 31,
         }
     }

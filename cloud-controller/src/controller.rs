@@ -22,6 +22,9 @@ use crate::placement::Offer;
 use crate::pools::Pool;
 use crate::store::{AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store};
 
+/// What the names of directories of uploads in flight begin with.
+pub(crate) const UPLOAD_PREFIX: &str = "cc-";
+
 /// The controller's shared parts.
 pub(crate) struct Controller {
     pub(crate) config: Config,
@@ -131,7 +134,7 @@ impl Controller {
         std::fs::create_dir_all(&self.temp)
             .and_then(|()| {
                 tempfile::Builder::new()
-                    .prefix("cc-")
+                    .prefix(UPLOAD_PREFIX)
                     .tempdir_in(&self.temp)
             })
             .map_err(|error| of_file(&self.temp, &error))

@@ -20,6 +20,7 @@
 //! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
+//! | `garbage` | collects blobs nobody refers to |
 //! | `seed` | what a fresh platform starts with |
 
 mod api;
@@ -32,6 +33,7 @@ pub mod config;
 mod controller;
 pub mod crypto;
 mod failure;
+mod garbage;
 mod health;
 pub mod live;
 mod messages;

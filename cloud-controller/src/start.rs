@@ -15,7 +15,7 @@ use crate::controller::{Controller, Ctl, Parts};
 use crate::crypto::{Cipher, CipherError};
 use crate::secrets::{Secrets, SecretsError};
 use crate::store::{OpenError, Store, now_micros};
-use crate::{api, health, seed};
+use crate::{api, garbage, health, seed};
 
 /// How often overdue stagings, old jobs and old events are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -184,8 +184,18 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
         })
 }
 
-/// Ends what is overdue and forgets what is old.
+/// Ends what is overdue, forgets what is old, collects what nobody refers to.
 fn sweep(ctl: &Ctl) {
+    let shared = ctl.clone();
+    let every = Duration::from_secs(ctl.config.blob_sweep_seconds.max(1).into());
+    ctl.tasks.every("blob sweep", every, move || {
+        let ctl = shared.clone();
+        async move {
+            if let Err(failure) = garbage::collect(&ctl).await {
+                tracing::warn!(error = %failure.0, "blobs were not collected; it is tried again");
+            }
+        }
+    });
     let shared = ctl.clone();
     ctl.tasks.every(
         "sweep",

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::dea::Dea;
-use support::{Platform, eventually, first_guid, guid};
+use support::{Platform, eventually, first_guid, guid, read};
 
 const SECRET: &str = "postgres://u:hunter2-in-a-service@db.example.com/d";
 
@@ -405,4 +405,41 @@ async fn deleting_a_space_or_an_organization_takes_its_services_along() {
         platform.get("/v2/service_instances").await.expect(200)["total_results"],
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drains_of_bound_apps_are_told_in_batches_to_who_has_the_bulk_password() {
+    let platform = Platform::start().await;
+    let drain = json!({"syslog_drain_url": "syslog://logs.example.com:514"});
+    let (logs, plain) = (
+        guid(&create(&platform, "logs").await),
+        guid(&create(&platform, "plain").await),
+    );
+    let path = format!("/v2/user_provided_service_instances/{logs}");
+    platform.put(&path, drain).await.expect(201);
+    let mut apps = Vec::new();
+    for name in ["one", "two"] {
+        let app = platform.create_app(name).await;
+        bind(&platform, &app, &logs).await;
+        bind(&platform, &app, &plain).await;
+        apps.push(app);
+    }
+    let ask = async |query: &str| {
+        let url = format!("{}/v2/syslog_drain_urls?{query}", platform.base);
+        let request = platform.client.get(url);
+        read(request.basic_auth("bulk_api", Some("bulk_api-secret")))
+            .await
+            .expect(200)
+    };
+    let first = ask("batch_size=1").await;
+    let told = json!(["syslog://logs.example.com:514"]);
+    assert_eq!(first["results"], json!({ &apps[0]: told }));
+    let second = ask(&format!("batch_size=1&next_id={}", first["next_id"])).await;
+    assert_eq!(second["results"], json!({ &apps[1]: told }));
+    let end = ask(&format!("batch_size=1&next_id={}", second["next_id"])).await;
+    assert_eq!(end, json!({"results": {}, "next_id": null}));
+    platform
+        .get("/v2/syslog_drain_urls")
+        .await
+        .expect_error(401, 10_002, "CF-NotAuthenticated");
 }

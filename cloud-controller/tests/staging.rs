@@ -264,3 +264,84 @@ async fn without_buildpacks_a_start_is_refused_and_an_uploaded_one_helps() {
         .await
         .expect(202);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_blobs_nobody_refers_to_are_collected_and_all_others_stay() {
+    let platform = Platform::start_with(|config| config.blob_sweep_seconds = 1).await;
+    let mut dea = Dea::with_room(&platform).await;
+    let app = platform.create_app_with_bits("kept").await;
+    let start = json!({"state": "STARTED"});
+    platform
+        .put(&format!("/v2/apps/{app}"), start)
+        .await
+        .expect(201);
+    dea.stage_well(&platform, DROPLET).await;
+    let blobs = platform.dir.path().join("blobs");
+    let young = store_blob(&blobs, "cc-packages", &"a".repeat(40));
+    let package = store_blob(&blobs, "cc-packages", &"b".repeat(40));
+    let gone = "0f0e0d0c-0000-4000-8000-000000000001";
+    let droplet = store_blob(&blobs, "cc-droplets", &format!("{gone}/{}", "c".repeat(40)));
+    let cache = store_blob(
+        &blobs,
+        "cc-droplets/buildpack_cache",
+        &format!("{gone}-host"),
+    );
+    let mut kept = files_below(&blobs.join("cc-packages"));
+    kept.extend(files_below(&blobs.join("cc-droplets")));
+    for path in kept.iter().filter(|path| *path != &young) {
+        make_old(path);
+    }
+    support::eventually("the three nobody refers to are gone", async || {
+        [&package, &droplet, &cache]
+            .iter()
+            .all(|path| !path.exists())
+            .then_some(())
+    })
+    .await;
+    // The look that takes this one comes after the look that took those three was over.
+    let marker = store_blob(&blobs, "cc-packages", &"d".repeat(40));
+    make_old(&marker);
+    support::eventually("one more look was taken", async || {
+        (!marker.exists()).then_some(())
+    })
+    .await;
+    kept.retain(|path| ![&package, &droplet, &cache].contains(&path));
+    assert!(
+        kept.len() >= 3,
+        "a package, a droplet and the young one: {kept:?}"
+    );
+    for path in kept {
+        assert!(path.exists(), "{} is needed", path.display());
+    }
+}
+
+fn store_blob(blobs: &std::path::Path, folder: &str, key: &str) -> std::path::PathBuf {
+    let path = blobs
+        .join(folder)
+        .join(&key[..2])
+        .join(&key[2..4])
+        .join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, b"content").unwrap();
+    path
+}
+
+fn make_old(path: &std::path::Path) {
+    let day = std::time::Duration::from_secs(25 * 3600);
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() - day)
+        .unwrap();
+}
+
+fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}

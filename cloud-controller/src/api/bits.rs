@@ -20,6 +20,7 @@ use crate::archive::{self, ArchiveError, Member, Tree};
 use crate::blobs::{Place, sha1_of_file};
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, Outcome, fail_with};
+use crate::store::AppRow;
 
 /// Longest list of known resources, bytes.
 const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
@@ -176,7 +177,7 @@ async fn receive(
     Ok((resources.ok_or_else(|| refused("missing :resources"))?, zip))
 }
 
-/// New files and known ones become one package; new bits ask for staging, identical ones do not.
+/// New files and known ones become one package.
 async fn make_package(
     ctl: &Ctl,
     guid: &str,
@@ -204,21 +205,30 @@ async fn make_package(
         Ok(sha1_of_file(&target)?)
     })
     .await?;
-    ctl.blobs
-        .put(&Place::Package(sha1.clone()), &package)
-        .await?;
+    let place = Place::Package(sha1.clone());
+    ctl.blobs.put(&place, &package).await?;
     let mut tx = ctl.store.begin().await?;
+    // With the write lock held nobody collects it any more.
+    if !ctl.blobs.has(&place).await? {
+        ctl.blobs.put(&place, &package).await?;
+    }
     let mut app = tx
         .app(guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
-    if app.package_hash.as_deref() != Some(&sha1) {
-        app.package_hash = Some(sha1);
-        mark_pending(&mut app);
-    }
-    app.package_updated_at = Some(tx.now());
+    give_package(&mut app, sha1, tx.now());
     tx.save_app(&app).await?;
     Ok(tx.commit().await?)
+}
+
+/// New bits ask for staging, identical ones do not, unless bits were refused in between.
+pub(super) fn give_package(app: &mut AppRow, sha1: String, now: i64) {
+    let was_refused = app.package_state == "FAILED" && !app.is_started();
+    if app.package_hash.as_ref() != Some(&sha1) || was_refused {
+        app.package_hash = Some(sha1);
+        mark_pending(app);
+    }
+    app.package_updated_at = Some(now);
 }
 
 async fn blocking<T: Send + 'static>(

@@ -86,9 +86,30 @@ async fn counts(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Ou
     }
 }
 
-async fn drains(State(ctl): State<Ctl>, headers: HeaderMap) -> Outcome<Json<Value>> {
+/// Where the logs of bound apps are to be sent, in batches of apps; no `next_id` ends the scan.
+async fn drains(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
-    Ok(Json(json!({"results": {}, "next_id": null})))
+    let number = |key: &str| parameter(&raw, key).and_then(|text| text.parse::<i64>().ok());
+    let size = number("batch_size").unwrap_or(MAX_BATCH);
+    let rows = ctl
+        .store
+        .drains(number("next_id").unwrap_or(0), size.clamp(1, MAX_BATCH))
+        .await?;
+    let mut results = Map::new();
+    for row in &rows {
+        let url = ctl.store.unseal_text(&row.syslog_drain_sealed)?;
+        if url.is_empty() {
+            continue;
+        }
+        let urls = results
+            .entry(row.app_guid.clone())
+            .or_insert_with(|| json!([]));
+        if let Value::Array(urls) = urls {
+            urls.push(url.into());
+        }
+    }
+    let next = rows.last().map(|row| row.app_id);
+    Ok(Json(json!({"results": results, "next_id": next})))
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use v2_api::Code;
 
-use super::app_change::mark_pending;
+use super::bits::give_package;
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::{apps, audit, jobs};
@@ -31,24 +31,22 @@ async fn copy(call: Call, Path(guid): Path<String>, Body(sent): Body<CopyBody>) 
     let (source, _) = apps::load_to_change(ctl, &call.caller, &source).await?;
     let (target, _) = apps::load_to_change(ctl, &call.caller, &guid).await?;
     call.need_feature("app_bits_upload").await?;
-    let package = source.package_hash.ok_or_else(|| {
+    let metadata = json!({"source_guid": source.guid});
+    let event = audit::of_app(ctl, &call.caller, "audit.app.copy-bits", &target, metadata).await?;
+    let mut tx = ctl.store.begin().await?;
+    // Read again with the write lock held: a package that is referred to now is not collected.
+    let package = tx.app(&source.guid).await?.and_then(|app| app.package_hash);
+    let package = package.ok_or_else(|| {
         fail_with(
             Code::AppBitsCopyInvalid,
             format!("app {} has no bits; push it first", source.name),
         )
     })?;
-    let metadata = json!({"source_guid": source.guid});
-    let event = audit::of_app(ctl, &call.caller, "audit.app.copy-bits", &target, metadata).await?;
-    let mut tx = ctl.store.begin().await?;
     let mut app = tx
         .app(&guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, &guid))?;
-    if app.package_hash.as_ref() != Some(&package) {
-        app.package_hash = Some(package);
-        mark_pending(&mut app);
-    }
-    app.package_updated_at = Some(tx.now());
+    give_package(&mut app, package, tx.now());
     tx.save_app(&app).await?;
     tx.record_event(&event).await?;
     tx.commit().await?;

@@ -14,6 +14,7 @@ mod orgs;
 mod processes;
 mod quotas;
 mod record;
+mod references;
 mod routes;
 mod security;
 mod services;

@@ -1,7 +1,7 @@
 //! Service instances and their bindings to apps.
 
 use super::listing::{Column, Table};
-use super::record::record;
+use super::record::{many, record};
 use super::{Scope, Store, StoreError, Tx};
 
 /// The kind of an instance whose credentials a user gave.
@@ -21,6 +21,11 @@ record! {
         guid: String, app_guid: String, service_instance_guid: String, instance_name: String, kind: String, space_guid: String,
         credentials_sealed: String, syslog_drain_sealed: Option<String>, tags: String, created_at: i64, updated_at: Option<i64>,
     }
+}
+
+record! {
+    /// A drain of a bound app; `app_id` is the app's place in the default order.
+    DrainRow { app_id: i64, app_guid: String, syslog_drain_sealed: String }
 }
 
 /// A key clients may filter by, of something that does not exist here: only the empty value matches.
@@ -76,6 +81,22 @@ impl Store {
     pub(crate) async fn bindings_of(&self, app: &str) -> Result<Vec<BindingRow>, StoreError> {
         let scope = Scope::all().and(&["t.app_guid = ", ""], app);
         self.all(&BINDINGS, &scope).await
+    }
+
+    /// Drains of the next `limit` apps that have any, after the app with this place in the default order.
+    pub(crate) async fn drains(&self, after: i64, limit: i64) -> Result<Vec<DrainRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT a.id AS app_id, b.app_guid, i.syslog_drain_sealed FROM service_bindings b \
+             JOIN service_instances i ON i.guid = b.service_instance_guid JOIN apps a ON a.guid = b.app_guid \
+             WHERE i.syslog_drain_sealed IS NOT NULL AND a.id IN (SELECT DISTINCT x.id FROM apps x \
+             JOIN service_bindings y ON y.app_guid = x.guid JOIN service_instances z ON z.guid = y.service_instance_guid \
+             WHERE z.syslog_drain_sealed IS NOT NULL AND x.id > $1 ORDER BY x.id LIMIT $2) ORDER BY a.id, b.id",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.reader)
+        .await?;
+        many(rows)
     }
 }
 

@@ -15,6 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub mod dea;
+pub mod walk;
 
 /// How long a condition may take to come true; a guard against hanging, never a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -197,7 +197,7 @@ async fn change(
             (space.organization_guid.clone(), space.flat(&view)?)
         }
     };
-    if grant && role != Role::OrgUser {
+    if grant && kind == Kind::Space {
         need_member(ctl, user, &org).await?;
     }
     if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, &org).await? {
@@ -207,6 +207,10 @@ async fn change(
     }
     let mut tx = ctl.store.begin().await?;
     if grant {
+        // `cf set-org-role` gives the role first and makes the member afterwards.
+        if kind == Kind::Org {
+            tx.grant(user, Role::OrgUser, guid).await?;
+        }
         tx.grant(user, role, guid).await?;
     } else {
         tx.revoke(user, role, guid).await?;
@@ -215,7 +219,7 @@ async fn change(
     Ok((StatusCode::CREATED, Json(target)))
 }
 
-/// Roles are for members of the organization.
+/// Roles of a space are for members of its organization.
 async fn need_member(ctl: &Ctl, user: &str, org: &str) -> Result<(), Failure> {
     let roles = ctl.store.roles_of(user).await?;
     if roles

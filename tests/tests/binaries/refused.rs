@@ -163,7 +163,7 @@ fn without_the_bus_writes_are_503_with_retry_after_and_reads_answer() {
 }
 
 #[test]
-fn a_full_disk_on_the_dea_is_named_and_the_old_version_goes_on() {
+fn a_full_disk_on_the_dea_is_named_and_other_apps_go_on() {
     if !may_run() {
         return;
     }
@@ -181,7 +181,7 @@ fn a_full_disk_on_the_dea_is_named_and_the_old_version_goes_on() {
     std::fs::write(dir.join("noise"), noise(64 << 20)).unwrap();
     let path = dir.display().to_string();
     platform
-        .cf(&["push", "site", "-m", "32M", "-p", &path])
+        .cf(&["push", "big", "-m", "32M", "-p", &path])
         .failed()
         .says(&["No space left on device", "dea-0"]);
     assert!(site.body("/").contains("Hello from Bloomery"));

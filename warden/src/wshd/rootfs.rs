@@ -201,7 +201,7 @@ pub(super) fn attach(
     let target = make_target(root, &bind.dst, is_dir).at(&*step)?;
     let readonly = if bind.writable { 0 } else { Attr::RDONLY };
     let attr = Attr(readonly | Attr::NOSUID | Attr::NODEV);
-    shift_owners(&tree, attr, userns, &step)?;
+    shift_owners(tree, attr, userns, &step)?;
     mount::move_onto(tree.as_fd(), target.as_fd()).at(&*step)
 }
 

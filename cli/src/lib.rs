@@ -1,4 +1,4 @@
-//! `cf`: what app developers type. [`line`] is the command line as data,
+//! `cf`: what app developers type. [`mod@line`] is the command line as data,
 //! [`commands`] has one file per group of commands; [`client`] speaks to the
 //! controller, [`ui`] to the person, [`manifest`] reads manifests.
 

@@ -1,4 +1,4 @@
-//! The command line as data: [`spec`] says what a command is, [`groups`] in which
+//! The command line as data: [`spec`] says what a command is, `groups` in which
 //! order help shows them; [`parse`], [`help`] and [`completion`] are made from it.
 
 pub mod completion;

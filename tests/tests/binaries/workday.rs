@@ -74,18 +74,23 @@ fn blue_and_green_share_a_route_and_blue_leaves_without_a_failed_request() {
     only(&load.end(), &["200 green"]);
 }
 
+/// Two DEAs with a site that answers, on this many instances.
+fn site_on_two_deas(instances: &str) -> Platform {
+    let platform = Platform::up(&["--deas", "2"]);
+    let dir = page(&platform, "site");
+    let line = ["push", "site", "-m", "32M", "-i", instances, "-p", &dir];
+    platform.cf(&line).well();
+    platform.app("site").body("/");
+    platform
+}
+
 #[test]
 fn an_app_grows_and_shrinks_under_load_without_a_failed_request() {
     if !may_run() {
         return;
     }
-    let platform = Platform::up(&["--deas", "2"]);
+    let platform = site_on_two_deas("1");
     let site = platform.app("site");
-    let dir = page(&platform, "site");
-    platform
-        .cf(&["push", "site", "-m", "32M", "-p", &dir])
-        .well();
-    site.body("/");
     let load = site.load();
     for instances in [4, 1, 3, 2] {
         let count = instances.to_string();
@@ -101,14 +106,9 @@ fn a_drained_dea_hands_its_instances_over_without_a_failed_request() {
     if !may_run() {
         return;
     }
-    let platform = Platform::up(&["--deas", "2"]);
+    let platform = site_on_two_deas("2");
     let site = platform.app("site");
-    let dir = page(&platform, "site");
-    platform
-        .cf(&["push", "site", "-i", "2", "-m", "32M", "-p", &dir])
-        .well();
     site.runs(2);
-    site.body("/");
     let load = site.load();
     load.flow(100);
     let pid = platform.signal("dea-1", "USR2");

@@ -7,7 +7,7 @@ use v2_api::Code;
 
 use crate::blobs::Place;
 use crate::controller::Ctl;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::messages::{BuildpackChoice, staging_request};
 use crate::staging::{failed, need_of, staging_error};
 use crate::store::{AppRow, StagingFailure, StagingTask};
@@ -27,60 +27,83 @@ pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
     });
 }
 
-/// Request and two replies. An error is the way the staging ends.
+/// Stagers asked for one staging. One that nobody listens for has begun nothing, so another may be asked.
+const STAGERS_ASKED: usize = 3;
+
+/// Request and two replies, of the first stager that is there. An error is the way the staging ends.
 async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingFailure> {
-    let request = request(ctl, app, task)
-        .await
-        .map_err(|failure| staging_error(failure.0.description))?;
-    let away = |error: bus::BusError| {
+    let told = |failure: Failure| staging_error(failure.0.description);
+    let request = request(ctl, app, task).await.map_err(told)?;
+    let limit = Duration::from_secs(ctl.config.staging.timeout_seconds);
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut stager = task.stager_id.clone();
+    for _ in 1..STAGERS_ASKED {
+        if let Some(reply) = ask(ctl, app, &stager, &request, deadline).await? {
+            return Ok(reply);
+        }
+        tracing::info!(app = %app.guid, task = %task.task_id, %stager, "nobody listens there; another stager is asked");
+        ctl.stagers().remove(&stager);
+        stager = ctl.pick_stager(app).await.map_err(told)?;
+    }
+    let last = ask(ctl, app, &stager, &request, deadline).await?;
+    last.ok_or_else(|| {
         staging_error(format!(
-            "the stager {} cannot be reached: {error}",
-            task.stager_id
+            "the stager {stager} is gone (nobody listens); push again"
         ))
+    })
+}
+
+/// The conversation with one stager; `None` when nobody listens there.
+async fn ask(
+    ctl: &Ctl,
+    app: &AppRow,
+    stager: &str,
+    request: &Start,
+    deadline: tokio::time::Instant,
+) -> Result<Option<Reply>, StagingFailure> {
+    let away = |error: bus::BusError| {
+        staging_error(format!("the stager {stager} cannot be reached: {error}"))
     };
     let inbox = ctl.bus.new_inbox();
     let mut replies = ctl.bus.subscribe_to::<Reply>(&inbox).await.map_err(away)?;
+    let stop = staging::Stop {
+        app_id: app.guid.clone(),
+    };
+    ctl.bus.publish(&stop).await.map_err(away)?;
     ctl.bus
-        .publish(&staging::Stop {
-            app_id: app.guid.clone(),
-        })
+        .publish_with_reply(&Start::subject(stager), &inbox, request)
         .await
         .map_err(away)?;
-    ctl.bus
-        .publish_with_reply(&Start::subject(&task.stager_id), &inbox, &request)
-        .await
-        .map_err(away)?;
-    ctl.stagers()
-        .reserve(&task.stager_id, need_of(ctl, app).0, None);
-    tracing::info!(app = %app.guid, task = %task.task_id, stager = %task.stager_id, "asked to stage");
-    let limit = Duration::from_secs(ctl.config.staging.timeout_seconds);
-    let deadline = tokio::time::Instant::now() + limit;
+    ctl.stagers().reserve(stager, need_of(ctl, app).0, None);
+    tracing::info!(app = %app.guid, task = %request.task_id, %stager, "asked to stage");
     let mut setup_done = false;
     loop {
-        let reply = match tokio::time::timeout_at(deadline, replies.next()).await {
-            Ok(Some(delivery)) => delivery.body,
-            Ok(None) => {
+        let next = tokio::time::timeout_at(deadline, replies.next()).await;
+        let reply = match next.map_err(|_| out_of_time(ctl, stager))? {
+            Some(delivery) => delivery.body,
+            None if setup_done => {
                 return Err(staging_error(format!(
-                    "the stager {} is gone (nobody listens); push again",
-                    task.stager_id
+                    "the stager {stager} is gone (its reply cannot come any more); push again"
                 )));
             }
-            Err(_) => {
-                let text = format!(
-                    "the stager {} did not finish within {limit:?}; see its log, or push again",
-                    task.stager_id
-                );
-                return Err(failed("StagingTimeExpired", text));
-            }
+            None => return Ok(None),
         };
         if let Some(failure) = failure_of(&reply) {
             return Err(failure);
         }
         if setup_done || reply.droplet_sha1.is_some() {
-            return Ok(reply);
+            return Ok(Some(reply));
         }
         setup_done = true;
     }
+}
+
+fn out_of_time(ctl: &Ctl, stager: &str) -> StagingFailure {
+    let limit = ctl.config.staging.timeout_seconds;
+    failed(
+        "StagingTimeExpired",
+        format!("the stager {stager} did not finish within {limit} s; see its log, or push again"),
+    )
 }
 
 /// How a reply ends the staging, if it reports an error. Unknown error types count as `StagingError`.

@@ -9,6 +9,10 @@ use tests::binaries::{HostSnapshot, Turn, may_run, programs_directory};
 const OPERATE: &str = include_str!("../../../docs/operate.md");
 const QUICKSTART: &str = include_str!("../../../docs/quickstart.md");
 
+/// A page that fails must not leave its daemons and its hosts to the next story.
+const CLEAN_UP: &str = "code=$?; set +e; exec > /dev/null 2>&1; kill $(cat run/*.pid) $(jobs -p); \
+    for host in control edge cell; do ip netns del bl-$host; done; exit $code";
+
 /// The commands of all blocks of the page that carry this word, in their order.
 fn blocks(page: &str, word: &str) -> String {
     let fence = format!("```sh {word}\n");
@@ -23,7 +27,7 @@ fn blocks(page: &str, word: &str) -> String {
 
 /// The blocks as one script, run from the repository, in a network namespace of its own.
 fn typed(page: &str, prefix: &Path, words: &[&str]) -> Output {
-    let mut script = "set -eu\ntrap 'for pid in $(jobs -p); do kill $pid; done' EXIT\n".to_owned();
+    let mut script = format!("set -eu\ntrap '{CLEAN_UP}' EXIT\n");
     for word in words {
         script.push_str(&blocks(page, word));
     }

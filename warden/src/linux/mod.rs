@@ -24,7 +24,8 @@ pub use teardown::{Report, teardown};
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Child;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -69,8 +70,10 @@ impl LinuxBackend {
         };
         let dns_port = forwarder.as_ref().map(dns::Forwarder::port);
         let inner = blocking("open", move || reconcile::open(config, dns_port)).await?;
+        let inner = Arc::new(inner);
+        tokio::spawn(watch_foreign_forward(Arc::downgrade(&inner)));
         Ok(Self {
-            inner: Arc::new(inner),
+            inner,
             _dns: forwarder,
         })
     }
@@ -78,6 +81,25 @@ impl LinuxBackend {
     /// The six hex digits in the names of this depot's kernel objects.
     pub fn tag(&self) -> &str {
         self.inner.depot.tag()
+    }
+}
+
+/// How often chains of other programs are looked at.
+const FOREIGN_EVERY: Duration = Duration::from_secs(10);
+
+/// Keeps forwarding open for as long as the backend lives, whenever a dockerd comes.
+async fn watch_foreign_forward(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(FOREIGN_EVERY).await;
+        let Some(tag) = inner.upgrade().map(|inner| inner.depot.tag().to_owned()) else {
+            return;
+        };
+        let opened = blocking("foreign forward chains", move || {
+            nft::open_foreign_forward(&tag)
+        });
+        if let Err(error) = opened.await {
+            tracing::warn!(%error, "a forward chain of another program may stop traffic of containers");
+        }
     }
 }
 

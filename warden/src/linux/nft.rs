@@ -60,14 +60,15 @@ fn refused(stderr: &[u8]) -> Error {
 /// rule with our mark goes to their top.
 const FOREIGN: [&str; 1] = ["ip filter FORWARD"];
 
-/// Lets our links pass foreign forward chains whose policy is drop.
+/// Lets our links pass foreign forward chains whose policy is drop. Repeating it
+/// changes nothing, so that a dockerd that starts later is noticed too.
 pub(crate) fn open_foreign_forward(tag: &str) -> Result<()> {
-    close_foreign_forward(tag)?;
+    let mark = format!("comment \"bloomery_{tag}\"");
     for chain in FOREIGN {
-        if !drops(chain) {
+        let closed = list_chain(chain).is_some_and(|text| drops(&text) && !text.contains(&mark));
+        if !closed {
             continue;
         }
-        let mark = format!("comment \"bloomery_{tag}\"");
         apply(&format!(
             "insert rule {chain} iifname \"b{tag}*\" accept {mark}\ninsert rule {chain} oifname \"b{tag}*\" accept {mark}\n"
         ))?;
@@ -92,9 +93,8 @@ pub(crate) fn close_foreign_forward(tag: &str) -> Result<()> {
     Ok(())
 }
 
-fn drops(chain: &str) -> bool {
-    list_chain(chain)
-        .is_some_and(|text| text.contains("hook forward") && text.contains("policy drop"))
+fn drops(listing: &str) -> bool {
+    listing.contains("hook forward") && listing.contains("policy drop")
 }
 
 /// `None` when there is no such chain.

@@ -199,3 +199,70 @@ async fn a_container_has_no_ipv6() {
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }
+
+/// The table that dockerd makes; removed when dropped.
+struct DropByPolicy;
+
+impl DropByPolicy {
+    fn make() -> Option<Self> {
+        let nft = |line: &[&str]| {
+            std::process::Command::new("nft")
+                .args(line)
+                .output()
+                .unwrap()
+        };
+        if nft(&["list", "table", "ip", "filter"]).status.success() {
+            let is_ci = std::env::var("CI").as_deref() == Ok("true");
+            assert!(!is_ci, "CI=true, but another program has a table ip filter");
+            eprintln!(
+                "SKIPPED: another program has a table ip filter, which is not ours to change"
+            );
+            return None;
+        }
+        let chain = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }";
+        assert!(nft(&[chain]).status.success());
+        Some(Self)
+    }
+}
+
+impl Drop for DropByPolicy {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("nft")
+            .args(["delete", "table", "ip", "filter"])
+            .status();
+    }
+}
+
+#[tokio::test]
+async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later() {
+    let Some(fixture) = linux().await else { return };
+    let Some(host) = host_address() else { return };
+    let server = fixture.backend.create(plain_spec()).await.unwrap();
+    let client = fixture.backend.create(plain_spec()).await.unwrap();
+    let port = serve(&server, None).await;
+    let door = NetOutRule {
+        protocol: Protocol::Tcp,
+        destination: host.clone(),
+        ports: vec![(port.host_port, port.host_port)],
+        icmp_type: None,
+        icmp_code: None,
+        log: false,
+    };
+    client.net_out(&[door]).await.unwrap();
+    let Some(chain) = DropByPolicy::make() else {
+        return;
+    };
+    // The control: right after dockerd has come, nothing is forwarded.
+    let before = try_from_inside(&client, &host, port.host_port).await;
+    assert_eq!(before, "timeout");
+    let mut seen = before;
+    for _ in 0..20 {
+        seen = try_from_inside(&client, &host, port.host_port).await;
+        if seen == "hello" {
+            break;
+        }
+    }
+    assert_eq!(seen, "hello");
+    drop(chain);
+    fixture.end();
+}

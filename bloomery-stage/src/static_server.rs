@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::{ServiceExt, service_fn};
@@ -24,16 +25,19 @@ pub struct Options {
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// Serves until the process is ended. Errors only when accepting fails for good.
-pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<()> {
+/// Serves until `stop`, then finishes what was asked before.
+pub async fn serve(listener: TcpListener, options: Options, stop: impl Future<Output = ()>) {
+    let open = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, _) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(_) => {
-                // Out of descriptors: others must finish first.
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                continue;
-            }
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors: others must finish first.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
         };
         let _ = stream.set_nodelay(true);
         let options = options.clone();
@@ -41,8 +45,10 @@ pub async fn serve(listener: TcpListener, options: Options) -> std::io::Result<(
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        tokio::spawn(connection);
+        tokio::spawn(open.watch(connection));
     }
+    drop(listener);
+    open.shutdown().await;
 }
 
 async fn answer(

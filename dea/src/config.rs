@@ -245,6 +245,15 @@ pub struct InstanceConfig {
     pub nproc_limit: u64,
     /// Seconds until an app must accept connections, unless it says otherwise.
     pub default_health_check_timeout: u64,
+    /// Milliseconds between leaving the routers and TERM, for requests that are being answered. The original had none.
+    pub drain_ms: u64,
+}
+
+impl InstanceConfig {
+    /// How long a stopping instance still answers.
+    pub fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
 }
 
 impl Default for InstanceConfig {
@@ -256,6 +265,7 @@ impl Default for InstanceConfig {
             disk_inode_limit: 200_000,
             nproc_limit: 512,
             default_health_check_timeout: 60,
+            drain_ms: 500,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use bloomery_stage::static_server::{Options, serve};
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -25,7 +26,12 @@ fn main() -> ExitCode {
         rt.block_on(async {
             let listener = tokio::net::TcpListener::bind(("0.0.0.0", port)).await?;
             println!("serving {} on port {port}", options.root.display());
-            serve(listener, options).await
+            let mut term = signal(SignalKind::terminate())?;
+            let stop = async move {
+                let _ = term.recv().await;
+            };
+            serve(listener, options, stop).await;
+            Ok(())
         })
     });
     match served {

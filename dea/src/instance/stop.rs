@@ -13,6 +13,7 @@ pub async fn run(host: Arc<Host>, instance: Arc<Instance>) {
     if instance.state() == State::Born && host.change(&instance, State::Stopped).is_ok() {
         return;
     }
+    let was_routed = instance.state().is_routed();
     if host.change(&instance, State::Stopping).is_err() {
         return;
     }
@@ -21,6 +22,10 @@ pub async fn run(host: Arc<Host>, instance: Arc<Instance>) {
         LogStream::Out,
         &format!("Stopping app instance (index {})", instance.message.index),
     );
+    if was_routed {
+        // Routers have just been told; what they had sent before may still be answered.
+        tokio::time::sleep(host.config.instance.drain()).await;
+    }
     instance.cancel.cancel();
     // A start that is still in the middle of something notices the cancellation first.
     let _working = instance.work.lock().await;

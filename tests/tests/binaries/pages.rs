@@ -10,7 +10,7 @@ const OPERATE: &str = include_str!("../../../docs/operate.md");
 const QUICKSTART: &str = include_str!("../../../docs/quickstart.md");
 
 /// A page that fails must not leave its daemons and its hosts to the next story.
-const CLEAN_UP: &str = "code=$?; set +e; exec > /dev/null 2>&1; kill $(cat run/*.pid) $(jobs -p); \
+const CLEAN_UP: &str = "code=$?; set +e; exec > /dev/null 2>&1; bloomery down --purge; kill $(cat run/*.pid) $(jobs -p); \
     for host in control edge cell; do ip netns del bl-$host; done; exit $code";
 
 /// The commands of all blocks of the page that carry this word, in their order.

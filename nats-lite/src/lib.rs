@@ -25,6 +25,7 @@ mod monitor;
 mod outbox;
 mod peer;
 mod ports_file;
+pub mod program;
 pub mod protocol;
 pub mod server;
 mod session;

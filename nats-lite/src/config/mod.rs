@@ -2,6 +2,7 @@
 
 mod environment;
 mod file;
+mod nats;
 mod schema;
 mod tree;
 
@@ -46,6 +47,9 @@ pub struct Config {
     pub debug: bool,
     /// Log at trace level.
     pub trace: bool,
+    /// What a file asked for that has no effect here; shown at the start.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
 }
 
 impl Default for Config {
@@ -64,6 +68,7 @@ impl Default for Config {
             log_file: None,
             debug: false,
             trace: false,
+            warnings: Vec::new(),
         }
     }
 }
@@ -150,6 +155,8 @@ impl Default for Tls {
 pub struct Problem {
     /// Line in the file, where one is known.
     pub line: Option<u64>,
+    /// Column in that line, where one is known.
+    pub column: Option<u64>,
     /// Key path such as `users[0].publish`.
     pub path: String,
     /// What is wrong and what would be right.
@@ -158,8 +165,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (None, _) => {}
         }
         write!(f, "{}: {}", self.path, self.message)
     }
@@ -339,6 +348,7 @@ fn is_entry(key: &str, text: &str) -> bool {
 fn problem(path: String, message: impl Into<String>) -> Problem {
     Problem {
         line: None,
+        column: None,
         path,
         message: message.into(),
     }

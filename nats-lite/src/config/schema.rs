@@ -118,6 +118,7 @@ impl At {
         };
         Problem {
             line: self.line,
+            column: None,
             path,
             message,
         }

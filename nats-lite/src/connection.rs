@@ -1,6 +1,6 @@
 //! The task of one connection: reads, feeds the session, flushes whoever got something.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,29 +10,37 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
 use crate::info;
-use crate::limits::{CLOSE_LINGER, THROTTLE_PAUSE};
+use crate::limits::{CLOSE_LINGER, NONCE_BYTES, THROTTLE_PAUSE};
 use crate::liveness::{Due, Liveness};
 use crate::peer::{Close, Peer};
-use crate::protocol::{Op, Parser, Step};
+use crate::protocol::{Op, Parser, ProtocolError, Step};
 use crate::session::Session;
+use crate::tls::Offer;
+
+/// The first byte of a TLS handshake record.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Serves one client until it goes, misbehaves or the server stops.
-pub(crate) async fn serve(
-    hub: Rc<Hub>,
-    peer: Rc<Peer>,
-    listen: SocketAddr,
-    stop: CancellationToken,
-) {
+pub(crate) async fn serve(hub: Rc<Hub>, peer: Rc<Peer>, stop: CancellationToken) {
     tracing::debug!(cid = peer.id, addr = %peer.addr, "client connected");
+    let nonce = hub.auth().wants_nonce().then(new_nonce);
+    let hello = info::line(&hub, &peer, nonce.as_deref());
+    let session = Session::new(hub.clone(), peer.clone(), nonce);
+    let offer = hub.tls();
+    // A handshake has to end in time too, even where nobody must authenticate.
+    let must_act = !session.authenticated() || offer.is_some();
+    let mut liveness = Liveness::new(&hub.limits(), must_act, Instant::now());
+    if let Some(offer) = &offer {
+        liveness.postpone(offer.settings.timeout);
+    }
     let mut connection = Connection {
-        session: Session::new(hub.clone(), peer.clone()),
-        liveness: Liveness::new(&hub.limits, hub.auth.required(), Instant::now()),
-        parser: hub.parser(),
+        session,
+        liveness,
+        undecided: offer,
         partial: BytesMut::new(),
         hub,
         peer,
     };
-    let hello = info::line(&connection.hub, listen, &connection.peer);
     connection.peer.append(|out| out.extend_from_slice(&hello));
     connection.peer.flush();
     connection.run(&stop).await;
@@ -44,7 +52,8 @@ struct Connection {
     peer: Rc<Peer>,
     session: Session,
     liveness: Liveness,
-    parser: Parser,
+    /// TLS is on offer and the client's first byte, which tells whether it takes it, has not come.
+    undecided: Option<Rc<Offer>>,
     /// The start of an operation whose end has not arrived.
     partial: BytesMut,
 }
@@ -61,7 +70,7 @@ impl Connection {
         while peer.closing().is_none() {
             tokio::select! {
                 _ = peer.stream.readable() => self.read_batch().await,
-                _ = peer.stream.writable(), if peer.pending() > 0 => peer.flush(),
+                _ = peer.stream.writable(), if peer.wants_write() => peer.flush(),
                 () = peer.wake.notified() => {}
                 () = sleep_until(self.next_deadline().into()) => self.tick(Instant::now()),
                 () = stop.cancelled() => peer.close(Close::Shutdown),
@@ -70,7 +79,7 @@ impl Connection {
     }
 
     fn write_patience(&self) -> Duration {
-        Duration::from_secs_f64(self.hub.limits.write_deadline)
+        Duration::from_secs_f64(self.hub.limits().write_deadline)
     }
 
     fn next_deadline(&self) -> Instant {
@@ -101,7 +110,18 @@ impl Connection {
 
     /// One read, all operations in it, one flush per destination; then the others get their turn.
     async fn read_batch(&mut self) {
-        if let Err(reason) = self.read_once() {
+        if self.undecided.is_some() {
+            self.decide().await;
+        }
+        let mut outcome = self.read_once();
+        while outcome.is_ok()
+            && let Some(good) = self.compare_secret().await
+        {
+            outcome = self.session.settle(good);
+            self.note_authentication();
+            outcome = outcome.and_then(|()| self.process_partial());
+        }
+        if let Err(reason) = outcome {
             self.peer.close(reason);
             self.hub.mark_dirty(&self.peer);
         }
@@ -112,42 +132,86 @@ impl Connection {
         tokio::task::yield_now().await;
     }
 
+    /// Looks at the first byte: a client that starts a handshake gets one.
+    async fn decide(&mut self) {
+        let Ok(Some(first)) = self.peer.stream.first_byte().await else {
+            return self.peer.close(Close::Gone);
+        };
+        let Some(offer) = self.undecided.take() else {
+            return;
+        };
+        if first != TLS_HANDSHAKE {
+            if offer.required() {
+                self.peer.close(Close::TlsRequired);
+            }
+        } else if self.peer.stream.secure(offer.config.clone()).is_err() {
+            self.peer.close(Close::TlsHandshake);
+        }
+    }
+
+    /// Compares a password with a bcrypt hash where it delays nobody else.
+    async fn compare_secret(&self) -> Option<bool> {
+        let check = self.session.slow_check()?;
+        let (secret, offered) = (check.secret.clone(), check.offered.clone());
+        let compare = tokio::task::spawn_blocking(move || secret.opens_for(&offered));
+        Some(compare.await.unwrap_or(false))
+    }
+
     fn read_once(&mut self) -> Result<(), Close> {
+        if self.peer.closing().is_some() {
+            return Ok(());
+        }
         let hub = self.hub.clone();
         let mut scratch = hub.scratch.borrow_mut();
         let count = match self.peer.stream.try_read(&mut scratch) {
             Ok(0) => return Err(Close::Gone),
             Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                tracing::debug!(cid = self.peer.id, %error, "TLS handshake error");
+                return Err(Close::TlsHandshake);
+            }
             Err(_) => return Err(Close::Gone),
         };
-        self.liveness.heard(Instant::now());
+        let now = Instant::now();
+        self.liveness.heard(now);
+        self.peer.last_activity.set(now);
+        self.note_authentication();
         if self.partial.is_empty() {
             let progress = self.process(&scratch[..count])?;
             self.partial.reserve(progress.missing);
             self.partial
                 .extend_from_slice(&scratch[progress.used..count]);
-        } else {
-            self.partial.extend_from_slice(&scratch[..count]);
-            let mut joined = std::mem::take(&mut self.partial);
-            let progress = self.process(&joined)?;
-            joined.advance(progress.used);
-            joined.reserve(progress.missing);
-            // An idle connection keeps no buffer.
-            self.partial = if joined.is_empty() && progress.missing == 0 {
-                BytesMut::new()
-            } else {
-                joined
-            };
+            return Ok(());
         }
+        self.partial.extend_from_slice(&scratch[..count]);
+        self.process_partial()
+    }
+
+    /// Carries out what was kept of earlier input.
+    fn process_partial(&mut self) -> Result<(), Close> {
+        let mut joined = std::mem::take(&mut self.partial);
+        let progress = self.process(&joined)?;
+        joined.advance(progress.used);
+        joined.reserve(progress.missing);
+        // An idle connection keeps no buffer.
+        self.partial = if joined.is_empty() && progress.missing == 0 {
+            BytesMut::new()
+        } else {
+            joined
+        };
         Ok(())
     }
 
-    /// Carries out all complete operations.
+    /// Carries out all complete operations, up to a `CONNECT` that must wait for its password.
     fn process(&mut self, input: &[u8]) -> Result<Progress, Close> {
+        let parser = self.hub.parser();
         let mut used = 0;
-        while used < input.len() && self.peer.closing().is_none() {
-            match self.parser.next(&input[used..])? {
+        while used < input.len()
+            && self.peer.closing().is_none()
+            && self.session.slow_check().is_none()
+        {
+            match self.parse(&parser, &input[used..])? {
                 Step::Op(op, length) => {
                     self.step(op)?;
                     used += length;
@@ -163,13 +227,28 @@ impl Connection {
         Ok(Progress { used, missing: 0 })
     }
 
+    /// Strangers learn nothing about what is wrong with their bytes.
+    fn parse<'a>(&self, parser: &Parser, input: &'a [u8]) -> Result<Step<'a>, Close> {
+        parser.next(input).map_err(|error| match error {
+            ProtocolError::ControlLine => error.into(),
+            _ if !self.session.authenticated() => Close::Authorization,
+            _ => error.into(),
+        })
+    }
+
     fn step(&mut self, op: Op<'_>) -> Result<(), Close> {
         let connecting = matches!(op, Op::Connect(_));
         self.session.handle(op)?;
-        if connecting && self.session.authenticated() {
-            self.liveness.authenticated();
+        if connecting {
+            self.note_authentication();
         }
         Ok(())
+    }
+
+    fn note_authentication(&mut self) {
+        if self.session.authenticated() {
+            self.liveness.authenticated();
+        }
     }
 
     /// Leaves the hub at once, then gives the client a moment to take its last bytes.
@@ -177,13 +256,27 @@ impl Connection {
         self.hub.leave(&self.peer);
         let reason = self.peer.closing().unwrap_or(Close::Gone);
         tracing::debug!(cid = self.peer.id, addr = %self.peer.addr, %reason, "client connection closed");
+        let peer = &self.peer;
         let last_bytes = async {
-            while self.peer.pending() > 0 && self.peer.stream.writable().await.is_ok() {
-                self.peer.flush();
+            peer.flush();
+            while !peer.stream.is_handshaking()
+                && peer.wants_write()
+                && peer.stream.writable().await.is_ok()
+            {
+                peer.flush();
             }
         };
         if timeout(CLOSE_LINGER, last_bytes).await.is_err() {
-            tracing::debug!(cid = self.peer.id, "the client did not take its last bytes");
+            tracing::debug!(cid = peer.id, "the client did not take its last bytes");
         }
+        peer.stream.say_goodbye();
     }
+}
+
+/// Random letters for nkey users to sign.
+fn new_nonce() -> Box<str> {
+    use base64::Engine as _;
+    let bytes: [u8; NONCE_BYTES] = rand::random();
+    let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    text.into_boxed_str()
 }

@@ -2,22 +2,39 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Identity};
 use crate::config::Config;
+use crate::info;
 use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits};
 use crate::peer::{Close, Counters, Peer, Subscription, count};
-use crate::protocol::{Delivery, Parser, Publish, append_message, append_no_responders};
-use crate::subjects::{Index, QueueGroup};
+use crate::protocol::{
+    Delivery, Parser, Publish, append_err, append_message, append_no_responders,
+};
+use crate::subjects::{Index, IndexFacts, QueueGroup};
+use crate::tls::Offer;
+
+/// What a reload replaces.
+struct Settings {
+    limits: Rc<Limits>,
+    auth: Rc<Authenticator>,
+    tls: Option<Rc<Offer>>,
+}
 
 /// What all connections share. One thread owns it, hence cells and no locks.
 pub(crate) struct Hub {
     pub(crate) server_id: String,
     pub(crate) server_name: String,
-    pub(crate) limits: Limits,
-    pub(crate) auth: Authenticator,
+    /// Where clients connect.
+    pub(crate) listen: SocketAddr,
+    pub(crate) started_at: SystemTime,
+    pub(crate) loaded_at: Cell<SystemTime>,
+    /// The server takes no new clients and sends the old ones away.
+    pub(crate) lame_duck: Cell<bool>,
+    settings: RefCell<Settings>,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) slow_consumers: Cell<u64>,
@@ -31,7 +48,7 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, tls: Option<Offer>, listen: SocketAddr) -> Self {
         let server_id = format!("N{:031X}", rand::random::<u128>() >> 4);
         Self {
             server_name: config
@@ -39,8 +56,11 @@ impl Hub {
                 .clone()
                 .unwrap_or_else(|| server_id.clone()),
             server_id,
-            limits: config.limits.clone(),
-            auth: Authenticator::new(&config.users, config.token.as_deref()),
+            listen,
+            started_at: SystemTime::now(),
+            loaded_at: Cell::new(SystemTime::now()),
+            lame_duck: Cell::new(false),
+            settings: RefCell::new(Settings::new(config, tls)),
             started: Instant::now(),
             counters: Counters::default(),
             slow_consumers: Cell::new(0),
@@ -53,21 +73,93 @@ impl Hub {
         }
     }
 
+    pub(crate) fn limits(&self) -> Rc<Limits> {
+        self.settings.borrow().limits.clone()
+    }
+
+    pub(crate) fn auth(&self) -> Rc<Authenticator> {
+        self.settings.borrow().auth.clone()
+    }
+
+    pub(crate) fn tls(&self) -> Option<Rc<Offer>> {
+        self.settings.borrow().tls.clone()
+    }
+
     pub(crate) fn parser(&self) -> Parser {
+        let limits = self.limits();
         Parser {
-            max_control_line: self.limits.max_control_line,
-            max_payload: self.limits.max_payload,
+            max_control_line: limits.max_control_line,
+            max_payload: limits.max_payload,
         }
+    }
+
+    /// Replaces limits, users and certificates; clients stay unless their user is gone.
+    pub(crate) fn reload(&self, config: &Config, tls: Option<Offer>) {
+        let settings = Settings::new(config, tls);
+        let auth = settings.auth.clone();
+        let before = self.settings.replace(settings).limits;
+        self.loaded_at.set(SystemTime::now());
+        let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
+        for peer in &peers {
+            if let Some(identity) = peer.identity() {
+                match auth.still_known(&identity) {
+                    Some(identity) => self.judge_anew(peer, identity),
+                    None => peer.close(Close::Authorization),
+                }
+            }
+        }
+        if before.max_payload != config.limits.max_payload {
+            self.announce();
+        }
+        self.flush_dirty();
+    }
+
+    /// Gives a client the new rights of its user, and takes the subscriptions these do not cover.
+    fn judge_anew(&self, peer: &Rc<Peer>, identity: Rc<Identity>) {
+        peer.identify(Some(identity.clone()));
+        let rights = &identity.permissions;
+        let held: Vec<Rc<Subscription>> = peer.subscriptions.borrow().values().cloned().collect();
+        for sub in held {
+            let queue = sub.queue.as_deref();
+            sub.filtered.set(rights.filters(&sub.subject, queue));
+            if !rights.may_subscribe(&sub.subject, queue) {
+                self.unsubscribe(&sub);
+                let text = format!(
+                    "Permissions Violation for Subscription to \"{}\" (sid \"{}\")",
+                    String::from_utf8_lossy(&sub.subject),
+                    String::from_utf8_lossy(&sub.sid)
+                );
+                peer.append(|out| append_err(out, &text));
+                self.mark_dirty(peer);
+            }
+        }
+    }
+
+    /// Sends `INFO` once more to every client that takes it at any time.
+    pub(crate) fn announce(&self) {
+        let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
+        for peer in peers.iter().filter(|peer| peer.client.borrow().takes_info) {
+            let line = info::line(self, peer, None);
+            peer.append(|out| out.extend_from_slice(&line));
+            self.mark_dirty(peer);
+        }
+        self.flush_dirty();
+    }
+
+    pub(crate) fn subjects(&self) -> IndexFacts {
+        self.index.borrow().facts()
     }
 
     pub(crate) fn subscription_count(&self) -> usize {
         self.index.borrow().len()
     }
 
-    pub(crate) fn subscribe(&self, subscription: &Rc<Subscription>, queue: Option<&[u8]>) {
-        self.index
-            .borrow_mut()
-            .insert(&subscription.subject, queue, subscription.clone());
+    pub(crate) fn subscribe(&self, subscription: &Rc<Subscription>) {
+        self.index.borrow_mut().insert(
+            &subscription.subject,
+            subscription.queue.as_deref(),
+            subscription.clone(),
+        );
         subscription
             .peer
             .subscriptions
@@ -155,6 +247,11 @@ impl Hub {
         if own || subscription.closed.get() || peer.closing().is_some() {
             return false;
         }
+        if subscription.filtered.get()
+            && !peer.may_hear(message.subject, subscription.queue.as_deref())
+        {
+            return false;
+        }
         let (header_len, body) = visible_part(peer, message);
         let delivery = Delivery {
             subject: message.subject,
@@ -174,6 +271,9 @@ impl Hub {
             &self.counters.out_bytes,
             body.len(),
         );
+        if let Some(reply) = message.reply {
+            peer.invite(reply);
+        }
         subscription.delivered.set(subscription.delivered.get() + 1);
         if subscription.exhausted() {
             self.unsubscribe(subscription);
@@ -183,21 +283,17 @@ impl Hub {
     }
 
     /// Tells a requester at once that nobody hears its request.
+    ///
+    /// As in `nats-server` only a plain subscription hears it, and it does not count for auto-unsubscribe.
     pub(crate) fn no_responders(&self, requester: &Rc<Peer>, reply: &[u8]) {
         let matches = self.index.borrow_mut().matches(reply);
-        let queued = matches.queues.iter().flat_map(|group| group.members.iter());
         let own = matches
             .plain
             .iter()
-            .chain(queued)
             .find(|sub| Rc::ptr_eq(&sub.peer, requester) && !sub.closed.get());
         if let Some(subscription) = own {
             let pending =
                 requester.append(|out| append_no_responders(out, reply, &subscription.sid));
-            subscription.delivered.set(subscription.delivered.get() + 1);
-            if subscription.exhausted() {
-                self.unsubscribe(subscription);
-            }
             self.appended_to(requester, pending, 0);
         }
     }
@@ -207,7 +303,7 @@ impl Hub {
         if pending > FLUSH_MARK && !peer.is_blocked() {
             peer.flush();
         }
-        if peer.pending() > self.limits.max_pending {
+        if peer.pending() > self.settings.borrow().limits.max_pending {
             peer.close(Close::SlowConsumer);
         }
         self.appended.set(self.appended.get() + bytes);
@@ -235,6 +331,16 @@ impl Hub {
             }
         }
         behind
+    }
+}
+
+impl Settings {
+    fn new(config: &Config, tls: Option<Offer>) -> Self {
+        Self {
+            limits: Rc::new(config.limits.clone()),
+            auth: Rc::new(Authenticator::new(config)),
+            tls: tls.map(Rc::new),
+        }
     }
 }
 

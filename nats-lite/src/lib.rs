@@ -13,20 +13,25 @@
 //! to its destination's buffer and flushed once per batch of input.
 
 pub mod auth;
+mod certificate;
 pub mod config;
 mod connection;
 mod hub;
 mod info;
+mod lame_duck;
 pub mod limits;
 mod liveness;
 mod monitor;
 mod outbox;
 mod peer;
 mod ports_file;
+pub mod program;
 pub mod protocol;
 pub mod server;
 mod session;
 pub mod subjects;
+pub mod tls;
+mod transport;
 
 pub use config::Config;
-pub use server::{Running, Server, StartError, start};
+pub use server::{ReloadError, Running, Server, StartError, start};

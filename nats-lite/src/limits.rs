@@ -33,8 +33,14 @@ pub const CACHE_ENTRIES: usize = 1024;
 /// See [`CACHE_ENTRIES`]: a thousand wide fan-outs would otherwise be gigabytes.
 pub const CACHE_HITS: usize = 65_536;
 
-/// Longest subscription id. Clients use small numbers; the id is repeated in every message.
-pub const MAX_SID: usize = 64;
+/// Open invitations to answer (`allow_responses`) one client may gather.
+pub const MAX_REPLIES: usize = 4096;
+
+/// Plaintext a TLS connection takes ahead of the socket.
+pub const TLS_BUFFER: usize = 64 * 1024;
+
+/// Random bytes in the nonce that nkey users sign.
+pub const NONCE_BYTES: usize = 11;
 
 /// Time a closing connection gets to take its last bytes (the `-ERR` line).
 pub const CLOSE_LINGER: Duration = Duration::from_millis(250);
@@ -61,6 +67,10 @@ pub struct Limits {
     pub auth_timeout: f64,
     /// Seconds a destination may refuse every byte before it is cut off; 10.
     pub write_deadline: f64,
+    /// Seconds between the announcement of lame duck mode and the first closed client; 10.
+    pub lame_duck_grace_period: f64,
+    /// Seconds over which lame duck mode closes the clients; 120.
+    pub lame_duck_duration: f64,
 }
 
 impl Default for Limits {
@@ -75,6 +85,8 @@ impl Default for Limits {
             max_pings_out: 2,
             auth_timeout: 2.0,
             write_deadline: 10.0,
+            lame_duck_grace_period: 10.0,
+            lame_duck_duration: 120.0,
         }
     }
 }

@@ -39,6 +39,12 @@ impl Liveness {
         self.auth_deadline = None;
     }
 
+    /// A TLS handshake begins: it has a time of its own, after which the time to authenticate starts.
+    pub(crate) fn postpone(&mut self, seconds: f64) {
+        let more = Duration::from_secs_f64(seconds);
+        self.auth_deadline = self.auth_deadline.map(|deadline| deadline + more);
+    }
+
     /// Any bytes from the client prove that it lives.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.last = now;

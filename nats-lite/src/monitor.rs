@@ -102,10 +102,10 @@ fn varz(hub: &Hub) -> Value {
     let counters = &hub.counters;
     json!({
         "server_id": hub.server_id, "server_name": hub.server_name, "version": VERSION, "proto": PROTO,
-        "auth_required": hub.auth.required(),
-        "max_connections": hub.limits.max_connections, "max_payload": hub.limits.max_payload,
-        "max_pending": hub.limits.max_pending, "max_control_line": hub.limits.max_control_line,
-        "ping_interval": hub.limits.ping_interval, "ping_max": hub.limits.max_pings_out,
+        "auth_required": hub.auth().required(),
+        "max_connections": hub.limits().max_connections, "max_payload": hub.limits().max_payload,
+        "max_pending": hub.limits().max_pending, "max_control_line": hub.limits().max_control_line,
+        "ping_interval": hub.limits().ping_interval, "ping_max": hub.limits().max_pings_out,
         "uptime": format!("{}s", hub.started.elapsed().as_secs()),
         "mem": resident_bytes(),
         "connections": hub.peers.borrow().len(), "total_connections": hub.total_connections.get(),
@@ -122,7 +122,7 @@ fn connz(hub: &Hub) -> Value {
         .map(|peer| {
             json!({
                 "cid": peer.id, "ip": peer.addr.ip().to_string(), "port": peer.addr.port(),
-                "name": *peer.name.borrow(), "subscriptions": peer.subscriptions.borrow().len(),
+                "name": peer.client.borrow().name, "subscriptions": peer.subscriptions.borrow().len(),
                 "pending_bytes": peer.pending(),
                 "in_msgs": peer.counters.in_msgs.get(), "in_bytes": peer.counters.in_bytes.get(),
                 "out_msgs": peer.counters.out_msgs.get(), "out_bytes": peer.counters.out_bytes.get(),

@@ -7,14 +7,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::auth::{Identity, Replies};
+use crate::config::Responses;
 use crate::limits::{NO_PROGRESS, THROTTLE_MARK};
 use crate::outbox::Outbox;
 use crate::protocol::{ProtocolError, append_err};
+use crate::transport::Transport;
 
-/// Why a connection ends. The text is what `-ERR` carries.
+/// Why a connection ends. The text is what `-ERR` carries, unless the original closes without a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub(crate) enum Close {
     #[error(transparent)]
@@ -29,8 +31,14 @@ pub(crate) enum Close {
     SlowConsumer,
     #[error("Message Headers Not Supported")]
     HeadersNotSupported,
-    #[error("No Responders Requires Headers Support")]
+    #[error("no responders requires headers support")]
     NoRespondersWithoutHeaders,
+    #[error("invalid client protocol")]
+    ClientProtocol,
+    #[error("Secure Connection - TLS Required")]
+    TlsRequired,
+    #[error("TLS handshake failed")]
+    TlsHandshake,
     #[error("maximum connections exceeded")]
     TooManyConnections,
     #[error("Server Shutdown")]
@@ -39,11 +47,28 @@ pub(crate) enum Close {
     Gone,
 }
 
+impl Close {
+    /// The text of the `-ERR` line, if there is to be one.
+    fn said(self) -> Option<String> {
+        let silent = matches!(
+            self,
+            Self::Gone
+                | Self::HeadersNotSupported
+                | Self::TlsHandshake
+                | Self::Protocol(ProtocolError::BadArguments | ProtocolError::ClientGaveUp)
+        );
+        (!silent).then(|| self.to_string())
+    }
+}
+
 /// One subscription. Shared by the index, cached results and its owner; only flags change.
 pub(crate) struct Subscription {
     pub(crate) peer: Rc<Peer>,
     pub(crate) subject: Box<[u8]>,
+    pub(crate) queue: Option<Box<[u8]>>,
     pub(crate) sid: Box<[u8]>,
+    /// Deliveries must be checked one by one: the subject overlaps a denied one.
+    pub(crate) filtered: Cell<bool>,
     pub(crate) delivered: Cell<u64>,
     pub(crate) max: Cell<Option<u64>>,
     pub(crate) closed: Cell<bool>,
@@ -76,10 +101,17 @@ pub(crate) fn count(messages: &Cell<u64>, total: &Cell<u64>, bytes: usize) {
 pub(crate) struct Peer {
     pub(crate) id: u64,
     pub(crate) addr: SocketAddr,
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Transport,
+    pub(crate) since: Instant,
+    pub(crate) last_activity: Cell<Instant>,
     pub(crate) subscriptions: RefCell<HashMap<Box<[u8]>, Rc<Subscription>>>,
     pub(crate) counters: Counters,
-    pub(crate) name: RefCell<String>,
+    /// What the client said about itself.
+    pub(crate) client: RefCell<ClientFacts>,
+    /// Who the client is; absent until it has authenticated.
+    identity: RefCell<Option<Rc<Identity>>>,
+    /// Where the client may answer; only used with `allow_responses`.
+    replies: RefCell<Replies>,
     /// The client understands `HMSG`.
     pub(crate) headers: Cell<bool>,
     /// The client wants its own messages.
@@ -95,6 +127,16 @@ pub(crate) struct Peer {
     closing: Cell<Option<Close>>,
 }
 
+/// What a client says about itself in `CONNECT`, for the monitoring pages.
+#[derive(Default)]
+pub(crate) struct ClientFacts {
+    pub(crate) name: Box<str>,
+    pub(crate) lang: Box<str>,
+    pub(crate) version: Box<str>,
+    /// The client takes `INFO` at any time.
+    pub(crate) takes_info: bool,
+}
+
 /// Since when the socket takes nothing more, and when it last took something.
 #[derive(Clone, Copy)]
 struct Blocked {
@@ -102,14 +144,18 @@ struct Blocked {
 }
 
 impl Peer {
-    pub(crate) fn new(id: u64, addr: SocketAddr, stream: TcpStream) -> Self {
+    pub(crate) fn new(id: u64, addr: SocketAddr, stream: Transport, now: Instant) -> Self {
         Self {
             id,
             addr,
             stream,
+            since: now,
+            last_activity: Cell::new(now),
             subscriptions: RefCell::default(),
             counters: Counters::default(),
-            name: RefCell::default(),
+            client: RefCell::default(),
+            identity: RefCell::default(),
+            replies: RefCell::default(),
             headers: Cell::new(false),
             echo: Cell::new(true),
             dirty: Cell::new(false),
@@ -145,16 +191,60 @@ impl Peer {
         }
         let mut out = self.out.borrow_mut();
         let whole = reason != Close::SlowConsumer || out.discard();
-        if whole && reason != Close::Gone {
-            append_err(out.tail(), &reason.to_string());
+        if let Some(text) = reason.said().filter(|_| whole) {
+            append_err(out.tail(), &text);
         }
         self.closing.set(Some(reason));
         self.wake.notify_one();
     }
 
+    pub(crate) fn identity(&self) -> Option<Rc<Identity>> {
+        self.identity.borrow().clone()
+    }
+
+    /// The client is now known as this user.
+    pub(crate) fn identify(&self, identity: Option<Rc<Identity>>) {
+        *self.identity.borrow_mut() = identity;
+    }
+
+    /// False for a message that a wildcard of this client matches but its user must not hear.
+    pub(crate) fn may_hear(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        let identity = self.identity.borrow();
+        identity
+            .as_ref()
+            .is_some_and(|identity| identity.permissions.may_hear(subject, queue))
+    }
+
+    /// Notes that a request was delivered which the client may answer.
+    pub(crate) fn invite(&self, reply: &[u8]) {
+        let identity = self.identity.borrow();
+        let rule = identity
+            .as_ref()
+            .and_then(|user| user.permissions.responses());
+        if let Some(rule) = rule {
+            self.replies
+                .borrow_mut()
+                .invite(reply, rule, Instant::now());
+        }
+    }
+
+    /// True when the client may answer on this subject once more.
+    pub(crate) fn may_answer(&self, subject: &[u8], rule: &Responses) -> bool {
+        let mut replies = self.replies.borrow_mut();
+        replies.may_answer(subject, rule, Instant::now())
+    }
+
+    /// True while anything at all waits for the socket.
+    pub(crate) fn wants_write(&self) -> bool {
+        self.pending() > 0 || self.stream.wants_write()
+    }
+
     /// Sends what the socket takes without waiting.
     pub(crate) fn flush(&self) {
         let mut out = self.out.borrow_mut();
+        if out.pending() == 0 && self.stream.push_pending().is_err() {
+            return drop_pending(&mut out, self);
+        }
         while out.pending() > 0 {
             match self.stream.try_write(out.unsent()) {
                 Ok(0) => return drop_pending(&mut out, self),

@@ -7,11 +7,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -19,7 +19,9 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Config, Problem};
 use crate::hub::Hub;
 use crate::peer::{Close, Peer};
-use crate::{connection, monitor, ports_file};
+use crate::tls::{Offer, TlsError};
+use crate::transport::Transport;
+use crate::{connection, lame_duck, monitor, ports_file};
 
 /// Connections that have not said goodbye by then are dropped.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
@@ -42,6 +44,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// TLS was asked for and cannot be offered.
+    #[error("cannot offer TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The thread or its runtime could not be created.
     #[error("cannot start the server thread: {0}; check the limits on threads and open files")]
     Thread(io::Error),
@@ -55,13 +60,35 @@ pub enum StartError {
     },
 }
 
+/// Why a running server kept its old configuration.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// The new configuration contradicts itself.
+    #[error("configuration: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Config(Vec<Problem>),
+    /// The new certificates cannot be used.
+    #[error("cannot offer TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The key cannot change while the server runs.
+    #[error("{0} cannot change while the server runs; restart it, or put the old value back")]
+    Fixed(&'static str),
+}
+
+/// What a running server can be told from outside its thread.
+enum Command {
+    Reload(Box<Config>, Option<Offer>),
+    LameDuck,
+}
+
 /// A running server. Dropping it stops the server; [`Running::shutdown`] also waits for the end.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
     monitor_addr: Option<SocketAddr>,
     files: Vec<PathBuf>,
-    done: oneshot::Receiver<()>,
+    config: Config,
+    commands: mpsc::UnboundedSender<Command>,
+    ended: CancellationToken,
     stop: DropGuard,
 }
 
@@ -81,15 +108,53 @@ impl Running {
         format!("nats://{}", self.addr)
     }
 
+    /// Takes over users, permissions, limits and certificates; clients stay connected unless
+    /// their user is gone or has another password.
+    ///
+    /// # Errors
+    /// A bad configuration, unusable certificates, or a key that needs a restart; nothing changes then.
+    pub fn reload(&mut self, config: Config) -> Result<(), ReloadError> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            return Err(ReloadError::Config(problems));
+        }
+        let fixed = [
+            ("listen", config.listen != self.config.listen),
+            ("http", config.http != self.config.http),
+            ("server_name", config.server_name != self.config.server_name),
+            ("pid_file", config.pid_file != self.config.pid_file),
+            (
+                "ports_file_dir",
+                config.ports_file_dir != self.config.ports_file_dir,
+            ),
+        ];
+        if let Some((key, _)) = fixed.into_iter().find(|(_, changed)| *changed) {
+            return Err(ReloadError::Fixed(key));
+        }
+        let offer = config.tls.as_ref().map(Offer::load).transpose()?;
+        self.config = config.clone();
+        // A server that has ended has nothing to reload.
+        let _ = self.commands.send(Command::Reload(Box::new(config), offer));
+        Ok(())
+    }
+
+    /// Takes no new clients, tells the old ones to move, closes them one by one and ends.
+    pub fn lame_duck(&self) {
+        // A server that has ended is as lame as can be.
+        let _ = self.commands.send(Command::LameDuck);
+    }
+
+    /// Returns when the server has ended by itself, which only lame duck mode makes it do.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
     /// Sends what is pending, closes every connection and returns when the ports are free again.
     pub async fn shutdown(self) {
-        let Self {
-            files, done, stop, ..
-        } = self;
-        drop(stop);
-        // An error means that the thread is gone already, which is what we wait for.
-        let _ = done.await;
-        for path in files {
+        drop(self.stop);
+        self.ended.cancelled().await;
+        for path in self.files {
+            // Whoever removed it before us wanted the same.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -118,6 +183,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     if !problems.is_empty() {
         return Err(StartError::Config(problems));
     }
+    let offer = config.tls.as_ref().map(Offer::load).transpose()?;
     let (clients, addr) = listen("clients", config.listen)?;
     let monitoring = config
         .http
@@ -126,24 +192,46 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let monitor_addr = monitoring.as_ref().map(|(_, addr)| *addr);
     let files = write_files(&config, addr, monitor_addr)?;
     let stop = CancellationToken::new();
-    let done = spawn(
-        config,
+    let (commands, orders) = mpsc::unbounded_channel();
+    let ended = CancellationToken::new();
+    let start = Start {
+        config: config.clone(),
+        offer,
+        addr,
         clients,
-        monitoring.map(|(listener, _)| listener),
-        stop.clone(),
-    )?;
+        monitoring: monitoring.map(|(listener, _)| listener),
+        orders,
+        stop: stop.clone(),
+    };
+    spawn(start, ended.clone().drop_guard())?;
     if let Some(addr) = monitor_addr {
         tracing::info!("Starting http monitor on {addr}");
     }
     tracing::info!("Listening for client connections on {addr}");
+    if config.tls.is_some() {
+        tracing::info!("TLS required for client connections");
+    }
     tracing::info!("Server is ready");
     Ok(Running {
         addr,
         monitor_addr,
         files,
-        done,
+        config,
+        commands,
+        ended,
         stop: stop.drop_guard(),
     })
+}
+
+/// What the server's thread starts from.
+struct Start {
+    config: Config,
+    offer: Option<Offer>,
+    addr: SocketAddr,
+    clients: StdListener,
+    monitoring: Option<StdListener>,
+    orders: mpsc::UnboundedReceiver<Command>,
+    stop: CancellationToken,
 }
 
 fn listen(
@@ -187,40 +275,40 @@ fn write_files(
     Ok(files)
 }
 
-fn spawn(
-    config: Config,
-    clients: StdListener,
-    monitoring: Option<StdListener>,
-    stop: CancellationToken,
-) -> Result<oneshot::Receiver<()>, StartError> {
+/// `ended` tells the outside when the thread is gone, however it went.
+fn spawn(start: Start, ended: DropGuard) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // For bcrypt only: more at once would take the processors from the server itself.
+        .max_blocking_threads(2)
         .build()
         .map_err(StartError::Thread)?;
-    let (finished, done) = oneshot::channel();
     let body = move || {
-        let outcome = LocalSet::new().block_on(&runtime, run(config, clients, monitoring, stop));
+        let outcome = LocalSet::new().block_on(&runtime, run(start));
         if let Err(error) = outcome {
             tracing::error!(%error, "the server cannot use its sockets and stops");
         }
-        // The receiver may be gone: then nobody waits.
-        let _ = finished.send(());
+        drop(ended);
     };
     std::thread::Builder::new()
         .name("nats-lite".into())
         .spawn(body)
         .map_err(StartError::Thread)?;
-    Ok(done)
+    Ok(())
 }
 
-async fn run(
-    config: Config,
-    clients: StdListener,
-    monitoring: Option<StdListener>,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let hub = Rc::new(Hub::new(&config));
-    let clients = TcpListener::from_std(clients)?;
+async fn run(start: Start) -> io::Result<()> {
+    let Start {
+        config,
+        offer,
+        addr,
+        clients,
+        monitoring,
+        mut orders,
+        stop,
+    } = start;
+    let hub = Rc::new(Hub::new(&config, offer, addr));
+    let mut clients = Some(TcpListener::from_std(clients)?);
     if let Some(listener) = monitoring {
         tokio::task::spawn_local(monitor::serve(
             hub.clone(),
@@ -228,20 +316,43 @@ async fn run(
         ));
     }
     let tasks = TaskTracker::new();
-    let address = clients.local_addr()?;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            accepted = clients.accept() => match accepted {
-                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr, address, &stop),
+            accepted = accept(clients.as_ref()) => match accepted {
+                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr, &stop),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
-            }
+            },
+            Some(order) = orders.recv() => match order {
+                Command::Reload(config, offer) => {
+                    hub.reload(&config, offer);
+                    tracing::info!("Reloaded server configuration");
+                }
+                Command::LameDuck => {
+                    if clients.take().is_some() {
+                        tokio::task::spawn_local(lame_duck::waddle(hub.clone(), stop.clone()));
+                    }
+                }
+            },
         }
     }
     drop(clients);
+    end(&tasks).await;
+    Ok(())
+}
+
+/// Waits for the next client; for ever once the server takes no more.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn end(tasks: &TaskTracker) {
     tasks.close();
     if tokio::time::timeout(SHUTDOWN_PATIENCE, tasks.wait())
         .await
@@ -252,7 +363,6 @@ async fn run(
             "connections did not end in time and are dropped"
         );
     }
-    Ok(())
 }
 
 fn admit(
@@ -260,7 +370,6 @@ fn admit(
     tasks: &TaskTracker,
     stream: TcpStream,
     addr: SocketAddr,
-    listen: SocketAddr,
     stop: &CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -269,11 +378,11 @@ fn admit(
     }
     let id = hub.total_connections.get() + 1;
     hub.total_connections.set(id);
-    let peer = Rc::new(Peer::new(id, addr, stream));
-    if hub.peers.borrow().len() >= hub.limits.max_connections {
+    let peer = Rc::new(Peer::new(id, addr, Transport::new(stream), Instant::now()));
+    if hub.peers.borrow().len() >= hub.limits().max_connections {
         peer.close(Close::TooManyConnections);
     } else {
         hub.peers.borrow_mut().insert(id, peer.clone());
     }
-    drop(tasks.spawn_local(connection::serve(hub.clone(), peer, listen, stop.clone())));
+    drop(tasks.spawn_local(connection::serve(hub.clone(), peer, stop.clone())));
 }

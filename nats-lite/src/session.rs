@@ -3,10 +3,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::auth::Permissions;
+use crate::auth::{Identity, SlowCheck, Verdict};
+use crate::certificate;
 use crate::hub::Hub;
-use crate::limits::MAX_SID;
-use crate::peer::{Close, Peer, Subscription};
+use crate::limits::PROTO;
+use crate::peer::{ClientFacts, Close, Peer, Subscription};
 use crate::protocol::{ConnectOptions, Op, ProtocolError, Publish, append_err};
 use crate::subjects::{is_literal, is_valid};
 
@@ -14,28 +15,48 @@ use crate::subjects::{is_literal, is_valid};
 pub(crate) struct Session {
     hub: Rc<Hub>,
     peer: Rc<Peer>,
-    /// Absent until the client has authenticated.
-    permissions: Option<Rc<Permissions>>,
+    /// What this client must sign if it has an nkey.
+    nonce: Option<Box<str>>,
+    /// A password that is being compared elsewhere, and what to do afterwards.
+    unsettled: Option<(SlowCheck, Box<ConnectOptions>)>,
     verbose: bool,
     pedantic: bool,
     no_responders: bool,
 }
 
 impl Session {
-    pub(crate) fn new(hub: Rc<Hub>, peer: Rc<Peer>) -> Self {
-        let permissions = (!hub.auth.required()).then(Rc::default);
+    pub(crate) fn new(hub: Rc<Hub>, peer: Rc<Peer>, nonce: Option<Box<str>>) -> Self {
+        peer.identify(hub.auth().unasked());
         Self {
             hub,
             peer,
-            permissions,
-            verbose: false,
-            pedantic: false,
+            nonce,
+            unsettled: None,
+            // Until `CONNECT` says otherwise, as in nats-server.
+            verbose: true,
+            pedantic: true,
             no_responders: false,
         }
     }
 
     pub(crate) fn authenticated(&self) -> bool {
-        self.permissions.is_some()
+        self.peer.identity().is_some()
+    }
+
+    /// The comparison to make away from this thread before anything else the client said is read.
+    pub(crate) fn slow_check(&self) -> Option<&SlowCheck> {
+        self.unsettled.as_ref().map(|(check, _)| check)
+    }
+
+    /// Ends a slow comparison.
+    ///
+    /// # Errors
+    /// The reason to close the connection.
+    pub(crate) fn settle(&mut self, good: bool) -> Result<(), Close> {
+        match self.unsettled.take() {
+            Some((check, options)) if good => self.welcome(check.identity, *options),
+            _ => Err(Close::Authorization),
+        }
     }
 
     /// Carries out one operation.
@@ -46,15 +67,15 @@ impl Session {
         if let Op::Connect(json) = op {
             return self.connect(json);
         }
-        let permissions = self.permissions.clone().ok_or(Close::Authorization)?;
+        let identity = self.peer.identity().ok_or(Close::Authorization)?;
         match op {
             Op::Ping => self.answer(b"PONG\r\n"),
-            Op::Publish(message) => self.publish(&permissions, &message)?,
+            Op::Publish(message) => self.publish(&identity, &message)?,
             Op::Subscribe {
                 subject,
                 queue,
                 sid,
-            } => self.subscribe(&permissions, subject, queue, sid)?,
+            } => self.subscribe(&identity, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(sid, max),
             Op::Pong | Op::Ignored | Op::Connect(_) => {}
         }
@@ -62,18 +83,38 @@ impl Session {
     }
 
     fn connect(&mut self, json: &[u8]) -> Result<(), Close> {
-        let options: ConnectOptions =
-            serde_json::from_slice(json).map_err(|_| ProtocolError::UnknownOperation)?;
-        self.permissions = self.hub.auth.check(&options);
-        if self.permissions.is_none() {
-            return Err(Close::Authorization);
+        let options = decode(json).ok_or(ProtocolError::BadArguments)?;
+        let certificate = self.peer.stream.certificate();
+        let names = certificate.as_deref().map(certificate::names);
+        let nonce = self.nonce.as_deref().unwrap_or_default();
+        let names = names.unwrap_or_default();
+        match self.hub.auth().check(&options, nonce, &names) {
+            Verdict::Welcome(identity) => self.welcome(identity, options),
+            Verdict::Stranger => Err(Close::Authorization),
+            Verdict::Slow(check) => {
+                self.unsettled = Some((check, Box::new(options)));
+                Ok(())
+            }
+        }
+    }
+
+    fn welcome(&mut self, identity: Rc<Identity>, options: ConnectOptions) -> Result<(), Close> {
+        if options.protocol > PROTO {
+            return Err(Close::ClientProtocol);
         }
         if options.no_responders && !options.headers {
             return Err(Close::NoRespondersWithoutHeaders);
         }
+        self.peer.identify(Some(identity));
         self.peer.headers.set(options.headers);
         self.peer.echo.set(options.echo);
-        self.peer.name.replace(options.name.unwrap_or_default());
+        let text = |text: Option<String>| text.unwrap_or_default().into_boxed_str();
+        self.peer.client.replace(ClientFacts {
+            name: text(options.name),
+            lang: text(options.lang),
+            version: text(options.version),
+            takes_info: options.protocol >= 1,
+        });
         self.verbose = options.verbose;
         self.pedantic = options.pedantic;
         self.no_responders = options.no_responders;
@@ -81,11 +122,11 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, permissions: &Permissions, message: &Publish<'_>) -> Result<(), Close> {
+    fn publish(&mut self, identity: &Identity, message: &Publish<'_>) -> Result<(), Close> {
         if message.header_len.is_some() && !self.peer.headers.get() {
             return Err(Close::HeadersNotSupported);
         }
-        if !permissions.may_publish(message.subject) {
+        if !self.may_publish(identity, message.subject) {
             self.complain(&format!(
                 "Permissions Violation for Publish to \"{}\"",
                 lossy(message.subject)
@@ -106,43 +147,47 @@ impl Session {
         Ok(())
     }
 
-    fn subscribe(
-        &mut self,
-        permissions: &Permissions,
-        subject: &[u8],
-        queue: Option<&[u8]>,
-        sid: &[u8],
-    ) -> Result<(), Close> {
-        if sid.len() > MAX_SID {
-            return Err(ProtocolError::ControlLine.into());
+    fn may_publish(&self, identity: &Identity, subject: &[u8]) -> bool {
+        let rights = &identity.permissions;
+        rights.may_publish(subject)
+            || rights
+                .responses()
+                .is_some_and(|rule| self.peer.may_answer(subject, rule))
+    }
+
+    fn subscribe(&mut self, identity: &Identity, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        if !identity.permissions.may_subscribe(subject, queue) {
+            return self.complain(&subscription_violation(subject, queue));
+        }
+        let limit = self.hub.limits().max_subscriptions;
+        if limit > 0 && self.peer.subscriptions.borrow().len() >= limit {
+            return self.complain("maximum subscriptions exceeded");
         }
         if !is_valid(subject) {
-            self.complain("Invalid Subject");
-            return Ok(());
-        }
-        if !permissions.may_subscribe(subject) {
-            self.complain(&subscription_violation(subject, queue));
-            return Ok(());
-        }
-        let limit = self.hub.limits.max_subscriptions;
-        if limit > 0 && self.peer.subscriptions.borrow().len() >= limit {
-            self.complain("maximum subscriptions exceeded");
-            return Ok(());
+            return self.complain("Invalid Subject");
         }
         // A second SUB with the same id is ignored, as in nats-server.
         if !self.peer.subscriptions.borrow().contains_key(sid) {
-            self.hub
-                .subscribe(&self.new_subscription(subject, sid), queue);
+            let filtered = identity.permissions.filters(subject, queue);
+            let subscription = self.new_subscription(subject, queue, sid);
+            subscription.filtered.set(filtered);
+            self.hub.subscribe(&subscription);
         }
         self.ok();
-        Ok(())
     }
 
-    fn new_subscription(&self, subject: &[u8], sid: &[u8]) -> Rc<Subscription> {
+    fn new_subscription(
+        &self,
+        subject: &[u8],
+        queue: Option<&[u8]>,
+        sid: &[u8],
+    ) -> Rc<Subscription> {
         Rc::new(Subscription {
             peer: self.peer.clone(),
             subject: subject.into(),
+            queue: queue.map(Into::into),
             sid: sid.into(),
+            filtered: Cell::new(false),
             delivered: Cell::new(0),
             max: Cell::new(None),
             closed: Cell::new(false),
@@ -175,6 +220,13 @@ impl Session {
         self.peer.append(|out| out.extend_from_slice(line));
         self.hub.mark_dirty(&self.peer);
     }
+}
+
+/// Reads `CONNECT`. A key with `null` counts as absent: some clients send all they know of.
+fn decode(json: &[u8]) -> Option<ConnectOptions> {
+    let mut keys: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
+    keys.retain(|_, value| !value.is_null());
+    serde_json::from_value(keys.into()).ok()
 }
 
 fn subscription_violation(subject: &[u8], queue: Option<&[u8]>) -> String {

@@ -7,7 +7,7 @@
 mod common;
 
 use common::Server;
-use nats_lite::config::{Config, User};
+use nats_lite::config::{Config, Responses, User};
 use nats_lite::limits::Limits;
 
 macro_rules! conversation {
@@ -295,6 +295,308 @@ conversation!(
     }
 );
 
+/// Operations with senseless arguments, and what the server says before it closes.
+const FATAL: [(&str, &str); 19] = [
+    ("SUB foo\r\n", ""),
+    ("SUB a b c d\r\n", ""),
+    ("PUB a\r\n", ""),
+    ("PUB a x\r\n", ""),
+    ("PUB a -1\r\n", ""),
+    ("PUB a b c 1\r\n", ""),
+    ("PUB a 9999999999\r\n", ""),
+    ("UNSUB 1 2 3\r\n", ""),
+    ("HPUB a 5 4\r\n", ""),
+    ("HPUB a 1\r\nx\r\n", ""),
+    ("-ERR 'x'\r\n", ""),
+    ("CONNECT {\"verbose\":1}\r\n", ""),
+    ("CONNECT []\r\n", ""),
+    ("CONNECT\r\n", ""),
+    ("SUB\r\n", "-ERR 'Unknown Protocol Operation'\r\n"),
+    ("UNSUB\r\n", "-ERR 'Unknown Protocol Operation'\r\n"),
+    ("\r\n", "-ERR 'Unknown Protocol Operation'\r\n"),
+    (
+        "MSG a 1 1\r\nx\r\n",
+        "-ERR 'Unknown Protocol Operation'\r\n",
+    ),
+    (
+        "PUB a 1\r\nx\nPING\r\n",
+        "-ERR 'Unknown Protocol Operation'\r\n",
+    ),
+];
+
+conversation!(senseless_operations_end_the_connection, plain(), |server| {
+    for (operation, said) in FATAL {
+        let mut client = server.client_with("{\"verbose\":false,\"headers\":true}");
+        client.send(operation);
+        client.expect(said);
+        client.expect_closed();
+    }
+});
+
+conversation!(odd_operations_are_taken_as_meant, plain(), |server| {
+    let mut client = server.client_with("{\"verbose\":false,\"pedantic\":false}");
+    client.send("PING now\r\nPINGS\r\n");
+    client.expect("PONG\r\nPONG\r\n");
+    client.send("PONG\r\n+OK\r\nINFO {}\r\nUNSUB 99\r\nUNSUB 1 x\r\n");
+    client.expect_silence();
+    client.send("SUB a*b 1\r\nPUB a*b 1\r\nx\r\n");
+    client.expect("MSG a*b 1 1\r\nx\r\n");
+    let sid = "1".repeat(100);
+    client.send(&format!("SUB long {sid}\r\nPUB long 1\r\nx\r\n"));
+    client.expect(&format!("MSG long {sid} 1\r\nx\r\n"));
+    client.send("SUB b q..x 7\r\nPUB b 1\r\nx\r\n");
+    client.expect("MSG b 7 1\r\nx\r\n");
+    client.send("PUB a..b 1\r\nx\r\nPUB > 1\r\nx\r\n");
+    client.expect_silence();
+});
+
+conversation!(
+    a_subscription_id_names_one_subscription,
+    plain(),
+    |server| {
+        let mut client = server.client();
+        client.send("SUB a 1\r\nSUB b 1\r\nPUB b 1\r\ny\r\nPUB a 1\r\nx\r\n");
+        client.expect("MSG a 1 1\r\nx\r\n");
+        client.send("UNSUB 1 3\r\nUNSUB 1 x\r\nPUB a 1\r\nx\r\n");
+        client.expect_silence();
+    }
+);
+
+conversation!(before_connect_a_client_is_verbose, plain(), |server| {
+    let mut client = server.connect();
+    client.send("PING\r\n");
+    client.expect("PONG\r\n");
+    client.send("SUB a 1\r\n");
+    client.expect("+OK\r\n");
+    client.send("PUB a 1\r\nx\r\n");
+    client.expect("+OK\r\nMSG a 1 1\r\nx\r\n");
+});
+
+conversation!(pedantic_clients_hear_of_bad_subjects, plain(), |server| {
+    let mut client = server.client_with("{\"verbose\":false,\"pedantic\":true}");
+    client.send("PUB a.* 1\r\nx\r\nPUB a..b 1\r\nx\r\n");
+    client.expect("-ERR 'Invalid Publish Subject'\r\n-ERR 'Invalid Publish Subject'\r\n");
+    client.send("PUB a b..c 1\r\nx\r\n");
+    client.expect_silence();
+});
+
+conversation!(a_later_protocol_is_refused, plain(), |server| {
+    let mut client = server.connect();
+    client.send("CONNECT {\"verbose\":false,\"protocol\":2}\r\n");
+    client.expect("-ERR 'invalid client protocol'\r\n");
+    client.expect_closed();
+    let mut client = server.connect();
+    client.send("CONNECT {\"verbose\":false,\"protocol\":1,\"lang\":\"x\",\"version\":\"1\",\"name\":null}\r\nPING\r\n");
+    client.expect("PONG\r\n");
+});
+
+conversation!(headers_need_a_client_that_knows_them, plain(), |server| {
+    let mut client = server.client();
+    client.send("HPUB a 12 13\r\nNATS/1.0\r\n\r\nx\r\n");
+    client.expect_closed();
+});
+
+conversation!(
+    no_responders_reach_plain_subscriptions_only,
+    plain(),
+    |server| {
+        let options = "{\"verbose\":false,\"headers\":true,\"no_responders\":true}";
+        let mut client = server.client_with(options);
+        client.send("SUB r crew 1\r\nPUB nobody r 1\r\nx\r\n");
+        client.expect_silence();
+        client.send("SUB s 2\r\nUNSUB 2 1\r\nPUB nobody s 1\r\nx\r\nPUB nobody s 1\r\nx\r\n");
+        for _ in 0..2 {
+            client.expect("HMSG s 2 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
+        }
+    }
+);
+
+conversation!(
+    subscriptions_beyond_the_limit_are_refused,
+    limited(Limits {
+        max_subscriptions: 2,
+        ..Limits::default()
+    }),
+    |server| {
+        let mut client = server.client();
+        client.send("SUB a 1\r\nSUB b 2\r\nSUB c 3\r\n");
+        client.expect("-ERR 'maximum subscriptions exceeded'\r\n");
+        client.send("PUB c 1\r\nx\r\nUNSUB 1\r\nSUB c 3\r\nPUB c 1\r\nx\r\n");
+        client.expect("MSG c 3 1\r\nx\r\n");
+    }
+);
+
+fn token() -> Config {
+    Config {
+        token: Some("t0ken".into()),
+        ..Config::on_free_port()
+    }
+}
+
+conversation!(a_token_opens, token(), |server| {
+    server.client_with("{\"verbose\":false,\"auth_token\":\"t0ken\"}");
+    for wrong in ["{\"auth_token\":\"x\"}", "{\"user\":\"t0ken\"}", "{}"] {
+        let mut client = server.connect();
+        client.send(&format!("CONNECT {wrong}\r\n"));
+        client.expect("-ERR 'Authorization Violation'\r\n");
+        client.expect_closed();
+    }
+});
+
+fn hashed() -> Config {
+    let password = bcrypt::hash("hunter2", 4).unwrap();
+    Config {
+        users: vec![User {
+            password,
+            ..user("a")
+        }],
+        ..Config::on_free_port()
+    }
+}
+
+conversation!(a_hashed_password_opens, hashed(), |server| {
+    let mut client = server.connect();
+    client.send("CONNECT {\"verbose\":false,\"user\":\"a\",\"pass\":\"hunter2\"}\r\nSUB x 1\r\nPUB x 1\r\ny\r\n");
+    client.expect("MSG x 1 1\r\ny\r\n");
+    let mut client = server.connect();
+    client.send("CONNECT {\"user\":\"a\",\"pass\":\"hunter3\"}\r\n");
+    client.expect("-ERR 'Authorization Violation'\r\n");
+    client.expect_closed();
+});
+
+/// A user key made from fixed bytes, so that every run has the same one.
+fn key() -> nkeys::KeyPair {
+    nkeys::KeyPair::new_from_raw(nkeys::KeyPairType::User, [7; 32]).unwrap()
+}
+
+fn with_nkey() -> Config {
+    Config {
+        users: vec![User {
+            nkey: Some(key().public_key()),
+            ..User::default()
+        }],
+        ..Config::on_free_port()
+    }
+}
+
+conversation!(an_nkey_opens_with_a_signed_nonce, with_nkey(), |server| {
+    use base64::Engine as _;
+    let sign = |text: &str| {
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .encode(key().sign(text.as_bytes()).unwrap())
+    };
+    let mut client = server.connect();
+    let nonce = client.info["nonce"].as_str().unwrap().to_owned();
+    let hello = |signature: String| {
+        let nkey = key().public_key();
+        format!("CONNECT {{\"verbose\":false,\"nkey\":{nkey:?},\"sig\":{signature:?}}}\r\n")
+    };
+    client.send(&hello(sign(&nonce)));
+    client.expect_silence();
+    for wrong in [sign("another nonce"), "x".into()] {
+        let mut client = server.connect();
+        client.send(&hello(wrong));
+        client.expect("-ERR 'Authorization Violation'\r\n");
+        client.expect_closed();
+    }
+});
+
+fn with_default_user() -> Config {
+    Config {
+        no_auth_user: Some("guest".into()),
+        ..guarded()
+    }
+}
+
+conversation!(
+    clients_without_credentials_become_the_default_user,
+    with_default_user(),
+    |server| {
+        assert_eq!(server.connect().info["auth_required"].as_bool(), None);
+        let mut client = server.client();
+        client.send("PUB dea.x 1\r\nx\r\n");
+        client.expect("-ERR 'Permissions Violation for Publish to \"dea.x\"'\r\n");
+        let mut stranger = server.connect();
+        stranger.send("CONNECT {\"user\":\"admin\",\"pass\":\"wrong\"}\r\n");
+        stranger.expect("-ERR 'Authorization Violation'\r\n");
+        stranger.expect_closed();
+    }
+);
+
+fn fine_grained() -> Config {
+    let members = User {
+        subscribe: subjects(&["q crew", "s.>"]),
+        deny_subscribe: vec!["s.no.>".into(), "s.d bad".into()],
+        ..user("members")
+    };
+    let service = User {
+        subscribe: subjects(&["svc"]),
+        responses: Some(Responses {
+            max: 2,
+            expires: 60.0,
+        }),
+        ..user("service")
+    };
+    Config {
+        users: vec![user("admin"), members, service],
+        ..Config::on_free_port()
+    }
+}
+
+fn hello_of(name: &str) -> String {
+    format!("{{\"verbose\":false,\"user\":{name:?},\"pass\":\"secret\"}}")
+}
+
+conversation!(permissions_know_queue_groups, fine_grained(), |server| {
+    let mut client = server.client_with(&hello_of("members"));
+    client.send("SUB q 1\r\nSUB q other 2\r\nSUB s.d bad 3\r\nSUB s.no.* 4\r\nSUB a..b 5\r\n");
+    for refused in [
+        "\"q\"",
+        "\"q\" using queue \"other\"",
+        "\"s.d\" using queue \"bad\"",
+        "\"s.no.*\"",
+        "\"a..b\"",
+    ] {
+        client.expect(&format!(
+            "-ERR 'Permissions Violation for Subscription to {refused}'\r\n"
+        ));
+    }
+    client.send("SUB q crew 5\r\nSUB s.d good 6\r\nSUB s.d 7\r\n");
+    client.expect_silence();
+});
+
+conversation!(
+    wildcards_are_accepted_and_filtered,
+    fine_grained(),
+    |server| {
+        let mut client = server.client_with(&hello_of("members"));
+        client.send("SUB s.> 1\r\n");
+        client.expect_silence();
+        let mut admin = server.client_with(&hello_of("admin"));
+        admin.send("PUB s.no.x 1\r\nx\r\nPUB s.yes 1\r\ny\r\n");
+        admin.expect_silence();
+        client.expect("MSG s.yes 1 1\r\ny\r\n");
+        client.expect_silence();
+    }
+);
+
+conversation!(
+    a_service_may_answer_what_it_was_asked,
+    fine_grained(),
+    |server| {
+        let mut service = server.client_with(&hello_of("service"));
+        service.send("SUB svc 1\r\nPUB inbox 1\r\n0\r\n");
+        service.expect("-ERR 'Permissions Violation for Publish to \"inbox\"'\r\n");
+        let mut admin = server.client_with(&hello_of("admin"));
+        admin.send("SUB inbox 1\r\nPUB svc inbox 1\r\nx\r\n");
+        service.expect("MSG svc 1 inbox 1\r\nx\r\n");
+        service.send("PUB inbox 1\r\n1\r\nPUB inbox 1\r\n2\r\nPUB inbox 1\r\n3\r\n");
+        service.expect("-ERR 'Permissions Violation for Publish to \"inbox\"'\r\n");
+        admin.expect("MSG inbox 1 1\r\n1\r\nMSG inbox 1 1\r\n2\r\n");
+        admin.expect_silence();
+    }
+);
+
 conversation!(strangers_are_turned_away, guarded(), |server| {
     assert_eq!(server.connect().info["auth_required"].as_bool(), Some(true));
     for hello in [
@@ -303,6 +605,7 @@ conversation!(strangers_are_turned_away, guarded(), |server| {
         "CONNECT {\"user\":\"x\",\"pass\":\"secret\"}\r\n",
         "PING\r\n",
         "PUB dea.x 0\r\n\r\n",
+        "XYZ\r\n",
     ] {
         let mut client = server.connect();
         client.send(hello);

@@ -1,7 +1,7 @@
 //! Reading a configuration: a file, then the environment over it. Every unknown key and
 //! bad value of both is reported at once.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::schema::{At, Kind, TOP, check};
 use super::tree::Tree;
-use super::{Config, Problem, environment};
+use super::{Config, Problem, environment, nats};
 
 /// Why a configuration was refused.
 #[derive(Debug, Error)]
@@ -22,16 +22,20 @@ pub enum FileError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The text is not YAML.
-    #[error("not YAML: {0}")]
+    /// The text is neither YAML nor in the syntax of `nats-server`.
+    #[error("cannot be read: {0}")]
     Syntax(String),
     /// Keys or values are wrong.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
 }
 
-/// Reads and checks a YAML file (absent: all defaults) with the variables
+/// Reads and checks a file (absent: all defaults) with the variables
 /// `NATS_LITE__…` of `environment` (pairs as from `std::env::vars_os`) over it.
+///
+/// `.yml`, `.yaml` and `.json` files are our YAML, `.conf` and `.cfg` files have the syntax of
+/// `nats-server`. Any other file is the latter when it is no YAML, or names options of
+/// `nats-server` and no key of ours.
 ///
 /// # Errors
 /// See [`FileError`]; all problems are reported together.
@@ -46,7 +50,29 @@ pub fn load(
         })
     };
     let text = path.map(read).transpose()?.unwrap_or_default();
-    parse_with(&text, environment)
+    match path.filter(|path| is_nats_syntax(path, &text)) {
+        None => parse_with(&text, environment),
+        Some(path) => {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            let reading = nats::read(&text, dir)?;
+            let mut config = finish(reading.tree, reading.problems, environment)?;
+            config.warnings = reading.warnings;
+            Ok(config)
+        }
+    }
+}
+
+fn is_nats_syntax(path: &Path, text: &str) -> bool {
+    match path.extension().and_then(OsStr::to_str) {
+        Some("yml" | "yaml" | "json") => false,
+        Some("conf" | "cfg") => true,
+        _ => {
+            let ours: Vec<&str> = TOP.iter().map(|(name, _)| *name).collect();
+            let foreign = |key: &&&str| !["listen", "http"].contains(*key);
+            let ours: Vec<&str> = ours.iter().filter(foreign).copied().collect();
+            nats::looks_like(text, &ours)
+        }
+    }
 }
 
 /// Checks YAML text; an empty document means all defaults.
@@ -61,8 +87,16 @@ fn parse_with(
     text: &str,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Config, FileError> {
-    let mut tree = Tree::read(text).map_err(|error| FileError::Syntax(error.to_string()))?;
-    let mut problems = Vec::new();
+    let tree = Tree::read(text).map_err(|error| FileError::Syntax(error.to_string()))?;
+    finish(tree, Vec::new(), environment)
+}
+
+/// Checks a tree in our terms with the environment over it.
+fn finish(
+    mut tree: Tree,
+    mut problems: Vec<Problem>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, FileError> {
     check(&tree, &Kind::Section(TOP), &At::file(), &mut problems);
     environment::apply(environment, &mut tree, &mut problems);
     if !problems.is_empty() {
@@ -104,6 +138,88 @@ mod tests {
                 ..Limits::default()
             }
         );
+    }
+
+    const NATS: &str = r#"
+        # a comment
+        port: 4333
+        host: 127.0.0.1
+        http: 8222   // monitoring
+        max_payload: 2kb
+        ping_interval: "1m"
+        CREW: "s3cret"
+        authorization {
+            timeout: 3
+            default_permissions = { publish: "all.>" }
+            users = [
+                { user: dea, password: $CREW, permissions: { publish: { allow: ["dea.>"], deny: "dea.x" }, subscribe: "dea.>" } }
+                { user: svc, password: p, permissions: { subscribe: "svc q", allow_responses: { max: 5, expires: "1m" } } }
+                { user: plain, password: p }
+            ]
+        }
+        logtime: true
+    "#;
+
+    fn load_nats(text: &str) -> Result<Config, FileError> {
+        let file = tempfile::Builder::new().suffix(".conf").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load(Some(file.path()), [])
+    }
+
+    #[test]
+    fn reads_the_syntax_of_nats_server() {
+        let config = load_nats(NATS).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:4333");
+        assert_eq!(config.http.unwrap().to_string(), "127.0.0.1:8222");
+        assert_eq!(config.limits.max_payload, 2048);
+        assert_eq!(
+            (config.limits.ping_interval, config.limits.auth_timeout),
+            (60.0, 3.0)
+        );
+        let [dea, svc, plain] = &config.users[..] else {
+            panic!("{:?}", config.users)
+        };
+        assert_eq!(
+            (dea.password.as_str(), &dea.deny_publish[..]),
+            ("s3cret", &["dea.x".to_owned()][..])
+        );
+        assert_eq!(dea.subscribe.as_deref(), Some(&["dea.>".to_owned()][..]));
+        assert_eq!(
+            svc.responses.as_ref().map(|rule| (rule.max, rule.expires)),
+            Some((5, 60.0))
+        );
+        assert_eq!(plain.publish.as_deref(), Some(&["all.>".to_owned()][..]));
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn options_we_lack_are_refused_with_their_place_and_a_way_out() {
+        let said = load_nats("port: 1\njetstream { store_dir: x }\nfoo: 1\n cluster {}\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            said.contains("line 2, column 1: jetstream: nats-lite does not have this"),
+            "{said}"
+        );
+        assert!(
+            said.contains("run nats-server")
+                && said.contains("line 3, column 1: foo: unknown field"),
+            "{said}"
+        );
+        assert!(!said.contains("cluster"), "an empty block is off: {said}");
+    }
+
+    #[test]
+    fn a_file_without_extension_is_what_it_looks_like() {
+        for (text, expected) in [
+            ("port: 1\n", true),
+            ("authorization {\n user: a\n}\n", true),
+            ("listen: 127.0.0.1:1\nlimits: {}\n", false),
+            ("listn: 127.0.0.1:1\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_nats_syntax(Path::new("x"), text), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod environment;
 mod file;
+mod nats;
 mod schema;
 mod tree;
 
@@ -28,14 +29,27 @@ pub struct Config {
     pub server_name: Option<String>,
     /// Users that may connect; empty (and no token) means that anybody may.
     pub users: Vec<User>,
-    /// A token that opens without a user name.
+    /// A token that opens without a user name; may be a bcrypt hash.
     pub token: Option<String>,
+    /// The user whom clients without credentials become; absent: they are turned away.
+    pub no_auth_user: Option<String>,
+    /// Encryption of client connections; absent: none.
+    pub tls: Option<Tls>,
     /// Sizes and times.
     pub limits: Limits,
     /// Directory for `nats-lite_<pid>.ports`, which names the real ports.
     pub ports_file_dir: Option<PathBuf>,
     /// File for the process id.
     pub pid_file: Option<PathBuf>,
+    /// File for the log in place of standard error; opened anew on SIGUSR1.
+    pub log_file: Option<PathBuf>,
+    /// Log at debug level.
+    pub debug: bool,
+    /// Log at trace level.
+    pub trace: bool,
+    /// What a file asked for that has no effect here; shown at the start.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
 }
 
 impl Default for Config {
@@ -46,29 +60,94 @@ impl Default for Config {
             server_name: None,
             users: Vec::new(),
             token: None,
+            no_auth_user: None,
+            tls: None,
             limits: Limits::default(),
             ports_file_dir: None,
             pid_file: None,
+            log_file: None,
+            debug: false,
+            trace: false,
+            warnings: Vec::new(),
         }
     }
 }
 
 /// One user and what it may do. An absent allow list allows everything; deny lists win.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// An entry `subject queue` of a subscribe list is about members of that queue group only.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct User {
     /// Name in `CONNECT`.
     pub user: String,
-    /// Password in `CONNECT`.
+    /// Password in `CONNECT`, or its bcrypt hash (`$2a$…`).
     pub password: String,
+    /// Public user key (`U…`) in place of name and password: the client signs a nonce.
+    pub nkey: Option<String>,
     /// Subjects this user may publish to, wildcards welcome.
     pub publish: Option<Vec<String>>,
     /// Subjects this user may subscribe to.
     pub subscribe: Option<Vec<String>>,
     /// Subjects this user may not publish to.
     pub deny_publish: Vec<String>,
-    /// Subjects this user may not subscribe to, not even as part of a wildcard.
+    /// Subjects this user may not hear: such a subscription is refused, a wildcard filtered.
     pub deny_subscribe: Vec<String>,
+    /// Lets this user answer the requests it received, wherever the answer goes.
+    pub responses: Option<Responses>,
+}
+
+/// `allow_responses`: how often and how long one request may be answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Responses {
+    /// Answers to one request; negative means any number.
+    pub max: i64,
+    /// Seconds after the request; 0 means for ever.
+    pub expires: f64,
+}
+
+impl Default for Responses {
+    fn default() -> Self {
+        Self {
+            max: 1,
+            expires: 120.0,
+        }
+    }
+}
+
+/// Encryption of client connections. Files are PEM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// The server's certificate, with the chain up to its authority.
+    pub cert_file: PathBuf,
+    /// The certificate's private key.
+    pub key_file: PathBuf,
+    /// Authorities of client certificates; needed by the two `verify` keys.
+    pub ca_file: Option<PathBuf>,
+    /// Only clients with a certificate of these authorities may connect.
+    pub verify: bool,
+    /// As `verify`; a name in the certificate (e-mail, DNS name or subject) selects the user.
+    pub verify_and_map: bool,
+    /// Let clients without TLS in as well.
+    pub allow_non_tls: bool,
+    /// Seconds for the handshake; 2.
+    pub timeout: f64,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            cert_file: PathBuf::new(),
+            key_file: PathBuf::new(),
+            ca_file: None,
+            verify: false,
+            verify_and_map: false,
+            allow_non_tls: false,
+            timeout: 2.0,
+        }
+    }
 }
 
 /// One thing wrong with a configuration.
@@ -76,6 +155,8 @@ pub struct User {
 pub struct Problem {
     /// Line in the file, where one is known.
     pub line: Option<u64>,
+    /// Column in that line, where one is known.
+    pub column: Option<u64>,
     /// Key path such as `users[0].publish`.
     pub path: String,
     /// What is wrong and what would be right.
@@ -84,8 +165,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
+            (Some(line), None) => write!(f, "line {line}: ")?,
+            (None, _) => {}
         }
         write!(f, "{}: {}", self.path, self.message)
     }
@@ -104,6 +187,7 @@ impl Config {
     pub fn problems(&self) -> Vec<Problem> {
         let mut found = Vec::new();
         self.check_users(&mut found);
+        self.check_access(&mut found);
         self.check_limits(&mut found);
         found
     }
@@ -111,24 +195,44 @@ impl Config {
     fn check_users(&self, found: &mut Vec<Problem>) {
         for (at, user) in self.users.iter().enumerate() {
             let path = |key: &str| format!("users[{at}].{key}");
-            if user.user.is_empty() {
-                found.push(problem(path("user"), "a user needs a name"));
+            match &user.nkey {
+                Some(nkey) => check_nkey(path("nkey"), nkey, user, found),
+                None => check_name(&path, user, self.proves_by_certificate(), found),
             }
-            if user.password.is_empty() {
-                found.push(problem(path("password"), "a user needs a password"));
-            }
-            if self.users[..at].iter().any(|other| other.user == user.user) {
+            let twin = |other: &User| (&other.user, &other.nkey) == (&user.user, &user.nkey);
+            if self.users[..at].iter().any(twin) {
                 found.push(problem(
                     path("user"),
                     format!("{:?} is defined twice; remove one", user.user),
                 ));
             }
-            for (key, subject) in user
-                .subjects()
-                .filter(|(_, subject)| !is_valid(subject.as_bytes()))
-            {
+            for (key, subject) in user.subjects().filter(|(key, text)| !is_entry(key, text)) {
                 found.push(problem(path(key), format!("{subject:?} is not a subject; write tokens joined by dots, `*` or a final `>`")));
             }
+        }
+    }
+
+    fn proves_by_certificate(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.verify_and_map)
+    }
+
+    fn check_access(&self, found: &mut Vec<Problem>) {
+        if let Some(name) = &self.no_auth_user
+            && !self.users.iter().any(|user| user.user == *name)
+        {
+            let message = "names no user of the list; add that user or remove the key";
+            found.push(problem("no_auth_user".into(), message));
+        }
+        let Some(tls) = &self.tls else { return };
+        if (tls.verify || tls.verify_and_map) && tls.ca_file.is_none() {
+            let message = "is needed to verify clients; name the file with their authorities";
+            found.push(problem("tls.ca_file".into(), message));
+        }
+        if !(0.001..=3600.0).contains(&tls.timeout) {
+            found.push(problem(
+                "tls.timeout".into(),
+                "must be between 0.001 and 3600 seconds",
+            ));
         }
     }
 
@@ -147,6 +251,8 @@ impl Config {
             ("ping_interval", limits.ping_interval),
             ("auth_timeout", limits.auth_timeout),
             ("write_deadline", limits.write_deadline),
+            ("lame_duck_grace_period", limits.lame_duck_grace_period),
+            ("lame_duck_duration", limits.lame_duck_duration),
         ];
         for (key, _) in times
             .into_iter()
@@ -205,9 +311,44 @@ impl User {
     }
 }
 
+fn check_name(
+    path: &dyn Fn(&str) -> String,
+    user: &User,
+    by_certificate: bool,
+    found: &mut Vec<Problem>,
+) {
+    if user.user.is_empty() {
+        found.push(problem(path("user"), "a user needs a name"));
+    }
+    if user.password.is_empty() && !by_certificate {
+        found.push(problem(path("password"), "a user needs a password"));
+    }
+}
+
+fn check_nkey(path: String, nkey: &str, user: &User, found: &mut Vec<Problem>) {
+    if !user.user.is_empty() || !user.password.is_empty() {
+        let message = "stands in place of name and password; remove those or the nkey";
+        found.push(problem(path.clone(), message));
+    }
+    if !nkey.starts_with('U') || nkeys::KeyPair::from_public_key(nkey).is_err() {
+        let message = "is not the public key of a user: U and 55 more letters and digits";
+        found.push(problem(path, message));
+    }
+}
+
+/// A subject, in subscribe lists possibly followed by a queue group.
+fn is_entry(key: &str, text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let subject = words.next().unwrap_or_default();
+    let queue = words.next().map(str::as_bytes);
+    let queue_fits = queue.is_none_or(|queue| key.ends_with("subscribe") && is_valid(queue));
+    is_valid(subject.as_bytes()) && queue_fits && words.next().is_none()
+}
+
 fn problem(path: String, message: impl Into<String>) -> Problem {
     Problem {
         line: None,
+        column: None,
         path,
         message: message.into(),
     }

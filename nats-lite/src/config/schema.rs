@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Text,
     Address,
     Whole,
+    Signed,
+    Flag,
     Seconds,
     Subjects,
     Section(&'static [(&'static str, Kind)]),
@@ -24,18 +26,37 @@ pub(super) const TOP: &[(&str, Kind)] = &[
     ("server_name", Kind::Text),
     ("users", Kind::List(USER)),
     ("token", Kind::Text),
+    ("no_auth_user", Kind::Text),
+    ("tls", Kind::Section(TLS)),
     ("limits", Kind::Section(LIMITS)),
     ("ports_file_dir", Kind::Text),
     ("pid_file", Kind::Text),
+    ("log_file", Kind::Text),
+    ("debug", Kind::Flag),
+    ("trace", Kind::Flag),
 ];
 
 const USER: &[(&str, Kind)] = &[
     ("user", Kind::Text),
     ("password", Kind::Text),
+    ("nkey", Kind::Text),
     ("publish", Kind::Subjects),
     ("subscribe", Kind::Subjects),
     ("deny_publish", Kind::Subjects),
     ("deny_subscribe", Kind::Subjects),
+    ("responses", Kind::Section(RESPONSES)),
+];
+
+const RESPONSES: &[(&str, Kind)] = &[("max", Kind::Signed), ("expires", Kind::Seconds)];
+
+const TLS: &[(&str, Kind)] = &[
+    ("cert_file", Kind::Text),
+    ("key_file", Kind::Text),
+    ("ca_file", Kind::Text),
+    ("verify", Kind::Flag),
+    ("verify_and_map", Kind::Flag),
+    ("allow_non_tls", Kind::Flag),
+    ("timeout", Kind::Seconds),
 ];
 
 const LIMITS: &[(&str, Kind)] = &[
@@ -48,6 +69,8 @@ const LIMITS: &[(&str, Kind)] = &[
     ("max_pings_out", Kind::Whole),
     ("auth_timeout", Kind::Seconds),
     ("write_deadline", Kind::Seconds),
+    ("lame_duck_grace_period", Kind::Seconds),
+    ("lame_duck_duration", Kind::Seconds),
 ];
 
 /// Where a value stands: its key path, and its line unless it comes from the environment.
@@ -95,6 +118,7 @@ impl At {
         };
         Problem {
             line: self.line,
+            column: None,
             path,
             message,
         }
@@ -131,13 +155,19 @@ pub(super) fn check(tree: &Tree, kind: &Kind, at: &At, problems: &mut Vec<Proble
         {
             return;
         }
-        (Kind::Seconds, Tree::Leaf(Value::Number(_))) => return,
+        (Kind::Signed, Tree::Leaf(Value::Number(number))) if number.is_i64() => return,
+        (Kind::Seconds, Tree::Leaf(Value::Number(_)))
+        | (Kind::Flag, Tree::Leaf(Value::Bool(_))) => {
+            return;
+        }
         (Kind::Section(_), _) => "a section of keys",
         (Kind::List(_), _) => "a list of sections",
         (Kind::Subjects, _) => "a list of subjects",
         (Kind::Text, _) => "a text (quote it if it looks like a number)",
         (Kind::Address, _) => "an address such as 127.0.0.1:4222",
         (Kind::Whole, _) => "a whole number from 0 to 4294967295",
+        (Kind::Signed, _) => "a whole number",
+        (Kind::Flag, _) => "true or false",
         (Kind::Seconds, _) => "a number of seconds",
     };
     problems.push(at.problem(format!("expected {wanted}")));

@@ -11,7 +11,7 @@ pub enum Op<'a> {
     Ping,
     /// `PONG`
     Pong,
-    /// `+OK`, or an `-ERR` or `INFO` line from an over-eager client: read and ignored.
+    /// `+OK` or an `INFO` line from an over-eager client: read and ignored.
     Ignored,
     /// `PUB` or `HPUB`
     Publish(Publish<'a>),
@@ -68,6 +68,12 @@ pub struct ConnectOptions {
     pub pass: Option<String>,
     /// Token, when the server wants one instead of a user.
     pub auth_token: Option<String>,
+    /// Public key of a client that signs the nonce.
+    pub nkey: Option<String>,
+    /// That signature, in base64.
+    pub sig: Option<String>,
+    /// Protocol level: from 1 on the client takes `INFO` at any time.
+    pub protocol: u8,
     /// Name for the monitoring pages.
     pub name: Option<String>,
     /// Client language, for the monitoring pages.
@@ -87,6 +93,9 @@ impl Default for ConnectOptions {
             user: None,
             pass: None,
             auth_token: None,
+            nkey: None,
+            sig: None,
+            protocol: 0,
             name: None,
             lang: None,
             version: None,

@@ -44,10 +44,14 @@ impl Parser {
             .unwrap_or(&input[..line_end]);
         let consumed = line_end + 1;
         let (verb, rest) = split_verb(line);
+        if verb.len() == line.len() && Verb::of(verb)?.needs_arguments() {
+            return Err(ProtocolError::UnknownOperation);
+        }
         match Verb::of(verb)? {
             Verb::Ping => Ok(Step::Op(Op::Ping, consumed)),
             Verb::Pong => Ok(Step::Op(Op::Pong, consumed)),
             Verb::Ignored => Ok(Step::Op(Op::Ignored, consumed)),
+            Verb::Error => Err(ProtocolError::ClientGaveUp),
             Verb::Connect => Ok(Step::Op(Op::Connect(rest), consumed)),
             Verb::Sub => Ok(Step::Op(subscribe(rest)?, consumed)),
             Verb::Unsub => Ok(Step::Op(unsubscribe(rest)?, consumed)),
@@ -112,6 +116,7 @@ enum Verb {
     Sub,
     Unsub,
     Ignored,
+    Error,
 }
 
 const VERBS: [(&[u8], Verb); 10] = [
@@ -123,7 +128,7 @@ const VERBS: [(&[u8], Verb); 10] = [
     (b"PONG", Verb::Pong),
     (b"CONNECT", Verb::Connect),
     (b"+OK", Verb::Ignored),
-    (b"-ERR", Verb::Ignored),
+    (b"-ERR", Verb::Error),
     (b"INFO", Verb::Ignored),
 ];
 
@@ -131,9 +136,22 @@ impl Verb {
     fn of(word: &[u8]) -> Result<Self, ProtocolError> {
         VERBS
             .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .find(|(name, verb)| verb.is_named(name, word))
             .map(|(_, verb)| *verb)
             .ok_or(ProtocolError::UnknownOperation)
+    }
+
+    /// Whatever follows `PING`, `PONG` and `+OK` up to the end of the line is ignored, as in `nats-server`.
+    fn is_named(self, name: &[u8], word: &[u8]) -> bool {
+        let word = match self {
+            Self::Ping | Self::Pong | Self::Ignored => word.get(..name.len()).unwrap_or(word),
+            _ => word,
+        };
+        name.eq_ignore_ascii_case(word)
+    }
+
+    fn needs_arguments(self) -> bool {
+        matches!(self, Self::Pub | Self::Hpub | Self::Sub | Self::Unsub)
     }
 }
 
@@ -145,11 +163,16 @@ fn check_first_bytes(input: &[u8]) -> Result<(), ProtocolError> {
         .unwrap_or(input.len());
     let word = &input[..word_len];
     let complete = word_len < input.len();
-    let fits = |name: &[u8]| match complete {
-        true => name.eq_ignore_ascii_case(word),
-        false => name.len() >= word.len() && name[..word.len()].eq_ignore_ascii_case(word),
+    let begins = |name: &[u8]| {
+        let len = word.len().min(name.len());
+        word[..len].eq_ignore_ascii_case(&name[..len])
     };
-    match VERBS.iter().any(|(name, _)| fits(name)) {
+    let fits = |name: &[u8], verb: Verb| match complete {
+        true => verb.is_named(name, word),
+        // A word that goes on beyond its name is only known to be wrong where the rest counts.
+        false => begins(name) && (word.len() <= name.len() || verb.is_named(name, word)),
+    };
+    match VERBS.iter().any(|(name, verb)| fits(name, *verb)) {
         true => Ok(()),
         false => Err(ProtocolError::UnknownOperation),
     }
@@ -164,14 +187,12 @@ fn split_verb(line: &[u8]) -> (&[u8], &[u8]) {
     (&line[..end], line[end..].trim_ascii())
 }
 
-/// Splits into at most four words; a fifth is an error of every operation.
+/// Splits into at most four words; a fifth is too many for every operation.
 fn words(rest: &[u8]) -> Result<([&[u8]; 4], usize), ProtocolError> {
     let mut found: [&[u8]; 4] = [&[]; 4];
     let mut count = 0;
     for word in rest.split(|&b| is_blank(b)).filter(|word| !word.is_empty()) {
-        *found
-            .get_mut(count)
-            .ok_or(ProtocolError::UnknownOperation)? = word;
+        *found.get_mut(count).ok_or(ProtocolError::BadArguments)? = word;
         count += 1;
     }
     Ok((found, count))
@@ -180,7 +201,7 @@ fn words(rest: &[u8]) -> Result<([&[u8]; 4], usize), ProtocolError> {
 fn number(word: &[u8]) -> Result<u64, ProtocolError> {
     // Nine digits: enough for any payload, and no overflow to think about.
     if word.is_empty() || word.len() > 9 || !word.iter().all(u8::is_ascii_digit) {
-        return Err(ProtocolError::UnknownOperation);
+        return Err(ProtocolError::BadArguments);
     }
     Ok(word
         .iter()
@@ -203,7 +224,7 @@ impl<'a> Header<'a> {
         let (subject, reply, size) = match words(rest)? {
             ([subject, bytes, ..], 2) => (subject, None, size(bytes)?),
             ([subject, reply, bytes, _], 3) => (subject, Some(reply), size(bytes)?),
-            _ => return Err(ProtocolError::UnknownOperation),
+            _ => return Err(ProtocolError::BadArguments),
         };
         Ok(Self {
             subject,
@@ -219,10 +240,10 @@ impl<'a> Header<'a> {
             ([subject, reply, header, bytes], 4) => {
                 (subject, Some(reply), size(header)?, size(bytes)?)
             }
-            _ => return Err(ProtocolError::UnknownOperation),
+            _ => return Err(ProtocolError::BadArguments),
         };
         if header_len > size {
-            return Err(ProtocolError::UnknownOperation);
+            return Err(ProtocolError::BadArguments);
         }
         Ok(Self {
             subject,
@@ -245,7 +266,7 @@ fn subscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
             queue: Some(queue),
             sid,
         }),
-        _ => Err(ProtocolError::UnknownOperation),
+        _ => Err(ProtocolError::BadArguments),
     }
 }
 
@@ -254,9 +275,10 @@ fn unsubscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
         ([sid, ..], 1) => Ok(Op::Unsubscribe { sid, max: None }),
         ([sid, max, ..], 2) => Ok(Op::Unsubscribe {
             sid,
-            max: Some(number(max)?),
+            // What is no number counts as absent, as in `nats-server`.
+            max: number(max).ok(),
         }),
-        _ => Err(ProtocolError::UnknownOperation),
+        _ => Err(ProtocolError::BadArguments),
     }
 }
 
@@ -313,19 +335,14 @@ mod tests {
     fn refuses_what_is_no_operation() {
         let bad = [
             "XYZ\r\n",
-            "PINGS\r\n",
-            "PUB a\r\n",
-            "PUB a -1\r\n",
-            "PUB a b c 1\r\n",
-            "PUB a 1\r\nabc",
-            "SUB a\r\n",
-            "SUB a b c d\r\n",
+            "PUB\r\n",
+            "SUB\r\n",
             "UNSUB\r\n",
-            "UNSUB 1 x\r\n",
-            "HPUB a 5 4\r\n",
+            "PUB a 1\r\nabc",
+            "-ERRX\r\n",
+            "+FOO\r\n",
             "Q",
             "\r\n",
-            "PUB a 9999999999\r\n",
         ];
         for input in bad {
             assert_eq!(
@@ -334,6 +351,44 @@ mod tests {
                 "{input:?}"
             );
         }
+    }
+
+    #[test]
+    fn refuses_arguments_that_make_no_sense() {
+        let bad = [
+            "PUB a\r\n",
+            "PUB a -1\r\n",
+            "PUB a b c 1\r\n",
+            "SUB a\r\n",
+            "SUB a b c d\r\n",
+            "UNSUB 1 2 3\r\n",
+            "HPUB a 5 4\r\n",
+            "PUB a 9999999999\r\n",
+        ];
+        for input in bad {
+            assert_eq!(
+                PARSER.next(input.as_bytes()),
+                Err(ProtocolError::BadArguments),
+                "{input:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn ignores_what_follows_a_ping() {
+        assert_eq!(op("PING now\r\n"), Op::Ping);
+        assert_eq!(op("PINGS\r\n"), Op::Ping);
+        assert_eq!(
+            op("UNSUB 7 x\r\n"),
+            Op::Unsubscribe {
+                sid: b"7",
+                max: None
+            }
+        );
+        assert_eq!(
+            PARSER.next(b"-ERR 'x'\r\n"),
+            Err(ProtocolError::ClientGaveUp)
+        );
     }
 
     #[test]

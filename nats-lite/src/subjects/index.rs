@@ -49,6 +49,31 @@ pub struct Index<T> {
     cache: HashMap<Box<[u8]>, Rc<Matches<T>>>,
     cached_hits: usize,
     len: usize,
+    inserted: u64,
+    removed: u64,
+    asked: u64,
+    answered_from_cache: u64,
+}
+
+/// What `/subsz` tells about an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexFacts {
+    /// Subscriptions now.
+    pub len: usize,
+    /// Subjects whose result is cached.
+    pub cached: usize,
+    /// Subscriptions ever added.
+    pub inserted: u64,
+    /// Subscriptions ever removed.
+    pub removed: u64,
+    /// Searches.
+    pub asked: u64,
+    /// Searches answered from the cache.
+    pub answered_from_cache: u64,
+    /// Most receivers of one cached subject.
+    pub max_fanout: usize,
+    /// Receivers of all cached subjects together.
+    pub total_fanout: usize,
 }
 
 impl<T> Default for Index<T> {
@@ -59,6 +84,10 @@ impl<T> Default for Index<T> {
             cache: HashMap::new(),
             cached_hits: 0,
             len: 0,
+            inserted: 0,
+            removed: 0,
+            asked: 0,
+            answered_from_cache: 0,
         }
     }
 }
@@ -75,6 +104,7 @@ impl<T: Clone> Index<T> {
             false => self.literal.entry(subject.into()).or_default().push(entry),
         }
         self.len += 1;
+        self.inserted += 1;
         self.forget(subject);
     }
 
@@ -95,12 +125,15 @@ impl<T: Clone> Index<T> {
             }
         }
         self.len -= removed;
+        self.removed += removed as u64;
         self.forget(subject);
     }
 
     /// All subscriptions that hear a literal subject.
     pub fn matches(&mut self, subject: &[u8]) -> Rc<Matches<T>> {
+        self.asked += 1;
         if let Some(found) = self.cache.get(subject) {
+            self.answered_from_cache += 1;
             return found.clone();
         }
         let found = Rc::new(self.search(subject));
@@ -111,6 +144,21 @@ impl<T: Clone> Index<T> {
     /// Number of subscriptions.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// The numbers of this index.
+    pub fn facts(&self) -> IndexFacts {
+        let fanouts = || self.cache.values().map(|found| found.len());
+        IndexFacts {
+            len: self.len,
+            cached: self.cache.len(),
+            inserted: self.inserted,
+            removed: self.removed,
+            asked: self.asked,
+            answered_from_cache: self.answered_from_cache,
+            max_fanout: fanouts().max().unwrap_or(0),
+            total_fanout: fanouts().sum(),
+        }
     }
 
     /// True without subscriptions.

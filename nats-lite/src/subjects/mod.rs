@@ -3,7 +3,7 @@
 mod index;
 mod trie;
 
-pub use index::{Index, Matches, QueueGroup};
+pub use index::{Index, IndexFacts, Matches, QueueGroup};
 
 /// True for a subject one may subscribe to: non-empty tokens, `*` and `>` only as whole tokens, `>` only last.
 ///

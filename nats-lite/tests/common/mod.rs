@@ -267,7 +267,8 @@ pub fn read_port(ports: &Path) -> Option<SocketAddr> {
 fn original_config(config: &Config) -> String {
     let limits = &config.limits;
     let mut text = format!(
-        "max_payload: {}\nmax_control_line: {}\nmax_pending: {}\nmax_connections: {}\nping_interval: \"{}ms\"\nping_max: {}\n",
+        "max_subscriptions: {}\nmax_payload: {}\nmax_control_line: {}\nmax_pending: {}\nmax_connections: {}\nping_interval: \"{}ms\"\nping_max: {}\n",
+        limits.max_subscriptions,
         limits.max_payload,
         limits.max_control_line,
         limits.max_pending,
@@ -275,6 +276,12 @@ fn original_config(config: &Config) -> String {
         (limits.ping_interval * 1000.0) as u64,
         limits.max_pings_out
     );
+    if let Some(token) = &config.token {
+        writeln!(text, "authorization {{ token: {token:?} }}").unwrap();
+    }
+    if let Some(user) = &config.no_auth_user {
+        writeln!(text, "no_auth_user: {user}").unwrap();
+    }
     if !config.users.is_empty() {
         writeln!(
             text,
@@ -298,6 +305,17 @@ fn original_user(user: &User) -> String {
             .unwrap_or_default();
         format!("{{ {allow}deny: {deny:?} }}")
     };
+    if let Some(nkey) = &user.nkey {
+        return format!("{{ nkey: {nkey} }}");
+    }
+    if let Some(responses) = &user.responses {
+        let (name, password, max) = (&user.user, &user.password, responses.max);
+        return format!(
+            "{{ user: {name:?}, password: {password:?}, permissions: {{ subscribe: {:?}, allow_responses: {{ max: {max}, expires: \"{}s\" }} }} }}",
+            user.subscribe.as_deref().unwrap_or_default(),
+            responses.expires
+        );
+    }
     let (publish, subscribe) = (
         rule(&user.publish, &user.deny_publish),
         rule(&user.subscribe, &user.deny_subscribe),

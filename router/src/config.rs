@@ -47,6 +47,11 @@ pub struct Config {
     pub header_timeout: f64,
     /// Largest request head in bytes.
     pub max_header_bytes: usize,
+    /// Most header lines of a request.
+    pub max_header_fields: usize,
+    /// A client that sends nothing in the middle of a body, or takes nothing of an answer that is
+    /// waiting for it, is dropped after this. Websockets and other upgrades are exempt.
+    pub body_idle_timeout: f64,
     /// Networks of load balancers whose forwarded headers are believed, such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
     /// The original's pass-through of forwarded headers.
@@ -79,6 +84,8 @@ impl Default for Config {
             max_idle_per_endpoint: 100,
             header_timeout: 15.0,
             max_header_bytes: 64 * 1024,
+            max_header_fields: 100,
+            body_idle_timeout: 60.0,
             trusted_proxies: Vec::new(),
             compat_forwarded_headers: false,
             secure_cookies: false,
@@ -141,7 +148,15 @@ impl Config {
         }
     }
 
-    fn times(&self) -> [(&'static str, Option<f64>); 9] {
+    /// How much of a head is read.
+    pub fn head_limits(&self) -> crate::guard::Limits {
+        crate::guard::Limits {
+            head_bytes: self.max_header_bytes,
+            fields: self.max_header_fields,
+        }
+    }
+
+    fn times(&self) -> [(&'static str, Option<f64>); 10] {
         [
             ("register_interval", self.register_interval),
             ("stale_threshold", self.stale_threshold),
@@ -150,6 +165,7 @@ impl Config {
             ("endpoint_timeout", Some(self.endpoint_timeout)),
             ("keep_alive", Some(self.keep_alive)),
             ("header_timeout", Some(self.header_timeout)),
+            ("body_idle_timeout", Some(self.body_idle_timeout)),
             ("drain_wait", Some(self.drain_wait + 0.001)),
             ("drain_timeout", Some(self.drain_timeout + 0.001)),
         ]
@@ -175,6 +191,12 @@ impl DaemonConfig for Config {
             found.push((
                 "max_header_bytes".into(),
                 "must be at least 8192: ordinary cookies need that".into(),
+            ));
+        }
+        if !(10..=1000).contains(&self.max_header_fields) {
+            found.push((
+                "max_header_fields".into(),
+                "must be between 10 and 1000".into(),
             ));
         }
         found

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,13 +12,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::{Conversation, Guarded};
 use crate::config::Config;
+use crate::guard::Limits;
 use crate::proxy::Proxy;
 use crate::rewrite::{Listener, Peer};
+
+/// Header lines the HTTP library reads without being told to make room.
+const LIBRARY_FIELDS: usize = 100;
 
 /// What every client connection is served with.
 struct Server {
     builder: http1::Builder,
+    limits: Limits,
+    body_idle: Duration,
     proxy: Arc<Proxy>,
     connections: TaskTracker,
     /// Finish what is open, take nothing new.
@@ -37,6 +45,8 @@ pub(crate) async fn serve(
     let abort = CancellationToken::new();
     let server = Server {
         builder: builder(&config),
+        limits: config.head_limits(),
+        body_idle: Duration::from_secs_f64(config.body_idle_timeout),
         proxy,
         connections: TaskTracker::new(),
         stop,
@@ -66,7 +76,11 @@ fn builder(config: &Config) -> http1::Builder {
         .preserve_header_case(true)
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs_f64(config.header_timeout))
-        .max_header_size(config.max_header_bytes);
+        .max_header_size(config.max_header_bytes)
+        .max_buf_size(config.max_header_bytes.max(64 * 1024));
+    if config.max_header_fields > LIBRARY_FIELDS {
+        builder.max_headers(config.max_header_fields);
+    }
     builder
 }
 
@@ -76,10 +90,16 @@ impl Server {
             // The client is gone already.
             return;
         }
+        let conversation = Arc::new(Conversation::default());
+        let stream = Guarded::new(stream, self.limits, self.body_idle, conversation.clone());
         let proxy = self.proxy.clone();
         let service = service_fn(move |request| {
-            let proxy = proxy.clone();
-            async move { Ok::<_, Infallible>(proxy.handle(request, peer).await) }
+            let (proxy, conversation) = (proxy.clone(), conversation.clone());
+            async move {
+                let response = proxy.handle(request, peer, &conversation).await;
+                conversation.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = self
             .builder

@@ -61,6 +61,11 @@ impl Exchange {
         }
     }
 
+    /// The request line as received, where the parsed one is not it.
+    pub(crate) fn asked_for(&mut self, line: String) {
+        self.record.request_line = line;
+    }
+
     /// Arrival in Unix milliseconds.
     pub(crate) fn started_ms(&self) -> u128 {
         u128::try_from(self.record.started.timestamp_millis()).unwrap_or(0)

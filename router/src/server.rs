@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -96,8 +97,13 @@ impl Server {
         let service = service_fn(move |request| {
             let (proxy, conversation) = (proxy.clone(), conversation.clone());
             async move {
-                let response = proxy.handle(request, peer, &conversation).await;
-                conversation.answered(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+                let mut response = proxy.handle(request, peer, &conversation).await;
+                let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                conversation.answered(switched);
+                if conversation.is_last() && !switched {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
                 Ok::<_, Infallible>(response)
             }
         });

@@ -54,7 +54,7 @@ async fn serve(mut stream: TcpStream, record: Record) -> std::io::Result<()> {
 /// A whole request and its length. Panics over anything the edge should have put in order.
 fn parse(bytes: &[u8]) -> Option<(Message, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&bytes[..end]).unwrap_or("GET /not-utf8 HTTP/1.1\r\n");
+    let head = String::from_utf8_lossy(&bytes[..end]);
     let values = |name: &str| -> Vec<&str> {
         let lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
         lines
@@ -64,10 +64,7 @@ fn parse(bytes: &[u8]) -> Option<(Message, usize)> {
     };
     let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
     assert!(lengths.len() + codings.len() <= 1, "two lengths in {head}");
-    assert!(
-        head.starts_with("GET /not-utf8") || values("host").len() == 1,
-        "{head}"
-    );
+    assert_eq!(values("host").len(), 1, "{head}");
     let (body, used) = match codings.first() {
         Some(coding) => {
             assert_eq!(*coding, "chunked");
@@ -141,7 +138,6 @@ fn statuses(raw: &[u8]) -> Vec<u16> {
 async fn run(edge: &Edge, record: &Record, case: &Case) -> Option<String> {
     *record.lock().unwrap() = Seen::default();
     let (statuses, closed) = ask(edge, case).await;
-    // A request behind it: what was on its way to an instance has arrived before.
     let whole = case.messages();
     if !case.verdicts.contains(&Verdict::Cut) {
         if statuses != case.statuses() {
@@ -221,7 +217,11 @@ fn the_guard_judges_alike_however_the_bytes_are_cut() {
             case.line
         );
         for step in [1, 2, 7] {
-            assert_eq!(judge(&case.request, step), whole, "line {}", case.line);
+            let (status, passed) = judge(&case.request, step);
+            assert_eq!(status, whole.0, "line {}", case.line);
+            // How much of a body passed before it went wrong depends on the cuts.
+            let cut = case.verdicts.contains(&Verdict::Cut);
+            assert!(cut || passed == whole.1, "line {}", case.line);
         }
     }
 }

@@ -16,6 +16,8 @@ struct Inner {
     begun: u64,
     answered: u64,
     tunnel: bool,
+    /// The client's last message, once known.
+    last: Option<u64>,
     refused: Option<Refused>,
     /// Waits for the outcome of an upgrade.
     reader: Option<Waker>,
@@ -55,6 +57,17 @@ impl Conversation {
         if let Some(reader) = inner.reader.take() {
             reader.wake();
         }
+    }
+
+    /// The client announced its last message. The library misses that when the headers say it in an odd way.
+    pub(super) fn ends_with(&self, message: u64) {
+        self.inner().last = Some(message);
+    }
+
+    /// Whether the present request is the last.
+    pub(crate) fn is_last(&self) -> bool {
+        let inner = self.inner();
+        inner.last == Some(inner.begun)
     }
 
     /// The reading end refuses a message.

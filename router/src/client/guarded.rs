@@ -88,6 +88,9 @@ impl Guarded {
             Ok(used) => drop(self.raw.drain(..used)),
             Err(refused) => self.refuse(refused),
         }
+        if self.guard.is_last() {
+            self.conversation.ends_with(self.guard.messages());
+        }
     }
 
     fn refuse(&mut self, refused: Refused) {

@@ -217,6 +217,11 @@ impl Guard {
         matches!(self.state, State::Done)
     }
 
+    /// True when the message being read, or read last, is the client's last.
+    pub fn is_last(&self) -> bool {
+        self.after == After::Done
+    }
+
     /// True inside a body.
     pub fn in_body(&self) -> bool {
         matches!(self.state, State::Length(_) | State::Chunked(_))

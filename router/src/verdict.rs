@@ -22,6 +22,8 @@ pub enum Verdict {
     EndpointFailure,
     /// No answer in time.
     Deadline(Duration),
+    /// The app has as many requests at a time as it may have.
+    Overloaded,
     /// The request has no single meaning, or asks for what is not spoken here.
     Refused(Refusal),
 }
@@ -41,7 +43,9 @@ impl Verdict {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownRoute => StatusCode::NOT_FOUND,
-            Self::Learning(_) | Self::NoEndpoints(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Learning(_) | Self::NoEndpoints(_) | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::EndpointFailure => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Refused(why) => why.status(),
@@ -56,6 +60,7 @@ impl Verdict {
             Self::NoEndpoints(_) => "no_endpoints",
             Self::EndpointFailure => "endpoint_failure",
             Self::Deadline(_) => "endpoint_timeout",
+            Self::Overloaded => "app_overloaded",
             Self::Refused(_) => "bad_request",
         }
     }
@@ -80,6 +85,9 @@ impl Verdict {
                     limit.as_secs_f64()
                 )
             }
+            Self::Overloaded => format!(
+                "503 Service Unavailable: '{host}' is serving as many requests as it may at a time."
+            ),
             Self::Refused(why) => format!("{}: {why}.", why.status()),
         }
     }
@@ -99,6 +107,9 @@ impl Verdict {
             Self::Deadline(_) => {
                 "See `cf logs APP --recent`; long work belongs behind an early answer."
             }
+            Self::Overloaded => {
+                "Try again in a moment; more instances answer sooner (`cf scale APP -i N`)."
+            }
             Self::Refused(_) => {
                 "Nothing of it reached an app as a complete request; docs/routing.md lists what the edge refuses and why."
             }
@@ -108,6 +119,7 @@ impl Verdict {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Learning(wait) | Self::NoEndpoints(wait) => Some(*wait),
+            Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -206,6 +218,7 @@ mod tests {
                 None,
             ),
             (Verdict::Deadline(wait), 504, "endpoint_timeout", None),
+            (Verdict::Overloaded, 503, "app_overloaded", Some("1")),
             (
                 Verdict::Refused(Refusal::TwoLengths),
                 400,

@@ -19,6 +19,8 @@ use crate::access_log::AccessLog;
 use crate::body::{ResponseBody, Source};
 use crate::client::Conversation;
 use crate::guard::Refused;
+use crate::progress::Progress;
+use crate::quota::Quota;
 use crate::rewrite::{self, Peer, Trust};
 use crate::stats::Stats;
 use crate::table::{Table, Wanted};
@@ -36,6 +38,8 @@ pub(crate) struct Proxy {
     /// What clients are told to wait when a route has no instance.
     pub(crate) retry_after: Duration,
     pub(crate) secure_cookies: bool,
+    /// Requests at a time, by app.
+    pub(crate) per_app: Arc<Quota<String>>,
     pub(crate) draining: AtomicBool,
     pub(crate) tunnels: TaskTracker,
 }
@@ -46,6 +50,7 @@ pub(crate) struct Inbound {
     /// Gone once it went out with an attempt.
     pub(crate) body: Option<Incoming>,
     pub(crate) has_body: bool,
+    pub(crate) progress: Progress,
     pub(crate) host: String,
     pub(crate) session: rewrite::Session,
     /// Protocol of an upgrade and the client's half of it.
@@ -68,6 +73,7 @@ impl Proxy {
         request: Request<Incoming>,
         peer: Peer,
         conversation: &Conversation,
+        fixed_host: Option<&str>,
     ) -> Response<ResponseBody> {
         if let Some(refused) = conversation.begin() {
             return self.turn_away(&request, peer, refused);
@@ -75,23 +81,24 @@ impl Proxy {
         if is_health_check(request.headers()) {
             return self.health();
         }
-        let host = host_of(&request);
+        let host = fixed_host.map_or_else(|| host_of(&request), str::to_owned);
         let mut exchange = Exchange::begin(&self, &request, &host, peer);
         let inbound = self.prepare(request, host, peer, &mut exchange);
         let asked = inbound.head.headers.clone();
         let host = inbound.host.clone();
-        let deadline = tokio::time::timeout(
-            self.endpoint_timeout,
-            attempt::deliver(&self, inbound, &mut exchange),
-        );
-        match deadline.await {
-            Ok(Ok(answer)) => answer.into_response(&self, exchange),
-            Ok(Err(verdict)) => {
+        let progress = inbound.progress.clone();
+        let delivered = tokio::select! {
+            delivered = attempt::deliver(&self, inbound, &mut exchange) => Some(delivered),
+            () = progress.silence(self.endpoint_timeout) => None,
+        };
+        match delivered {
+            Some(Ok(answer)) => answer.into_response(&self, exchange),
+            Some(Err(verdict)) => {
                 // A body that broke off is the client's doing, whatever it looked like from the other side.
                 let verdict = conversation.broken().map_or(verdict, Verdict::Refused);
                 self.refuse(&verdict, &asked, &host, exchange)
             }
-            Err(_) => self.refuse(
+            None => self.refuse(
                 &Verdict::Deadline(self.endpoint_timeout),
                 &asked,
                 &host,
@@ -169,6 +176,7 @@ impl Proxy {
             head,
             body: has_body.then_some(body),
             has_body,
+            progress: Progress::new(),
             host,
             session,
             upgrade,

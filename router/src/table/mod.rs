@@ -19,6 +19,8 @@ pub struct Settings {
     pub stale: Duration,
     /// After the bus is first reached, registrars need this long to tell us everything.
     pub learning: Duration,
+    /// Endpoints go stale even while the bus is away.
+    pub prune_without_bus: bool,
 }
 
 /// What a request wants.
@@ -167,7 +169,7 @@ impl Table {
 
     /// The bus is away: nothing goes stale.
     pub fn pause(&mut self) {
-        self.paused = true;
+        self.paused = !self.settings.prune_without_bus;
     }
 
     /// The bus is (back) there: everything counts as refreshed once, and the first time learning begins.

@@ -73,6 +73,26 @@ impl Record {
         );
         line
     }
+
+    /// The same as a JSON object, newline included; what is missing is `null`.
+    pub fn json(&self) -> String {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let line = serde_json::json!({
+            "time": self.started.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "host": self.host,
+            "request": self.request_line,
+            "status": self.status,
+            "bytes_sent": self.bytes,
+            "referer": some(&self.referer),
+            "user_agent": some(&self.user_agent),
+            "remote": self.remote,
+            "x_forwarded_for": some(&self.forwarded_for),
+            "vcap_request_id": some(&self.request_id),
+            "response_time_s": self.took.map(|took| took.as_secs_f64()),
+            "app_id": self.app,
+        });
+        format!("{line}\n")
+    }
 }
 
 fn or_dash(text: &str) -> String {
@@ -96,11 +116,18 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As the original router writes it.
+    Original,
+    /// A JSON object.
+    Json,
+}
+
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Nowhere.
-    Off,
     /// Standard output.
     Stdout,
     /// Appended to a file.
@@ -115,32 +142,24 @@ pub struct AccessLog {
 }
 
 impl AccessLog {
-    /// Opens the target and starts the writer, which ends when the last handle is gone.
+    /// Opens the targets and starts the writer, which ends when the last handle is gone.
     ///
     /// # Errors
     /// When the file cannot be opened for appending.
-    pub fn open(target: &Target) -> std::io::Result<(Self, Option<tokio::task::JoinHandle<()>>)> {
+    pub fn open(
+        targets: &[(Format, Target)],
+    ) -> std::io::Result<(Self, Option<tokio::task::JoinHandle<()>>)> {
         let dropped = Arc::default();
-        let out: Box<dyn std::io::Write + Send> = match target {
-            Target::Off => {
-                return Ok((
-                    Self {
-                        lines: None,
-                        dropped,
-                    },
-                    None,
-                ));
-            }
-            Target::Stdout => Box::new(std::io::stdout()),
-            Target::File(path) => Box::new(
-                std::fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)?,
-            ),
-        };
+        if targets.is_empty() {
+            let lines = None;
+            return Ok((Self { lines, dropped }, None));
+        }
+        let outs = targets
+            .iter()
+            .map(|(format, target)| Ok((*format, target.open()?)))
+            .collect::<std::io::Result<Vec<_>>>()?;
         let (lines, records) = mpsc::channel(BACKLOG);
-        let writer = tokio::task::spawn_blocking(move || write_all(records, out));
+        let writer = tokio::task::spawn_blocking(move || write_all(records, outs));
         Ok((
             Self {
                 lines: Some(lines),
@@ -165,13 +184,34 @@ impl AccessLog {
     }
 }
 
-fn write_all(mut records: mpsc::Receiver<Record>, mut out: Box<dyn std::io::Write + Send>) {
+type Out = Box<dyn std::io::Write + Send>;
+
+impl Target {
+    fn open(&self) -> std::io::Result<Out> {
+        Ok(match self {
+            Self::Stdout => Box::new(std::io::stdout()),
+            Self::File(path) => {
+                let mut options = std::fs::OpenOptions::new();
+                Box::new(options.create(true).append(true).open(path)?)
+            }
+        })
+    }
+}
+
+fn write_all(mut records: mpsc::Receiver<Record>, mut outs: Vec<(Format, Out)>) {
     let mut batch = Vec::new();
     while records.blocking_recv_many(&mut batch, 256) > 0 {
-        let text: String = batch.drain(..).map(|record| record.line()).collect();
-        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            tracing::warn!(%error, "the access log cannot be written");
+        for (format, out) in &mut outs {
+            let line = match format {
+                Format::Original => Record::line,
+                Format::Json => Record::json,
+            };
+            let text: String = batch.iter().map(line).collect();
+            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                tracing::warn!(%error, "the access log cannot be written");
+            }
         }
+        batch.clear();
     }
 }
 
@@ -221,6 +261,19 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
+    }
+
+    #[test]
+    fn the_json_line_says_the_same() {
+        let line = record().json();
+        assert_eq!(line.lines().count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        assert_eq!(value["time"], "2015-01-31T21:39:41.000Z");
+        assert_eq!(
+            (&value["status"], &value["app_id"]),
+            (&200.into(), &"2f3e".into())
+        );
+        assert!(value["referer"].is_null() && value["response_time_s"].is_number());
     }
 
     #[test]

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::progress::Progress;
 use crate::proxy::Exchange;
 use crate::upstream::Connection;
 
 /// A request body: the client's, or none.
 pub(crate) enum RequestBody {
     None,
-    Client(Incoming),
+    /// The client's; every part of it is a sign of life.
+    Client(Incoming, Progress),
 }
 
 impl Body for RequestBody {
@@ -26,21 +28,27 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
             Self::None => Poll::Ready(None),
-            Self::Client(body) => Pin::new(body).poll_frame(cx),
+            Self::Client(body, progress) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                if frame.is_ready() {
+                    progress.note();
+                }
+                frame
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::None => true,
-            Self::Client(body) => body.is_end_stream(),
+            Self::Client(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::None => SizeHint::with_exact(0),
-            Self::Client(body) => body.size_hint(),
+            Self::Client(body, _) => body.size_hint(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration of the router.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bus::times::Profile;
 use component::{DaemonConfig, StatusConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::access_log::Target;
+use crate::access_log::{Format, Target};
 use crate::rewrite::{Cidr, Trust};
 use crate::table::Settings;
 
@@ -18,6 +19,9 @@ use crate::table::Settings;
 pub struct Config {
     /// Where clients connect; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Further addresses and the host name each stands for: what comes in there is for that
+    /// host, whatever its Host header says. For clients that know only an address and a port.
+    pub listen_as: BTreeMap<SocketAddr, String>,
     /// The message bus.
     pub bus: BusConfig,
     /// `/healthz`, `/varz`, `/metrics`, `/routes` and `/health`.
@@ -47,6 +51,21 @@ pub struct Config {
     pub header_timeout: f64,
     /// Largest request head in bytes.
     pub max_header_bytes: usize,
+    /// Most header lines of a request.
+    pub max_header_fields: usize,
+    /// A client that sends nothing in the middle of a body, or takes nothing of an answer that is
+    /// waiting for it, is dropped after this. Websockets and other upgrades are exempt.
+    pub body_idle_timeout: f64,
+    /// Client connections at a time; more are answered 503 and closed. 0 is no limit.
+    pub max_connections: usize,
+    /// Connections of one client address at a time, balancers and loopback excepted; more are
+    /// answered 429 and closed. 0 is no limit.
+    pub max_connections_per_client: usize,
+    /// Requests of one app at a time; more are answered 503. 0 is no limit.
+    pub max_requests_per_app: usize,
+    /// Endpoints go stale even while the bus is away. The original does so; the default keeps
+    /// the last known routes, because nobody can refresh anything then.
+    pub prune_without_bus: bool,
     /// Networks of load balancers whose forwarded headers are believed, such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
     /// The original's pass-through of forwarded headers.
@@ -55,6 +74,8 @@ pub struct Config {
     pub secure_cookies: bool,
     /// File for the access log, `-` for standard output, empty for none.
     pub access_log: String,
+    /// The same as JSON, one object per line: file, `-` for standard output, empty for none.
+    pub access_log_json: String,
     /// After the stop signal: how long health checks see 503 while requests are still accepted.
     pub drain_wait: f64,
     /// After that: how long open requests may take.
@@ -65,6 +86,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            listen_as: BTreeMap::new(),
             bus: BusConfig::default(),
             status: StatusConfig::default(),
             index: 0,
@@ -79,10 +101,17 @@ impl Default for Config {
             max_idle_per_endpoint: 100,
             header_timeout: 15.0,
             max_header_bytes: 64 * 1024,
+            max_header_fields: 100,
+            body_idle_timeout: 60.0,
+            max_connections: 20_000,
+            max_connections_per_client: 1_000,
+            max_requests_per_app: 0,
+            prune_without_bus: false,
             trusted_proxies: Vec::new(),
             compat_forwarded_headers: false,
             secure_cookies: false,
             access_log: String::new(),
+            access_log_json: String::new(),
             drain_wait: 0.0,
             drain_timeout: 60.0,
         }
@@ -116,6 +145,7 @@ impl Config {
                 .stale_threshold
                 .map_or(times.router_stale, Duration::from_secs_f64),
             learning,
+            prune_without_bus: self.prune_without_bus,
         }
     }
 
@@ -132,16 +162,31 @@ impl Config {
         }
     }
 
-    /// Where the access log goes.
-    pub fn access_log_target(&self) -> Target {
-        match self.access_log.as_str() {
-            "" => Target::Off,
-            "-" => Target::Stdout,
-            path => Target::File(path.into()),
+    /// Where the access log goes, in which formats.
+    pub fn access_logs(&self) -> Vec<(Format, Target)> {
+        let target = |text: &str| match text {
+            "" => None,
+            "-" => Some(Target::Stdout),
+            path => Some(Target::File(path.into())),
+        };
+        let both = [
+            (Format::Original, target(&self.access_log)),
+            (Format::Json, target(&self.access_log_json)),
+        ];
+        both.into_iter()
+            .filter_map(|(format, target)| Some((format, target?)))
+            .collect()
+    }
+
+    /// How much of a head is read.
+    pub fn head_limits(&self) -> crate::guard::Limits {
+        crate::guard::Limits {
+            head_bytes: self.max_header_bytes,
+            fields: self.max_header_fields,
         }
     }
 
-    fn times(&self) -> [(&'static str, Option<f64>); 9] {
+    fn times(&self) -> [(&'static str, Option<f64>); 10] {
         [
             ("register_interval", self.register_interval),
             ("stale_threshold", self.stale_threshold),
@@ -150,6 +195,7 @@ impl Config {
             ("endpoint_timeout", Some(self.endpoint_timeout)),
             ("keep_alive", Some(self.keep_alive)),
             ("header_timeout", Some(self.header_timeout)),
+            ("body_idle_timeout", Some(self.body_idle_timeout)),
             ("drain_wait", Some(self.drain_wait + 0.001)),
             ("drain_timeout", Some(self.drain_timeout + 0.001)),
         ]
@@ -175,6 +221,12 @@ impl DaemonConfig for Config {
             found.push((
                 "max_header_bytes".into(),
                 "must be at least 8192: ordinary cookies need that".into(),
+            ));
+        }
+        if !(10..=1000).contains(&self.max_header_fields) {
+            found.push((
+                "max_header_fields".into(),
+                "must be between 10 and 1000".into(),
             ));
         }
         found

@@ -16,6 +16,8 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::proxy::Proxy;
+use crate::quota::Quota;
+use crate::server::Doors;
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::upstream::Upstream;
@@ -64,7 +66,8 @@ pub struct Running {
     proxy: Arc<Proxy>,
     tasks: Tasks,
     stop_serving: CancellationToken,
-    server: JoinHandle<()>,
+    mapped: Vec<SocketAddr>,
+    servers: Vec<JoinHandle<()>>,
     log_writer: Option<JoinHandle<()>>,
 }
 
@@ -75,7 +78,13 @@ pub struct Running {
 /// See [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (listener, addr) = listen("clients", config.listen).await?;
-    let opened = AccessLog::open(&config.access_log_target());
+    let (mut mapped, mut mapped_addrs) = (Vec::new(), Vec::new());
+    for (addr, host) in &config.listen_as {
+        let (listener, addr) = listen("clients of one host", *addr).await?;
+        mapped.push((listener, Arc::from(host.as_str())));
+        mapped_addrs.push(addr);
+    }
+    let opened = AccessLog::open(&config.access_logs());
     let (log, log_writer) = opened.map_err(|source| StartError::AccessLog {
         path: config.access_log.clone(),
         source,
@@ -99,12 +108,22 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     keep_tidy(&config, &proxy, &tasks);
     let stop_serving = CancellationToken::new();
     let drain_wait = Duration::from_secs_f64(config.drain_wait);
-    let server = tokio::spawn(server::serve(
-        listener,
-        config,
-        proxy.clone(),
-        stop_serving.clone(),
-    ));
+    let mapped = mapped.into_iter().map(|(open, host)| (open, Some(host)));
+    let doors = Doors::new(&config);
+    let servers = std::iter::once((listener, None))
+        .chain(mapped)
+        .map(|(listener, host)| {
+            let (config, proxy, stop) = (config.clone(), proxy.clone(), stop_serving.clone());
+            tokio::spawn(server::serve(
+                listener,
+                host,
+                config,
+                doors.clone(),
+                proxy,
+                stop,
+            ))
+        })
+        .collect();
     Ok(Running {
         addr,
         status_addr,
@@ -112,7 +131,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         proxy,
         tasks,
         stop_serving,
-        server,
+        mapped: mapped_addrs,
+        servers,
         log_writer,
     })
 }
@@ -148,6 +168,7 @@ fn proxy(config: &Config, log: AccessLog) -> Proxy {
         endpoint_timeout: seconds(config.endpoint_timeout),
         retry_after: config.register_interval(),
         secure_cookies: config.secure_cookies,
+        per_app: Quota::new(config.max_requests_per_app),
         draining: AtomicBool::new(false),
         tunnels: TaskTracker::new(),
     }
@@ -192,6 +213,11 @@ impl Running {
         self.addr
     }
 
+    /// Where clients of one host connect, in the order of `listen_as`.
+    pub fn mapped_addrs(&self) -> &[SocketAddr] {
+        &self.mapped
+    }
+
     /// Where the status pages are.
     pub fn status_addr(&self) -> SocketAddr {
         self.status_addr
@@ -202,8 +228,10 @@ impl Running {
         self.proxy.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(self.drain_wait).await;
         self.stop_serving.cancel();
-        if let Err(error) = self.server.await {
-            tracing::error!(%error, "the listener did not end well");
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a listener did not end well");
+            }
         }
         self.tasks.shutdown(STOP_LIMIT).await;
         // The writer ends when the last request in flight has let go of its handle.

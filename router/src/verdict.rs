@@ -6,6 +6,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 
+use crate::guard::Refusal;
 use crate::table::Miss;
 
 /// Everything the edge can answer on its own account.
@@ -21,8 +22,10 @@ pub enum Verdict {
     EndpointFailure,
     /// No answer in time.
     Deadline(Duration),
-    /// The request cannot be forwarded safely.
-    BadRequest(&'static str),
+    /// The app has as many requests at a time as it may have.
+    Overloaded,
+    /// The request has no single meaning, or asks for what is not spoken here.
+    Refused(Refusal),
 }
 
 impl Verdict {
@@ -40,10 +43,12 @@ impl Verdict {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownRoute => StatusCode::NOT_FOUND,
-            Self::Learning(_) | Self::NoEndpoints(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Learning(_) | Self::NoEndpoints(_) | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::EndpointFailure => StatusCode::BAD_GATEWAY,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Refused(why) => why.status(),
         }
     }
 
@@ -55,7 +60,8 @@ impl Verdict {
             Self::NoEndpoints(_) => "no_endpoints",
             Self::EndpointFailure => "endpoint_failure",
             Self::Deadline(_) => "endpoint_timeout",
-            Self::BadRequest(_) => "bad_request",
+            Self::Overloaded => "app_overloaded",
+            Self::Refused(_) => "bad_request",
         }
     }
 
@@ -79,7 +85,10 @@ impl Verdict {
                     limit.as_secs_f64()
                 )
             }
-            Self::BadRequest(why) => format!("400 Bad Request: {why}."),
+            Self::Overloaded => format!(
+                "503 Service Unavailable: '{host}' is serving as many requests as it may at a time."
+            ),
+            Self::Refused(why) => format!("{}: {why}.", why.status()),
         }
     }
 
@@ -98,13 +107,19 @@ impl Verdict {
             Self::Deadline(_) => {
                 "See `cf logs APP --recent`; long work belongs behind an early answer."
             }
-            Self::BadRequest(_) => "Send the request with one Host and one way to give its length.",
+            Self::Overloaded => {
+                "Try again in a moment; more instances answer sooner (`cf scale APP -i N`)."
+            }
+            Self::Refused(_) => {
+                "Nothing of it reached an app as a complete request; docs/routing.md lists what the edge refuses and why."
+            }
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Learning(wait) | Self::NoEndpoints(wait) => Some(*wait),
+            Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -203,7 +218,19 @@ mod tests {
                 None,
             ),
             (Verdict::Deadline(wait), 504, "endpoint_timeout", None),
-            (Verdict::BadRequest("no"), 400, "bad_request", None),
+            (Verdict::Overloaded, 503, "app_overloaded", Some("1")),
+            (
+                Verdict::Refused(Refusal::TwoLengths),
+                400,
+                "bad_request",
+                None,
+            ),
+            (
+                Verdict::Refused(Refusal::HeadTooLarge),
+                431,
+                "bad_request",
+                None,
+            ),
         ] {
             let response = answer(&verdict, "*/*");
             assert_eq!(

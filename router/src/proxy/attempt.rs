@@ -51,7 +51,9 @@ pub(crate) async fn deliver(
             Err(_) if !tried.is_empty() => break,
             Err(verdict) => return Err(verdict),
         };
-        exchange.goes_to(&choice.endpoint);
+        if !exchange.goes_to(&choice.endpoint) {
+            return Err(Verdict::Overloaded);
+        }
         desperate |= tried.is_empty() && choice.desperate;
         tried.push(choice.endpoint.serial);
         match try_endpoint(proxy, &mut inbound, &choice.endpoint).await {
@@ -108,7 +110,7 @@ async fn send(
         Ok(response) => Ok(response),
         Err(mut error) => match error.take_message() {
             Some(unsent) => {
-                if let RequestBody::Client(body) = unsent.into_body() {
+                if let RequestBody::Client(body, _) = unsent.into_body() {
                     inbound.body = Some(body);
                 }
                 Err(Failure::NotSent)
@@ -142,10 +144,9 @@ fn outbound(inbound: &mut Inbound, endpoint: &Endpoint) -> Request<RequestBody> 
     }
     Request::from_parts(
         head,
-        inbound
-            .body
-            .take()
-            .map_or(RequestBody::None, RequestBody::Client),
+        inbound.body.take().map_or(RequestBody::None, |body| {
+            RequestBody::Client(body, inbound.progress.clone())
+        }),
     )
 }
 

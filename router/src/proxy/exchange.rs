@@ -9,6 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 
 use super::Proxy;
 use crate::access_log::Record;
+use crate::quota::Permit;
 use crate::rewrite::Peer;
 use crate::stats::Sample;
 use crate::table::Endpoint;
@@ -21,6 +22,8 @@ pub(crate) struct Exchange {
     head_after: Option<Duration>,
     endpoint: Option<Arc<Endpoint>>,
     request_id: HeaderValue,
+    /// One of the app's requests at a time.
+    permit: Option<Permit<String>>,
 }
 
 impl Exchange {
@@ -58,7 +61,13 @@ impl Exchange {
             head_after: None,
             endpoint: None,
             request_id,
+            permit: None,
         }
+    }
+
+    /// The request line as received, where the parsed one is not it.
+    pub(crate) fn asked_for(&mut self, line: String) {
+        self.record.request_line = line;
     }
 
     /// Arrival in Unix milliseconds.
@@ -81,9 +90,15 @@ impl Exchange {
         self.request_id.clone()
     }
 
-    pub(crate) fn goes_to(&mut self, endpoint: &Arc<Endpoint>) {
+    /// Notes who gets the request; false when its app has as many as it may have at a time.
+    pub(crate) fn goes_to(&mut self, endpoint: &Arc<Endpoint>) -> bool {
         self.record.app = endpoint.app.clone();
         self.endpoint = Some(endpoint.clone());
+        if self.permit.is_none() {
+            let app = endpoint.app.as_ref().unwrap_or(&endpoint.address);
+            self.permit = self.proxy.per_app.take(app);
+        }
+        self.permit.is_some()
     }
 
     pub(crate) fn answered(&mut self, status: StatusCode) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,10 @@ pub(crate) use exchange::Exchange;
 
 use crate::access_log::AccessLog;
 use crate::body::{ResponseBody, Source};
+use crate::client::Conversation;
+use crate::guard::Refused;
+use crate::progress::Progress;
+use crate::quota::Quota;
 use crate::rewrite::{self, Peer, Trust};
 use crate::stats::Stats;
 use crate::table::{Table, Wanted};
@@ -34,6 +38,8 @@ pub(crate) struct Proxy {
     /// What clients are told to wait when a route has no instance.
     pub(crate) retry_after: Duration,
     pub(crate) secure_cookies: bool,
+    /// Requests at a time, by app.
+    pub(crate) per_app: Arc<Quota<String>>,
     pub(crate) draining: AtomicBool,
     pub(crate) tunnels: TaskTracker,
 }
@@ -44,6 +50,7 @@ pub(crate) struct Inbound {
     /// Gone once it went out with an attempt.
     pub(crate) body: Option<Incoming>,
     pub(crate) has_body: bool,
+    pub(crate) progress: Progress,
     pub(crate) host: String,
     pub(crate) session: rewrite::Session,
     /// Protocol of an upgrade and the client's half of it.
@@ -65,37 +72,67 @@ impl Proxy {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Peer,
+        conversation: &Conversation,
+        fixed_host: Option<&str>,
     ) -> Response<ResponseBody> {
+        if let Some(refused) = conversation.begin() {
+            return self.turn_away(&request, peer, refused);
+        }
         if is_health_check(request.headers()) {
             return self.health();
         }
-        let host = host_of(&request);
+        let host = fixed_host.map_or_else(|| host_of(&request), str::to_owned);
         let mut exchange = Exchange::begin(&self, &request, &host, peer);
-        if let Some(why) = rewrite::smuggling(request.version(), request.headers()) {
-            return self.refuse(
-                &Verdict::BadRequest(why),
-                &request.headers().clone(),
-                &host,
-                exchange,
-            );
-        }
         let inbound = self.prepare(request, host, peer, &mut exchange);
         let asked = inbound.head.headers.clone();
         let host = inbound.host.clone();
-        let deadline = tokio::time::timeout(
-            self.endpoint_timeout,
-            attempt::deliver(&self, inbound, &mut exchange),
-        );
-        match deadline.await {
-            Ok(Ok(answer)) => answer.into_response(&self, exchange),
-            Ok(Err(verdict)) => self.refuse(&verdict, &asked, &host, exchange),
-            Err(_) => self.refuse(
+        let progress = inbound.progress.clone();
+        let delivered = tokio::select! {
+            delivered = attempt::deliver(&self, inbound, &mut exchange) => Some(delivered),
+            () = progress.silence(self.endpoint_timeout) => None,
+        };
+        match delivered {
+            Some(Ok(answer)) => answer.into_response(&self, exchange),
+            Some(Err(verdict)) => {
+                // A body that broke off is the client's doing, whatever it looked like from the other side.
+                let verdict = conversation.broken().map_or(verdict, Verdict::Refused);
+                self.refuse(&verdict, &asked, &host, exchange)
+            }
+            None => self.refuse(
                 &Verdict::Deadline(self.endpoint_timeout),
                 &asked,
                 &host,
                 exchange,
             ),
         }
+    }
+
+    /// Answers what stands in for a request that the guard refused.
+    fn turn_away(
+        self: &Arc<Self>,
+        stand_in: &Request<Incoming>,
+        peer: Peer,
+        refused: Refused,
+    ) -> Response<ResponseBody> {
+        let host = match refused.line {
+            Some(_) => String::new(),
+            None => host_of(stand_in),
+        };
+        let mut exchange = Exchange::begin(self, stand_in, &host, peer);
+        if let Some(line) = refused.line {
+            exchange.asked_for(line);
+        }
+        let id = HeaderValue::from_str(&bus::ids::guid());
+        exchange.identify(
+            &id.unwrap_or(HeaderValue::from_static("-")),
+            &HeaderMap::new(),
+        );
+        let verdict = Verdict::Refused(refused.why);
+        let mut response = self.refuse(&verdict, stand_in.headers(), &host, exchange);
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 
     /// Rewrites the head for the instance; the same head serves all attempts.
@@ -116,7 +153,13 @@ impl Proxy {
         if let Ok(value) = HeaderValue::from_str(&host) {
             head.headers.insert(HOST, value);
         }
+        let chunked = head.headers.contains_key(TRANSFER_ENCODING);
         rewrite::remove_hop_by_hop(&mut head.headers);
+        if chunked {
+            // Said again by us: without it the library drops the body of a GET.
+            head.headers
+                .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         // We answer `Expect: 100-continue` ourselves, as soon as the instance takes the body.
         head.headers.remove(http::header::EXPECT);
         let id = rewrite::forward(
@@ -133,6 +176,7 @@ impl Proxy {
             head,
             body: has_body.then_some(body),
             has_body,
+            progress: Progress::new(),
             host,
             session,
             upgrade,
@@ -197,7 +241,7 @@ impl Proxy {
             HeaderValue::from_static("private, max-age=0"),
         );
         headers.insert(http::header::EXPIRES, HeaderValue::from_static("0"));
-        headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 }

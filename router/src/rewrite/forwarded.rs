@@ -69,7 +69,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn believes(&self, address: IpAddr) -> bool {
+    /// True for balancers and loopback.
+    pub fn believes(&self, address: IpAddr) -> bool {
         address.to_canonical().is_loopback()
             || self
                 .networks

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use endpoint::Endpoint;
-pub use keys::{candidates, host_only, normalize};
+pub use keys::{Keys, normalize};
 pub use pool::{Pool, Slot};
 
 /// Time constants of the table.
@@ -19,6 +19,8 @@ pub struct Settings {
     pub stale: Duration,
     /// After the bus is first reached, registrars need this long to tell us everything.
     pub learning: Duration,
+    /// Endpoints go stale even while the bus is away.
+    pub prune_without_bus: bool,
 }
 
 /// What a request wants.
@@ -38,7 +40,7 @@ pub struct Choice {
     /// The instance.
     pub endpoint: Arc<Endpoint>,
     /// The table key that matched: host, wildcard or host with context path.
-    pub route: String,
+    pub route: Arc<str>,
     /// All endpoints were marked failed before this one was tried once more.
     pub desperate: bool,
 }
@@ -66,7 +68,9 @@ struct Known {
 /// `retired` results must be closed by the caller.
 pub struct Table {
     settings: Settings,
-    pools: HashMap<String, Pool>,
+    pools: HashMap<Arc<str>, Pool>,
+    /// Room for the keys of a lookup.
+    keys: Keys,
     /// Everybody, by address.
     known: HashMap<String, Known>,
     /// Uris that lost their last endpoint to pruning, and until when that is remembered.
@@ -85,6 +89,7 @@ impl Table {
         Self {
             settings,
             pools: HashMap::new(),
+            keys: Keys::default(),
             known: HashMap::new(),
             pruned: HashMap::new(),
             next_serial: 1,
@@ -125,7 +130,7 @@ impl Table {
                 known.uris.insert(uri.clone());
             }
             self.pools
-                .entry(uri)
+                .entry(uri.into())
                 .or_default()
                 .refresh(&endpoint, threshold, now);
         }
@@ -152,13 +157,13 @@ impl Table {
             .iter()
             .flat_map(|(uri, pool)| {
                 pool.stale(now)
-                    .map(|endpoint| (endpoint.address.clone(), uri.clone()))
+                    .map(|endpoint| (endpoint.address.clone(), uri.to_string()))
             })
             .collect();
         let mut gone = Vec::new();
         for (address, uri) in stale {
             gone.extend(self.leave(&address, &uri));
-            if !self.pools.contains_key(&uri) {
+            if !self.pools.contains_key(uri.as_str()) {
                 self.pruned.insert(uri, now + self.settings.stale);
             }
         }
@@ -167,7 +172,7 @@ impl Table {
 
     /// The bus is away: nothing goes stale.
     pub fn pause(&mut self) {
-        self.paused = true;
+        self.paused = !self.settings.prune_without_bus;
     }
 
     /// The bus is (back) there: everything counts as refreshed once, and the first time learning begins.
@@ -189,10 +194,11 @@ impl Table {
         tried: &[u64],
         now: Instant,
     ) -> Result<Choice, Miss> {
-        let Some(route) =
-            candidates(wanted.host, wanted.path).find(|key| self.pools.contains_key(key))
-        else {
-            return Err(self.miss(wanted, now));
+        self.keys.read(wanted.host, wanted.path);
+        let pools = &self.pools;
+        let known = |key: &str| pools.get_key_value(key).map(|(key, _)| key.clone());
+        let Some(route) = self.keys.find(known) else {
+            return Err(self.miss(now));
         };
         let pool = self
             .pools
@@ -208,9 +214,11 @@ impl Table {
         }
     }
 
-    fn miss(&self, wanted: &Wanted<'_>, now: Instant) -> Miss {
-        let pruned = |key: String| self.pruned.get(&key).is_some_and(|until| *until > now);
-        if candidates(wanted.host, wanted.path).any(pruned) {
+    /// Why the keys read last lead nowhere.
+    fn miss(&mut self, now: Instant) -> Miss {
+        let pruned = &self.pruned;
+        let recently = |key: &str| pruned.get(key).filter(|until| **until > now).map(drop);
+        if self.keys.find(recently).is_some() {
             Miss::Pruned
         } else if self.learning_left(now).is_some() {
             Miss::Learning
@@ -238,7 +246,7 @@ impl Table {
             .into_iter()
             .flat_map(|known| &known.uris)
         {
-            if let Some(pool) = self.pools.get_mut(uri) {
+            if let Some(pool) = self.pools.get_mut(uri.as_str()) {
                 pool.mark_failed(endpoint.serial, until);
             }
         }
@@ -246,9 +254,7 @@ impl Table {
 
     /// Uris and their slots, for `/routes`.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &[Slot])> {
-        self.pools
-            .iter()
-            .map(|(uri, pool)| (uri.as_str(), pool.slots()))
+        self.pools.iter().map(|(uri, pool)| (&**uri, pool.slots()))
     }
 
     /// Number of uris.

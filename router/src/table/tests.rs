@@ -12,6 +12,7 @@ fn ready() -> (Table, Instant) {
     let mut table = Table::new(Settings {
         stale: STALE,
         learning: LEARNING,
+        prune_without_bus: false,
     });
     let start = Instant::now();
     table.resume(start);
@@ -223,6 +224,7 @@ fn unknown_hosts_count_as_learning_until_everybody_had_time_to_register() {
     let mut table = Table::new(Settings {
         stale: STALE,
         learning: LEARNING,
+        prune_without_bus: false,
     });
     let start = Instant::now();
     assert_eq!(

@@ -16,6 +16,7 @@ pub mod staging;
 
 pub mod ids;
 pub mod permissions;
+pub mod server_config;
 pub mod times;
 
 mod client;

@@ -1,14 +1,14 @@
 //! A small server that speaks the NATS protocol.
 //!
-//! Core protocol only: publish, subscribe, wildcards, queue groups, headers,
-//! no-responders, user/password authentication with subject permissions. It
-//! exists so that the platform runs from one command; beyond one machine a
-//! real `nats-server` takes its place and nothing else changes.
+//! The whole core protocol, with users, permissions, nkeys and TLS; no
+//! clustering and no persistence. It exists so that the platform runs from one
+//! command; beyond one machine a real `nats-server` takes its place and nothing
+//! else changes: flags, configuration syntax, signals and log lines are the same.
 //!
 //! Reading order: [`protocol`] (bytes to operations), [`subjects`] (who hears
 //! what), [`auth`] (who may), then the private modules `session` (one
-//! client's conversation), `hub` (delivery), `connection` (sockets) and
-//! [`server`]. Everything runs on **one thread** with one task per
+//! client's conversation), `hub` (delivery), `connection` and `transport`
+//! (sockets, TLS), [`server`], and [`program`] (flags, signals, log). Everything runs on **one thread** with one task per
 //! connection, so there is not a single lock: a message is appended straight
 //! to its destination's buffer and flushed once per batch of input.
 

@@ -105,7 +105,32 @@ fn monitoring_counts_connections_and_messages() {
         ),
         (&1.into(), &1.into(), &2.into())
     );
-    assert_eq!(get("/connz")["connections"][0]["name"], "me");
+    let connz = get("/connz?subs=1&sort=msgs_to&limit=5&auth=1");
+    let row = &connz["connections"][0];
+    assert_eq!(
+        (&row["name"], &row["subscriptions_list"][0]),
+        (&"me".into(), &"a".into())
+    );
+    assert_eq!(
+        (&connz["limit"], &row["kind"]),
+        (&5.into(), &"Client".into())
+    );
+    assert_eq!(
+        get("/connz?offset=1")["connections"]
+            .as_array()
+            .map(Vec::len),
+        Some(0)
+    );
+    let subsz = get("/subsz?subs=1");
+    assert_eq!(
+        (
+            &subsz["num_subscriptions"],
+            &subsz["subscriptions_list"][0]["subject"]
+        ),
+        (&1.into(), &"a".into())
+    );
+    assert_eq!(get("/routez")["num_routes"], 0);
+    assert_eq!(varz["write_deadline"], 10_000_000_000_u64);
     assert_eq!(get("/healthz")["status"], "ok");
     assert!(get("/other")["error"].is_string());
     let metrics = page("/metrics");
@@ -203,6 +228,94 @@ fn a_port_in_use_is_explained() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
         !output.status.success() && said.contains("cannot listen for clients"),
+        "{said}"
+    );
+}
+
+#[test]
+fn signals_reload_the_file_reopen_the_log_and_end_a_lame_duck() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let write = |password: &str| {
+        let text = format!(
+            "port: -1\nhost: 127.0.0.1\npid_file: {:?}\nlame_duck_grace_period: \"10ms\"\nlogtime: true\nauthorization {{ user: a, password: {password} }}\n",
+            path("pid").display().to_string()
+        );
+        std::fs::write(path("bus.conf"), text).unwrap();
+    };
+    write("one");
+    let mut child = program()
+        .arg("-c")
+        .arg(path("bus.conf"))
+        .arg("-l")
+        .arg(path("log"))
+        .arg("--ports_file_dir")
+        .arg(dir.path())
+        .spawn()
+        .unwrap();
+    let log_says = |file: &str, text: &str| {
+        common::wait_for(text, || {
+            let log = std::fs::read_to_string(path(file)).ok()?;
+            log.contains(text).then_some(log)
+        })
+    };
+    let log = log_says("log", "Server is ready");
+    assert!(
+        log.contains("[INF] Listening for client connections on 127.0.0.1:"),
+        "{log}"
+    );
+    assert!(
+        log.contains("[WRN] line 5, column 1: logtime: has no effect"),
+        "{log}"
+    );
+    let addr = common::read_port(&path(&format!("nats-lite_{}.ports", child.id()))).unwrap();
+    let order = |name: &str| {
+        let target = format!("{name}={}", path("pid").display());
+        let status = program().arg("--signal").arg(target).status().unwrap();
+        assert!(status.success(), "--signal {name}");
+    };
+    write("two");
+    order("reload");
+    log_says("log", "Reloaded server configuration");
+    let mut client = TcpStream::connect(addr).unwrap();
+    client
+        .write_all(b"CONNECT {\"user\":\"a\",\"pass\":\"two\"}\r\n")
+        .unwrap();
+    read_until(&mut BufReader::new(&client), "+OK");
+    std::fs::write(path("bus.conf"), "port: nonsense\n").unwrap();
+    order("reload");
+    log_says("log", "Failed to reload server configuration");
+    std::fs::rename(path("log"), path("log.1")).unwrap();
+    order("reopen");
+    log_says("log", "File log re-opened");
+    order("ldm");
+    assert!(child.wait().unwrap().success());
+    log_says("log", "Server Exiting..");
+    assert!(!path("pid").exists());
+}
+
+#[test]
+fn a_configuration_file_can_be_tested_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |text: &str| {
+        let file = dir.path().join("bus.conf");
+        std::fs::write(&file, text).unwrap();
+        let output = program().arg("-t").arg("-c").arg(file).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = check("port: 4222\n");
+    assert!(code == Some(0) && said.contains("is valid"), "{said}");
+    let (code, said) = check("port: 4222\nauthorization {\n  bar: x\n}\njetstream: on\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("line 3, column 3: bar: unknown field"),
+        "{said}"
+    );
+    assert!(
+        said.contains("run nats-server with this file instead"),
         "{said}"
     );
 }

@@ -194,6 +194,17 @@ impl Wire {
         }
     }
 
+    /// Waits for more bytes and counts the complete lines among them that start like this.
+    pub fn take_lines_starting_with(&mut self, start: &str) -> usize {
+        assert!(self.fill() > 0, "closed while lines were expected");
+        let end = self.buffer.iter().rposition(|&byte| byte == b'\n');
+        let whole: Vec<u8> = self.buffer.drain(..end.map_or(0, |at| at + 1)).collect();
+        let lines = whole.split(|&byte| byte == b'\n');
+        lines
+            .filter(|line| line.starts_with(start.as_bytes()))
+            .count()
+    }
+
     /// Reads and drops everything until the server closes; returns the number of bytes.
     pub fn drain_to_end(&mut self) -> usize {
         let mut total = 0;

@@ -1,0 +1,7 @@
+//! Pages for operators on an optional port: `/varz`, `/connz`, `/subsz`, `/routez`, `/healthz` and `/metrics`.
+
+mod pages;
+mod query;
+mod server;
+
+pub(crate) use server::serve;

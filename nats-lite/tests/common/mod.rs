@@ -15,7 +15,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server under test, stopped on drop.
 pub enum Server {
-    Lite(Option<nats_lite::Running>, tokio::runtime::Runtime),
+    Lite(Option<Box<nats_lite::Running>>, tokio::runtime::Runtime),
     Real(Child, SocketAddr, tempfile::TempDir),
 }
 
@@ -28,7 +28,7 @@ impl Server {
             .build()
             .unwrap();
         let running = runtime.block_on(nats_lite::start(config)).unwrap();
-        Self::Lite(Some(running), runtime)
+        Self::Lite(Some(Box::new(running)), runtime)
     }
 
     /// The original, if this machine has one. With `CI=true` a missing peer is a failure.

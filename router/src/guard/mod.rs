@@ -7,7 +7,7 @@
 //! once its head was found to have exactly one meaning.
 //!
 //! Pure: fed with bytes, says which may pass. No IO, no clock.
-//! [`head`] judges a complete head, [`chunked`] follows a chunked body, [`Refusal`] names what is wrong.
+//! `head` judges a complete head, `chunked` follows a chunked body, [`Refusal`] names what is wrong.
 
 mod chunked;
 mod head;

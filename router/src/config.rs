@@ -56,6 +56,9 @@ pub struct Config {
     /// A client that sends nothing in the middle of a body, or takes nothing of an answer that is
     /// waiting for it, is dropped after this. Websockets and other upgrades are exempt.
     pub body_idle_timeout: f64,
+    /// Second attempts at another instance per request, on average: up to 100 are saved up, and
+    /// when they are spent failures are answered rather than tried again. 0 to 2.
+    pub retry_share: f64,
     /// Client connections at a time; more are answered 503 and closed. 0 is no limit.
     pub max_connections: usize,
     /// Connections of one client address at a time, balancers and loopback excepted; more are
@@ -103,6 +106,7 @@ impl Default for Config {
             max_header_bytes: 64 * 1024,
             max_header_fields: 100,
             body_idle_timeout: 60.0,
+            retry_share: 0.2,
             max_connections: 20_000,
             max_connections_per_client: 1_000,
             max_requests_per_app: 0,
@@ -223,6 +227,17 @@ impl DaemonConfig for Config {
                 "must be at least 8192: ordinary cookies need that".into(),
             ));
         }
+        if !(0.0..=2.0).contains(&self.retry_share) {
+            found.push(("retry_share".into(), "must be between 0 and 2".into()));
+        }
+        for (addr, host) in &self.listen_as {
+            if !crate::guard::is_host(host.as_bytes()) {
+                found.push((
+                    format!("listen_as[{addr}]"),
+                    "must be a host name such as a.example.com".into(),
+                ));
+            }
+        }
         if !(10..=1000).contains(&self.max_header_fields) {
             found.push((
                 "max_header_fields".into(),
@@ -249,6 +264,8 @@ mod tests {
             stale_threshold: Some(-1.0),
             trusted_proxies: vec!["10.0.0.0/8".into(), "ten".into()],
             max_header_bytes: 1,
+            retry_share: f64::NAN,
+            listen_as: [(SocketAddr::from(([0, 0, 0, 0], 1)), "a b".into())].into(),
             ..Config::default()
         };
         let keys: Vec<String> = config.validate().into_iter().map(|(key, _)| key).collect();
@@ -258,7 +275,9 @@ mod tests {
                 "stale_threshold",
                 "dial_timeout",
                 "trusted_proxies[1]",
-                "max_header_bytes"
+                "max_header_bytes",
+                "retry_share",
+                "listen_as[0.0.0.0:1]"
             ]
         );
     }

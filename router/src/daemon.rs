@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::quota::Quota;
@@ -168,6 +169,7 @@ fn proxy(config: &Config, log: AccessLog) -> Proxy {
         endpoint_timeout: seconds(config.endpoint_timeout),
         retry_after: config.register_interval(),
         secure_cookies: config.secure_cookies,
+        retries: Budget::new(config.retry_share),
         per_app: Quota::new(config.max_requests_per_app),
         draining: AtomicBool::new(false),
         tunnels: TaskTracker::new(),

@@ -9,6 +9,7 @@
 
 pub mod access_log;
 mod body;
+mod budget;
 mod client;
 pub mod config;
 pub mod daemon;

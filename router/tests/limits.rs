@@ -124,7 +124,7 @@ async fn a_client_that_reads_nothing_is_dropped() {
 #[tokio::test]
 async fn a_long_upload_is_not_a_silent_instance() {
     let edge = Edge::start_with(|config| Config {
-        endpoint_timeout: 1.0,
+        endpoint_timeout: 2.0,
         ..config
     })
     .await;
@@ -136,10 +136,10 @@ async fn a_long_upload_is_not_a_silent_instance() {
     .await;
     edge.register(&app.endpoint("i1", &["a.example.com"])).await;
     let mut client = edge.connect().await;
-    let head = "POST / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 33\r\n\r\n";
+    let head = "POST / HTTP/1.1\r\nHost: a.example.com\r\nContent-Length: 53\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
     // The pauses together exceed the limit that each of them keeps.
-    for _ in 0..15 {
+    for _ in 0..25 {
         client.write_all(b"..").await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }

@@ -15,7 +15,7 @@ async fn headers_are_rewritten_and_keep_their_case() {
     edge.register(&app.endpoint("inst-1", &["a.example.com"]))
         .await;
     let answer = edge
-        .get_with("A.Example.com", "/p%20ath?q=%2F", "X-MiXed: Yes\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Forwarded-For: 9.9.9.9\r\n")
+        .get_with("A.Example.com", "/p%20ath?q=%2F", "Connection: close, X-Forwarded-For, X-CF-InstanceID, X-Mixed\r\ntraceparent: 00-ab-cd-01\r\nX-MiXed: Yes\r\nTE: trailers\r\nProxy-Authorization: x\r\nX-Forwarded-For: 9.9.9.9\r\n")
         .await;
     let sent = answer.body.as_str();
     assert!(
@@ -24,6 +24,7 @@ async fn headers_are_rewritten_and_keep_their_case() {
     );
     for line in [
         "X-MiXed: Yes",
+        "traceparent: 00-ab-cd-01",
         "Host: A.Example.com",
         "X-CF-ApplicationID: app-guid",
         "X-CF-InstanceID: inst-1",

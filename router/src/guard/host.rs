@@ -63,7 +63,7 @@ fn path(text: &[u8]) -> Result<(), Refusal> {
 }
 
 /// True for `name`, `name:port`, `[v6]` and `[v6]:port` (RFC 9110 §7.2, without userinfo).
-pub(super) fn host(text: &[u8]) -> bool {
+pub fn host(text: &[u8]) -> bool {
     let (name, port) = match text.strip_prefix(b"[") {
         Some(rest) => match rest.iter().position(|byte| *byte == b']') {
             Some(end) if is_v6(&rest[..end]) => (&b"v6"[..], &rest[end + 1..]),

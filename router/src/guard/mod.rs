@@ -16,6 +16,7 @@ mod refusal;
 mod scan;
 
 pub use head::{Framing, Head, judge};
+pub use host::host as is_host;
 pub use refusal::Refusal;
 
 use chunked::Chunked;

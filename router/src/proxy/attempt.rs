@@ -45,7 +45,8 @@ pub(crate) async fn deliver(
 ) -> Result<Answer, Verdict> {
     let mut tried = Vec::new();
     let mut desperate = false;
-    while tried.len() < ATTEMPTS {
+    proxy.retries.earn();
+    while tried.len() < ATTEMPTS && (tried.is_empty() || proxy.retries.spend()) {
         let choice = match proxy.choose(&inbound, &tried) {
             Ok(choice) => choice,
             Err(_) if !tried.is_empty() => break,

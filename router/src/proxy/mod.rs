@@ -17,6 +17,7 @@ pub(crate) use exchange::Exchange;
 
 use crate::access_log::AccessLog;
 use crate::body::{ResponseBody, Source};
+use crate::budget::Budget;
 use crate::client::Conversation;
 use crate::guard::Refused;
 use crate::progress::Progress;
@@ -38,6 +39,8 @@ pub(crate) struct Proxy {
     /// What clients are told to wait when a route has no instance.
     pub(crate) retry_after: Duration,
     pub(crate) secure_cookies: bool,
+    /// What second attempts are paid from.
+    pub(crate) retries: Budget,
     /// Requests at a time, by app.
     pub(crate) per_app: Arc<Quota<String>>,
     pub(crate) draining: AtomicBool,

@@ -64,6 +64,26 @@ conversation!(info_names_what_clients_need, plain(), |server| {
     );
 });
 
+conversation!(info_has_the_keys_of_the_original, plain(), |server| {
+    let info = server.connect().info;
+    let mut keys: Vec<&String> = info.as_object().unwrap().keys().collect();
+    keys.sort();
+    let expected = [
+        "client_id",
+        "client_ip",
+        "go",
+        "headers",
+        "host",
+        "max_payload",
+        "port",
+        "proto",
+        "server_id",
+        "server_name",
+        "version",
+    ];
+    assert_eq!(keys, expected);
+});
+
 conversation!(a_message_reaches_its_subscriber, plain(), |server| {
     let mut client = server.client();
     client.send("SUB foo 1\r\nPUB foo 5\r\nhello\r\n");

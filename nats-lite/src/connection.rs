@@ -112,6 +112,9 @@ impl Connection {
     async fn read_batch(&mut self) {
         if self.undecided.is_some() {
             self.decide().await;
+            if self.undecided.is_some() {
+                return;
+            }
         }
         let mut outcome = self.read_once();
         while outcome.is_ok()
@@ -134,8 +137,10 @@ impl Connection {
 
     /// Looks at the first byte: a client that starts a handshake gets one.
     async fn decide(&mut self) {
-        let Ok(Some(first)) = self.peer.stream.first_byte().await else {
-            return self.peer.close(Close::Gone);
+        let first = match self.peer.stream.first_byte().await {
+            Ok(Some(first)) => first,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Ok(None) | Err(_) => return self.peer.close(Close::Gone),
         };
         let Some(offer) = self.undecided.take() else {
             return;

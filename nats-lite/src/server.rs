@@ -86,7 +86,7 @@ pub struct Running {
     addr: SocketAddr,
     monitor_addr: Option<SocketAddr>,
     files: Vec<PathBuf>,
-    config: Config,
+    config: Box<Config>,
     commands: mpsc::UnboundedSender<Command>,
     ended: CancellationToken,
     stop: DropGuard,
@@ -132,7 +132,7 @@ impl Running {
             return Err(ReloadError::Fixed(key));
         }
         let offer = config.tls.as_ref().map(Offer::load).transpose()?;
-        self.config = config.clone();
+        *self.config = config.clone();
         // A server that has ended has nothing to reload.
         let _ = self.commands.send(Command::Reload(Box::new(config), offer));
         Ok(())
@@ -216,7 +216,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         addr,
         monitor_addr,
         files,
-        config,
+        config: Box::new(config),
         commands,
         ended,
         stop: stop.drop_guard(),

@@ -1,10 +1,13 @@
 //! The bytes below the protocol: a socket, plain or with TLS over it, without ever waiting.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustls::{ServerConfig, ServerConnection};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 use crate::limits::TLS_BUFFER;
@@ -50,11 +53,17 @@ impl Transport {
         self.tcp.writable().await
     }
 
-    /// The first byte the client sent, left where it is; `None` when it went.
+    /// The first byte the client sent, left where it is; `None` when it went. Like all reading
+    /// here it never waits: `WouldBlock` when nothing has come.
     pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        let count = self.tcp.peek(&mut byte).await?;
-        Ok((count > 0).then_some(byte[0]))
+        let mut space = [0];
+        let mut byte = ReadBuf::new(&mut space);
+        let peek = poll_fn(|context| match self.tcp.poll_peek(context, &mut byte) {
+            Poll::Pending => Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+        });
+        let count = peek.await?;
+        Ok((count > 0).then_some(space[0]))
     }
 
     /// From here on the client speaks TLS.

@@ -138,6 +138,47 @@ async fn async_nats_reconnects_after_a_restart_on_the_same_port() {
     assert_eq!(&within(delivered).await.payload[..], b"again");
 }
 
+#[tokio::test]
+async fn async_nats_learns_of_a_lame_duck_and_moves_to_another_server() {
+    let limits = nats_lite::limits::Limits {
+        lame_duck_grace_period: 0.05,
+        lame_duck_duration: 0.05,
+        ..Default::default()
+    };
+    let leaving = nats_lite::start(Config {
+        limits,
+        ..Config::on_free_port()
+    })
+    .await
+    .unwrap();
+    let staying = nats_lite::start(Config::on_free_port()).await.unwrap();
+    let (told, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let options = ConnectOptions::new().event_callback(move |event| {
+        // The test may be over.
+        let _ = told.send(event.to_string());
+        async {}
+    });
+    let client = within(options.connect(leaving.url())).await.unwrap();
+    client.flush().await.unwrap();
+    client.set_server_pool(staying.url()).await.unwrap();
+    leaving.lame_duck();
+    let warned = async {
+        while let Some(event) = events.recv().await {
+            if event.contains("lame duck") {
+                return;
+            }
+        }
+        panic!("the client heard of no lame duck");
+    };
+    within(warned).await;
+    within(leaving.ended()).await;
+    let mut inbox = client.subscribe("news").await.unwrap();
+    within(client.publish("news", "moved".into()))
+        .await
+        .unwrap();
+    assert_eq!(&within(inbox.next()).await.unwrap().payload[..], b"moved");
+}
+
 #[test]
 fn nats_py_publishes_subscribes_and_requests() {
     let Some(python) = python_with_nats() else {
@@ -193,4 +234,57 @@ fn python_with_nats() -> Option<PathBuf> {
             .output()
     };
     (made && install().is_ok() && usable()).then_some(python)
+}
+
+#[test]
+fn nats_js_publishes_subscribes_requests_and_drains() {
+    let Some(dir) = node_with_nats() else {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "CI needs node with the package nats: set BLOOMERY_NATS_JS_DIR"
+        );
+        eprintln!("SKIPPED: no node with the package nats, and none could be made");
+        return;
+    };
+    let subjects = |list: &[&str]| Some(list.iter().map(ToString::to_string).collect());
+    let user = User {
+        user: "js".into(),
+        password: bcrypt::hash("hunter2", 4).unwrap(),
+        publish: subjects(&["greet.*", "service", "nobody", "_INBOX.>"]),
+        ..User::default()
+    };
+    let server = common::Server::lite(Config {
+        users: vec![user],
+        ..Config::on_free_port()
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nats_js_client.mjs");
+    let output = Command::new("node")
+        .arg(script)
+        .arg(format!("nats://{}", server.addr()))
+        .env("NATS_JS_DIR", dir)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), "all conversations held", "{complained}");
+}
+
+/// The folder the task runner prepared, or one made here.
+fn node_with_nats() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("BLOOMERY_NATS_JS_DIR") {
+        return Some(dir.into());
+    }
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-js");
+    let usable = || dir.join("node_modules/nats/package.json").is_file();
+    if !usable() {
+        std::fs::create_dir_all(&dir).ok()?;
+        let install = Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--prefix"])
+            .arg(&dir)
+            .arg("nats@2")
+            .output();
+        install.ok()?;
+    }
+    let node = Command::new("node").arg("--version").output();
+    (usable() && node.is_ok_and(|output| output.status.success())).then_some(dir)
 }

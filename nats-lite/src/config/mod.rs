@@ -274,7 +274,11 @@ impl Config {
     /// The configuration as YAML with secrets replaced by `<redacted>`.
     pub fn to_redacted_yaml(&self) -> String {
         let mut shown = self.clone();
-        let hide = |secret: &mut String| *secret = "<redacted>".into();
+        let hide = |secret: &mut String| {
+            if !secret.is_empty() {
+                *secret = "<redacted>".into();
+            }
+        };
         shown
             .users
             .iter_mut()

@@ -345,7 +345,17 @@ fn plain(word: &str) -> Node {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[a-z0-9 .:=,;{}\\[\\]()\"'$#/\\n\\\\é-]{0,60}") {
+            // What it says does not matter here, only that it says something.
+            let _ = read(&text, Path::new("/nowhere"));
+        }
+    }
 
     fn value(text: &str) -> Node {
         read(text, Path::new(".")).unwrap().pop().unwrap().value

@@ -208,8 +208,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         tracing::info!("Starting http monitor on {addr}");
     }
     tracing::info!("Listening for client connections on {addr}");
-    if config.tls.is_some() {
-        tracing::info!("TLS required for client connections");
+    match &config.tls {
+        Some(tls) if tls.allow_non_tls => tracing::info!("TLS available for client connections"),
+        Some(_) => tracing::info!("TLS required for client connections"),
+        None => {}
     }
     tracing::info!("Server is ready");
     Ok(Running {

@@ -11,6 +11,9 @@ use crate::instance::stop;
 /// How long the instances may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long the bus may take to hear the last words.
+const BUS_LIMIT: Duration = Duration::from_secs(2);
+
 /// Marks every instance as evacuating: it serves on until the health manager has
 /// had it replaced and stopped. Repeating it is harmless.
 pub async fn begin(host: &Arc<Host>) {
@@ -59,6 +62,12 @@ pub async fn shutdown(host: &Arc<Host>) {
     if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
         tracing::warn!("some instances did not stop in time; they are destroyed at the next start");
     }
-    announce::heartbeat(host).await;
-    let _ = host.bus.flush().await;
+    let last_words = async {
+        announce::heartbeat(host).await;
+        host.bus.flush().await
+    };
+    if tokio::time::timeout(BUS_LIMIT, last_words).await.is_err() {
+        // The bus ended first; the missing heartbeats say the same.
+        tracing::warn!("the last heartbeat was not taken: the message bus is away");
+    }
 }

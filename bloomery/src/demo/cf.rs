@@ -18,7 +18,7 @@ impl Cf {
         }
     }
 
-    /// Runs a command; on failure its whole output is the cause.
+    /// Runs a command and returns its standard output; on failure everything it said is the cause.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         self.run_with(args, &[])
     }
@@ -31,15 +31,11 @@ impl Cf {
             .env("CF_HOME", &self.home)
             .envs(env.iter().copied());
         let output = command.output().map_err(|e| format!("cf: {e}"))?;
-        let text = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
-            Ok(text)
-        } else {
-            Err(format!("cf {} said:\n{text}", args.join(" ")))
+            return Ok(text);
         }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("cf {} said:\n{text}{errors}", args.join(" ")))
     }
 }

@@ -356,6 +356,11 @@ fn parse_servers(config: &BusConfig) -> Result<Vec<async_nats::ServerAddr>, BusE
     Ok(servers)
 }
 
+/// Messages of one subscription that may wait for their reader; what comes beyond is dropped by the client library. Its
+/// own number (65,536) is less than the burst of registrations that a large platform sends a router that has just started.
+/// Memory is taken only by what waits.
+const BACKLOG: usize = 1 << 20;
+
 fn options(
     config: &BusConfig,
     name: &str,
@@ -367,6 +372,7 @@ fn options(
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(3))
         .ping_interval(Duration::from_secs(10))
+        .subscription_capacity(BACKLOG)
         .reconnect_delay_callback(reconnect_delay)
         .event_callback(move |event| {
             report(&event, &tx, &shown);

@@ -383,3 +383,31 @@ async fn a_sticky_session_stays_on_its_instance() {
         assert_eq!(edge.get_with("a.example.com", "/", &cookies).await.body, id);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_of_100_000_registrations_loses_none() {
+    let edge = Edge::start().await;
+    // The router's own subscription must stand before the burst.
+    edge.register(&endpoint(1, "first", &["first.example.com"]))
+        .await;
+    for number in 0..100_000u32 {
+        let port = u16::try_from(number % 50_000 + 1000).unwrap();
+        let mut one = endpoint(port, "i", &[&format!("app-{number}.example.com")]);
+        one.host = format!("10.0.0.{}", number / 50_000);
+        edge.bus.publish(&Register(one)).await.unwrap();
+    }
+    edge.bus.flush().await.unwrap();
+    within("all routes to be known", async {
+        loop {
+            let page = edge
+                .status_page("/varz", "Authorization: Basic dTpw\r\n")
+                .await;
+            let varz: serde_json::Value = serde_json::from_str(&page.body).unwrap();
+            if varz["urls"] == 100_001 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

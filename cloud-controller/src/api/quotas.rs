@@ -62,64 +62,85 @@ pub(super) struct QuotaBody {
     pub(super) app_instance_limit: Option<i64>,
 }
 
-/// The limits both kinds of quota have.
-pub(super) struct Numbers {
-    pub(super) memory_limit: i64,
-    /// -1 is: no limit. These are (name, value).
-    pub(super) others: [(&'static str, i64); 4],
+/// What both kinds of quota have, to be written. Numbers other than the memory may be -1: no limit.
+pub(super) struct Limits<'a> {
+    pub(super) name: &'a mut String,
+    pub(super) non_basic_services_allowed: &'a mut bool,
+    pub(super) memory_limit: &'a mut i64,
+    pub(super) total_services: &'a mut i64,
+    pub(super) total_routes: &'a mut i64,
+    pub(super) instance_memory_limit: &'a mut i64,
+    pub(super) app_instance_limit: &'a mut i64,
 }
 
-impl Numbers {
-    /// Refuses numbers that mean nothing. Pure.
-    pub(super) fn check(&self, negative_memory: Code, invalid: Code) -> Result<(), Failure> {
-        if self.memory_limit < 0 {
-            let error = ApiError::new(negative_memory)
+/// Error codes of one kind of quota.
+pub(super) struct Codes {
+    pub(super) negative_memory: Code,
+    pub(super) invalid: Code,
+}
+
+impl Limits<'_> {
+    /// Takes the keys present, and refuses numbers that mean nothing. Pure.
+    pub(super) fn take(self, sent: &QuotaBody, codes: &Codes) -> Outcome<()> {
+        if let Some(name) = &sent.name {
+            *self.name = body::name(name)
+                .ok_or_else(|| fail_with(codes.invalid, "name must not be empty"))?;
+        }
+        if let Some(allowed) = sent.non_basic_services_allowed {
+            *self.non_basic_services_allowed = allowed;
+        }
+        if let Some(limit) = sent.memory_limit {
+            *self.memory_limit = limit;
+        }
+        if *self.memory_limit < 0 {
+            let error = ApiError::new(codes.negative_memory)
                 .explain(format!("memory_limit is {} MB.", self.memory_limit));
             return Err(error.into());
         }
-        match self.others.iter().find(|(_, value)| *value < -1) {
-            Some((name, value)) => Err(fail_with(
-                invalid,
-                format!("{name} is {value}; use a number from 0, or -1 for no limit"),
-            )),
-            None => Ok(()),
+        for (name, limit, wanted) in [
+            ("total_services", self.total_services, sent.total_services),
+            ("total_routes", self.total_routes, sent.total_routes),
+            (
+                "instance_memory_limit",
+                self.instance_memory_limit,
+                sent.instance_memory_limit,
+            ),
+            (
+                "app_instance_limit",
+                self.app_instance_limit,
+                sent.app_instance_limit,
+            ),
+        ] {
+            *limit = wanted.unwrap_or(*limit);
+            if *limit < -1 {
+                let text = format!("{name} is {limit}; use a number from 0, or -1 for no limit");
+                return Err(fail_with(codes.invalid, text));
+            }
         }
+        Ok(())
     }
 }
 
 impl QuotaBody {
     /// Writes the keys present into the row.
     fn apply(self, row: &mut QuotaRow) -> Outcome<()> {
-        if let Some(name) = &self.name {
-            row.name = body::name(name)
-                .ok_or_else(|| fail_with(Code::QuotaDefinitionInvalid, "name must not be empty"))?;
-        }
-        row.non_basic_services_allowed = self
-            .non_basic_services_allowed
-            .unwrap_or(row.non_basic_services_allowed);
-        row.total_services = self.total_services.unwrap_or(row.total_services);
-        row.total_routes = self.total_routes.unwrap_or(row.total_routes);
         row.total_private_domains = self
             .total_private_domains
             .unwrap_or(row.total_private_domains);
-        row.memory_limit = self.memory_limit.unwrap_or(row.memory_limit);
-        row.instance_memory_limit = self
-            .instance_memory_limit
-            .unwrap_or(row.instance_memory_limit);
-        row.app_instance_limit = self.app_instance_limit.unwrap_or(row.app_instance_limit);
-        let numbers = Numbers {
-            memory_limit: row.memory_limit,
-            others: [
-                ("total_services", row.total_services),
-                ("total_routes", row.total_routes),
-                ("instance_memory_limit", row.instance_memory_limit),
-                ("app_instance_limit", row.app_instance_limit),
-            ],
+        let limits = Limits {
+            name: &mut row.name,
+            non_basic_services_allowed: &mut row.non_basic_services_allowed,
+            memory_limit: &mut row.memory_limit,
+            total_services: &mut row.total_services,
+            total_routes: &mut row.total_routes,
+            instance_memory_limit: &mut row.instance_memory_limit,
+            app_instance_limit: &mut row.app_instance_limit,
         };
-        numbers.check(
-            Code::QuotaDefinitionMemoryLimitNegative,
-            Code::QuotaDefinitionInvalid,
-        )
+        let codes = Codes {
+            negative_memory: Code::QuotaDefinitionMemoryLimitNegative,
+            invalid: Code::QuotaDefinitionInvalid,
+        };
+        limits.take(&self, &codes)
     }
 }
 

@@ -7,11 +7,11 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use v2_api::Code;
 
-use super::body::{self, Body};
+use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope, link};
-use super::quotas::{Numbers, QuotaBody};
+use super::quotas::{Codes, Limits, QuotaBody};
 use super::{orgs, spaces, taken};
 use crate::authorize::{Action, SEEN_SPACE_QUOTAS};
 use crate::controller::Ctl;
@@ -120,32 +120,20 @@ async fn of_spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>>
 
 /// Writes the keys present into the row; the organization of a quota never changes.
 fn apply(sent: &QuotaBody, row: &mut SpaceQuotaRow) -> Outcome<()> {
-    if let Some(name) = &sent.name {
-        row.name = body::name(name).ok_or_else(|| {
-            fail_with(Code::SpaceQuotaDefinitionInvalid, "name must not be empty")
-        })?;
-    }
-    row.non_basic_services_allowed = sent
-        .non_basic_services_allowed
-        .unwrap_or(row.non_basic_services_allowed);
-    row.total_services = sent.total_services.unwrap_or(row.total_services);
-    row.total_routes = sent.total_routes.unwrap_or(row.total_routes);
-    row.memory_limit = sent.memory_limit.unwrap_or(row.memory_limit);
-    row.instance_memory_limit = sent
-        .instance_memory_limit
-        .unwrap_or(row.instance_memory_limit);
-    row.app_instance_limit = sent.app_instance_limit.unwrap_or(row.app_instance_limit);
-    let numbers = Numbers {
-        memory_limit: row.memory_limit,
-        others: [
-            ("total_services", row.total_services),
-            ("total_routes", row.total_routes),
-            ("instance_memory_limit", row.instance_memory_limit),
-            ("app_instance_limit", row.app_instance_limit),
-        ],
+    let limits = Limits {
+        name: &mut row.name,
+        non_basic_services_allowed: &mut row.non_basic_services_allowed,
+        memory_limit: &mut row.memory_limit,
+        total_services: &mut row.total_services,
+        total_routes: &mut row.total_routes,
+        instance_memory_limit: &mut row.instance_memory_limit,
+        app_instance_limit: &mut row.app_instance_limit,
     };
-    let invalid = Code::SpaceQuotaDefinitionInvalid;
-    numbers.check(invalid, invalid)
+    let codes = Codes {
+        negative_memory: Code::SpaceQuotaDefinitionInvalid,
+        invalid: Code::SpaceQuotaDefinitionInvalid,
+    };
+    limits.take(sent, &codes)
 }
 
 async fn create(call: Call, Body(sent): Body<QuotaBody>) -> Created {

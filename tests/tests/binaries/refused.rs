@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::binaries::{Entry, Platform, Scripts, eventually, may_run, zip_of};
+use tests::binaries::{Entry, Noise, Platform, Scripts, eventually, may_run, zip_of};
 
 use crate::PROBE;
 
@@ -178,25 +178,14 @@ fn a_full_disk_on_the_dea_is_named_and_other_apps_go_on() {
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("Staticfile"), "").unwrap();
     std::fs::write(dir.join("index.html"), "too big for this host").unwrap();
-    std::fs::write(dir.join("noise"), noise(64 << 20)).unwrap();
+    let noise = Noise::default().take(8 << 20).flat_map(u64::to_le_bytes);
+    std::fs::write(dir.join("noise"), noise.collect::<Vec<_>>()).unwrap();
     let path = dir.display().to_string();
     platform
         .cf(&["push", "big", "-m", "32M", "-p", &path])
         .failed()
         .says(&["No space left on device", "dea-0"]);
     assert!(site.body("/").contains("Hello from Bloomery"));
-}
-
-/// Bytes that do not compress.
-fn noise(count: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    (0..count / 8).flat_map(|_| next()).collect()
 }
 
 /// A file system of that size; unmounted when dropped.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tests::binaries::{Answers, Platform, eventually, may_run};
+use tests::binaries::{Answers, Noise, Platform, eventually, may_run};
 
 use crate::PROBE;
 
@@ -144,17 +144,12 @@ fn the_second_push_of_five_thousand_files_sends_less_than_a_hundredth() {
 
 /// Files that neither compress nor repeat.
 fn five_thousand_files(dir: &Path) {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    let mut word = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    };
+    let mut noise = Noise::default();
     for n in 0..50 {
         fs::create_dir_all(dir.join(format!("d{n}"))).unwrap();
         for m in 0..100 {
-            let text: String = (0..128).map(|_| word()).collect();
+            let words = noise.by_ref().take(128);
+            let text: String = words.map(|word| format!("{word:016x}")).collect();
             fs::write(dir.join(format!("d{n}/f{m}.html")), text).unwrap();
         }
     }

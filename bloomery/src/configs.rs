@@ -1,6 +1,7 @@
 //! The configuration files that `up` writes for the daemons.
 
-use bus::permissions::Role;
+use bus::permissions::{Role, grant};
+use bus::server_config::{BusUser, nats_server_config};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -20,6 +21,9 @@ pub fn write_all(layout: &Layout, settings: &Settings) -> Result<(), Error> {
         std::fs::create_dir_all(&path).map_err(Error::file("make the directory", path))?;
     }
     write(layout, "nats-lite", &nats(settings))?;
+    // The same users for whoever puts a nats-server in its place (`up --bus`).
+    let users = nats_server_config(&users(settings));
+    write_private(&layout.nats_server_users(), users.as_bytes())?;
     write(layout, "cloud-controller", &controller(layout, settings))?;
     write(layout, "router", &router(layout, settings))?;
     write(layout, "health-manager", &health_manager(settings))?;
@@ -35,11 +39,14 @@ fn write(layout: &Layout, name: &str, config: &Value) -> Result<(), Error> {
 }
 
 fn bus(settings: &Settings, user: &str) -> Value {
-    if let Some(url) = &settings.bus_url {
-        return json!({ "servers": [url] });
-    }
+    let server = match &settings.bus_url {
+        // Credentials in the URL are the operator's own.
+        Some(url) if url.contains('@') => return json!({ "servers": [url] }),
+        Some(url) => url.clone(),
+        None => format!("nats://127.0.0.1:{}", settings.bus_port),
+    };
     json!({
-        "servers": [format!("nats://127.0.0.1:{}", settings.bus_port)],
+        "servers": [server],
         "user": user,
         "password": settings.secret(&format!("bus-{user}")),
     })
@@ -52,18 +59,10 @@ fn status(settings: &Settings, name: &str) -> Value {
 
 fn nats(settings: &Settings) -> Value {
     let port = settings.status_ports.get("nats-lite").copied().unwrap_or(0);
-    let mut users = vec![
-        user(settings, "controller", &Role::Controller),
-        user(settings, "router", &Role::Router),
-        user(settings, "health-manager", &Role::HealthManager),
-        user(settings, "collector", &Role::Collector),
-    ];
-    let deas = settings.dea_ids.iter();
-    users.extend(deas.map(|(name, id)| user(settings, name, &Role::Dea(id.clone()))));
     json!({
         "listen": format!("127.0.0.1:{}", settings.bus_port),
         "http": format!("127.0.0.1:{port}"),
-        "users": users,
+        "users": users(settings).iter().map(user).collect::<Vec<_>>(),
     })
 }
 
@@ -92,12 +91,30 @@ fn runtime(pair: &str) -> Value {
     json!({"language": language, "name": name, "path": dir})
 }
 
-/// A bus user with the rights of its component and no others.
-fn user(settings: &Settings, name: &str, role: &Role) -> Value {
-    let grant = bus::permissions::grant(role, name);
+/// One bus user per component, and one per DEA.
+fn users(settings: &Settings) -> Vec<BusUser> {
+    let user = |name: &str, role| BusUser {
+        name: name.to_owned(),
+        password: settings.secret(&format!("bus-{name}")).to_owned(),
+        role,
+    };
+    let mut users = vec![
+        user("controller", Role::Controller),
+        user("router", Role::Router),
+        user("health-manager", Role::HealthManager),
+        user("collector", Role::Collector),
+    ];
+    let deas = settings.dea_ids.iter();
+    users.extend(deas.map(|(name, id)| user(name, Role::Dea(id.clone()))));
+    users
+}
+
+/// A user with the rights of its component and no others.
+fn user(user: &BusUser) -> Value {
+    let grant = grant(&user.role, &user.name);
     json!({
-        "user": name,
-        "password": settings.secret(&format!("bus-{name}")),
+        "user": user.name,
+        "password": user.password,
         "publish": grant.publish,
         "subscribe": grant.subscribe,
     })

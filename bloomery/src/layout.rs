@@ -45,6 +45,11 @@ impl Layout {
         self.root.join("config").join(format!("{name}.yml"))
     }
 
+    /// The bus users in the syntax of a real `nats-server`, to be included by its configuration.
+    pub fn nats_server_users(&self) -> PathBuf {
+        self.root.join("config/nats-server-users.conf")
+    }
+
     /// Log file of a component.
     pub fn log(&self, name: &str) -> PathBuf {
         self.root.join("logs").join(format!("{name}.log"))

@@ -127,6 +127,7 @@ impl Settings {
         settings.take_runtime_flags(flags)?;
         settings.assign_ports()?;
         settings.name_deas();
+        settings.fill_secrets();
         settings.save(layout)?;
         Ok(settings)
     }
@@ -176,10 +177,7 @@ impl Settings {
             health_port: pick(INTERNAL_PORTS)?,
             status_ports: BTreeMap::new(),
             files_ports: BTreeMap::new(),
-            secrets: SECRETS
-                .iter()
-                .map(|name| ((*name).to_owned(), secret()))
-                .collect(),
+            secrets: BTreeMap::new(),
             allow: Vec::new(),
             memory_mb: host_memory_mb(),
             backend: if is_root() {
@@ -193,6 +191,13 @@ impl Settings {
             stack_aliases: usual_aliases(),
             runtimes: Vec::new(),
         })
+    }
+
+    /// A directory made by an earlier version lacks what was added since; an empty secret would open a door.
+    fn fill_secrets(&mut self) {
+        for name in SECRETS {
+            self.secrets.entry(name.to_owned()).or_insert_with(secret);
+        }
     }
 
     /// An id and a password for every DEA that has none yet.

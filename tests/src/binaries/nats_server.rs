@@ -18,12 +18,21 @@ impl NatsServer {
     /// # Panics
     /// With `CI=true` when it is not installed: a missing peer is a failure there.
     pub fn start() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// The same with further arguments, such as a configuration.
+    ///
+    /// # Panics
+    /// As [`NatsServer::start`].
+    pub fn with(arguments: &[&str]) -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("a bound port").port();
         drop(free);
         let mut command = Command::new("nats-server");
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
+        command.args(arguments);
         command
             .env("PATH", path)
             .stdout(Stdio::null())

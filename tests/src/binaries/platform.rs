@@ -148,6 +148,11 @@ impl Platform {
         self.bloomery(&line)
     }
 
+    /// Types `bloomery down`: the data stays.
+    pub fn end(&self) -> Typed {
+        self.bloomery(&["down"])
+    }
+
     /// Types `bloomery down --purge`.
     pub fn down(&mut self) -> Typed {
         self.gone = true;

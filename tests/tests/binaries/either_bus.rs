@@ -97,3 +97,21 @@ fn a_crashed_instance_is_replaced_on_nats_lite() {
 fn a_crashed_instance_is_replaced_on_nats_server() {
     on_nats_server(a_crashed_instance_is_replaced);
 }
+
+#[test]
+fn a_nats_server_takes_the_users_of_the_platform_and_no_stranger() {
+    if !may_run() {
+        return;
+    }
+    let platform = Platform::up(&[]);
+    platform.end().well();
+    let users = platform.data_dir().join("config/nats-server-users.conf");
+    let Some(server) = NatsServer::with(&["-c", users.to_str().unwrap()]) else {
+        return;
+    };
+    let stranger = server.url().replace("nats://", "nats://dea-0:guessed@");
+    platform.resume(&["--bus", &server.url()]).well();
+    a_pushed_site_answers(&platform);
+    platform.end().well();
+    platform.resume(&["--bus", &stranger]).failed();
+}

@@ -10,7 +10,8 @@ use component::{DaemonConfig, StatusConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::access_log::{Format, Target};
-use crate::rewrite::{Cidr, Trust};
+use crate::engine::Times;
+use crate::rewrite::{Cidr, Names, Trust};
 use crate::table::Settings;
 
 /// Everything the router can be told. Times are seconds.
@@ -73,8 +74,14 @@ pub struct Config {
     pub trusted_proxies: Vec<String>,
     /// The original's pass-through of forwarded headers.
     pub compat_forwarded_headers: bool,
-    /// `__VCAP_ID__` cookies are always marked Secure.
+    /// Cookies by which apps say that there is a session.
+    pub session_cookies: Vec<String>,
+    /// The cookie that remembers a session's instance.
+    pub instance_cookie: String,
+    /// It is always marked Secure.
     pub secure_cookies: bool,
+    /// Threads that carry requests; 0 is one per core.
+    pub threads: usize,
     /// File for the access log, `-` for standard output, empty for none.
     pub access_log: String,
     /// The same as JSON, one object per line: file, `-` for standard output, empty for none.
@@ -113,7 +120,10 @@ impl Default for Config {
             prune_without_bus: false,
             trusted_proxies: Vec::new(),
             compat_forwarded_headers: false,
+            session_cookies: vec!["JSESSIONID".into()],
+            instance_cookie: "__VCAP_ID__".into(),
             secure_cookies: false,
+            threads: 0,
             access_log: String::new(),
             access_log_json: String::new(),
             drain_wait: 0.0,
@@ -182,6 +192,36 @@ impl Config {
             .collect()
     }
 
+    /// Names of the cookies of sticky sessions.
+    pub fn cookies(&self) -> Names {
+        Names {
+            sessions: self.session_cookies.clone(),
+            instance: self.instance_cookie.clone(),
+            secure: self.secure_cookies,
+        }
+    }
+
+    /// How long everything may take.
+    pub(crate) fn limits_of_time(&self) -> Times {
+        let seconds = Duration::from_secs_f64;
+        Times {
+            dial: seconds(self.dial_timeout),
+            endpoint: seconds(self.endpoint_timeout),
+            keep_alive: seconds(self.keep_alive),
+            header: seconds(self.header_timeout),
+            body_idle: seconds(self.body_idle_timeout),
+        }
+    }
+
+    /// Threads that carry requests.
+    pub(crate) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self.threads {
+            0 => cores(),
+            threads => threads,
+        }
+    }
+
     /// How much of a head is read.
     pub fn head_limits(&self) -> crate::guard::Limits {
         crate::guard::Limits {
@@ -237,6 +277,20 @@ impl DaemonConfig for Config {
                     "must be a host name such as a.example.com".into(),
                 ));
             }
+        }
+        let cookies = self
+            .session_cookies
+            .iter()
+            .map(|name| ("session_cookies", name));
+        for (key, name) in cookies.chain([("instance_cookie", &self.instance_cookie)]) {
+            let token =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(token) {
+                found.push((key.into(), "must be cookie names such as JSESSIONID".into()));
+            }
+        }
+        if self.threads > 64 {
+            found.push(("threads".into(), "must be at most 64".into()));
         }
         if !(10..=1000).contains(&self.max_header_fields) {
             found.push((

@@ -1,5 +1,7 @@
 //! One registered instance.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bus::router::Endpoint as Message;
@@ -35,6 +37,27 @@ impl Endpoint {
         self.address == address(message)
             && self.instance_id == instance_id(message)
             && self.app == message.app
+    }
+
+    /// Where to connect.
+    ///
+    /// # Errors
+    /// When the registered host is no IP address: the registrar resolves names.
+    pub(crate) fn socket_address(&self) -> io::Result<SocketAddr> {
+        let no_address =
+            |_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no IP address");
+        self.address.parse().map_err(no_address)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(instance_id: Option<&str>) -> Self {
+        Self {
+            serial: 1,
+            address: "h:1".into(),
+            app: None,
+            instance_id: instance_id.map(Into::into),
+            component: None,
+        }
     }
 
     /// What `X-CF-InstanceID` says: the instance id, else the address.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::access_log::{Format, Target};
 use crate::engine::Times;
 use crate::rewrite::{Cidr, Names, Trust};
-use crate::table::Settings;
+use crate::table::{Balancing, Settings};
 
 /// Everything the router can be told. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,9 @@ pub struct Config {
     /// Endpoints go stale even while the bus is away. The original does so; the default keeps
     /// the last known routes, because nobody can refresh anything then.
     pub prune_without_bus: bool,
+    /// How the instances of a route share its requests: `round-robin` or `least-connection`. An instance
+    /// registered with the tag `weight` counts for that many, up to 100.
+    pub balancing: Balancing,
     /// Networks of load balancers whose forwarded headers are believed, such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
     /// The original's pass-through of forwarded headers.
@@ -118,6 +121,7 @@ impl Default for Config {
             max_connections_per_client: 1_000,
             max_requests_per_app: 0,
             prune_without_bus: false,
+            balancing: Balancing::default(),
             trusted_proxies: Vec::new(),
             compat_forwarded_headers: false,
             session_cookies: vec!["JSESSIONID".into()],
@@ -160,6 +164,7 @@ impl Config {
                 .map_or(times.router_stale, Duration::from_secs_f64),
             learning,
             prune_without_bus: self.prune_without_bus,
+            balancing: self.balancing,
         }
     }
 

@@ -142,7 +142,7 @@ impl Reactor {
         exchange.answered(exchange.answer.status, self.now);
         let body = exchange.answer.body(exchange.method() == b"HEAD");
         let (passage, closing) = manner(exchange, body.as_ref(), stopping);
-        let endpoint = exchange.endpoint.clone();
+        let endpoint = exchange.endpoint.as_deref().cloned();
         let cookie = endpoint.and_then(|endpoint| {
             let route = exchange.route.as_deref().unwrap_or_default();
             let given = (&exchange.answer, head);

@@ -181,7 +181,7 @@ impl Reactor {
         self.drop_upstream(client);
         if let Some(endpoint) = client
             .exchange()
-            .and_then(|exchange| exchange.endpoint.clone())
+            .and_then(|exchange| exchange.endpoint.as_deref().cloned())
         {
             self.unreachable(&endpoint, error);
         }
@@ -225,7 +225,7 @@ impl Reactor {
         if !exchange.repeatable() && !never_sent {
             return self.refuse(client, &Verdict::EndpointFailure);
         }
-        let endpoint = exchange.endpoint.clone();
+        let endpoint = exchange.endpoint.as_deref().cloned();
         match endpoint.filter(|_| reused) {
             // An idle connection that had died: the instance itself may be well.
             Some(endpoint) if self.dial(client, &endpoint) => Ok(()),

@@ -10,7 +10,7 @@ use crate::guard::{Body, Head, Name};
 use crate::quota::Permit;
 use crate::rewrite::{Peer, Said};
 use crate::stats::Sample;
-use crate::table::Endpoint;
+use crate::table::{Busy, Endpoint};
 
 /// Endpoints tried per request, as the original.
 pub(super) const ATTEMPTS: usize = 3;
@@ -54,7 +54,7 @@ pub(super) struct Exchange {
     /// The instance that a session asked for.
     pub(super) session: Option<String>,
     pub(super) route: Option<Arc<str>>,
-    pub(super) endpoint: Option<Arc<Endpoint>>,
+    pub(super) endpoint: Option<Busy>,
     pub(super) tried: Vec<u64>,
     /// All endpoints were known to fail before the first was tried.
     pub(super) desperate: bool,
@@ -143,7 +143,7 @@ impl Exchange {
 
     /// Notes who gets the request; false when its app has as many as it may have at a time.
     pub(super) fn goes_to(&mut self, endpoint: &Arc<Endpoint>, shared: &Shared) -> bool {
-        self.endpoint = Some(endpoint.clone());
+        self.endpoint = Some(Busy::at(endpoint.clone()));
         if self.permit.is_none() && shared.per_app.is_limited() {
             let app = endpoint.app.as_ref().unwrap_or(&endpoint.address);
             self.permit = shared.per_app.take(app);

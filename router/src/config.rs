@@ -13,6 +13,7 @@ use crate::access_log::{Format, Target};
 use crate::engine::Times;
 use crate::rewrite::{Cidr, Names, Trust};
 use crate::table::{Balancing, Settings};
+use crate::tls::TlsConfig;
 
 /// Everything the router can be told. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Config {
     /// Further addresses and the host name each stands for: what comes in there is for that
     /// host, whatever its Host header says. For clients that know only an address and a port.
     pub listen_as: BTreeMap<SocketAddr, String>,
+    /// A listener for TLS and HTTP/2 besides; none when absent.
+    pub tls: Option<TlsConfig>,
     /// The message bus.
     pub bus: BusConfig,
     /// `/healthz`, `/varz`, `/metrics`, `/routes` and `/health`.
@@ -100,6 +103,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             listen_as: BTreeMap::new(),
+            tls: None,
             bus: BusConfig::default(),
             status: StatusConfig::default(),
             index: 0,

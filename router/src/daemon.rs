@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use bus::{Bus, BusError};
 use component::{Daemon, Identity, Tasks};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::budget::Budget;
@@ -18,8 +20,11 @@ use crate::quota::Quota;
 use crate::registrar::Edge;
 use crate::stats::Stats;
 use crate::table::Table;
+use crate::tls::{self, CertificateError, Certificates, Inside, TlsConfig};
 use crate::{registrar, status};
 
+/// How often it is looked whether certificates have changed.
+const CERTIFICATES: Duration = Duration::from_secs(2);
 /// How long background tasks may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -48,6 +53,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A certificate cannot be used.
+    #[error("TLS cannot be offered: {0}")]
+    Certificate(#[from] CertificateError),
     /// No thread, or no descriptor for one.
     #[error(
         "cannot start the threads that carry requests: {0}; check the limits on processes and open files"
@@ -67,6 +75,7 @@ pub struct Running {
     edge: Edge,
     tasks: Tasks,
     mapped: Vec<SocketAddr>,
+    tls: Option<Tls>,
     threads: Vec<JoinHandle<()>>,
     log_writer: Option<tokio::task::JoinHandle<()>>,
 }
@@ -110,6 +119,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let edge = Edge { shared, engine };
     registrar::follow(bus, edge.clone(), hello(&config, id, addr), &tasks).await?;
     prune(&config, edge.clone(), &tasks);
+    let tls = match &config.tls {
+        Some(tls) => Some(Tls::start(tls, &edge, places, &tasks).await?),
+        None => None,
+    };
     Ok(Running {
         addr,
         status_addr,
@@ -118,9 +131,71 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         edge,
         tasks,
         mapped,
+        tls,
         threads,
         log_writer,
     })
+}
+
+/// The TLS listener and its connections.
+struct Tls {
+    addr: SocketAddr,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Tls {
+    async fn start(
+        config: &TlsConfig,
+        edge: &Edge,
+        places: Places,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let certificates = Arc::new(Certificates::load(&config.certificates)?);
+        let failed = |source| StartError::Listen {
+            purpose: "TLS clients",
+            addr: config.listen,
+            source,
+        };
+        let listener = tokio::net::TcpListener::bind(config.listen)
+            .await
+            .map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let inside = Inside {
+            engine: edge.engine.clone(),
+            places,
+            shared: edge.shared.clone(),
+            stop: stop.clone(),
+            connections: connections.clone(),
+        };
+        tls::serve(listener, config, certificates.clone(), inside)?;
+        tasks.every("certificates", CERTIFICATES, move || {
+            certificates.refresh();
+            std::future::ready(())
+        });
+        Ok(Self {
+            addr,
+            stop,
+            connections,
+        })
+    }
+
+    /// Takes nothing new and lets the rest finish.
+    async fn end(self, limit: Duration) {
+        self.stop.cancel();
+        self.connections.close();
+        if tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_err()
+        {
+            let open = self.connections.len();
+            tracing::warn!(
+                open,
+                "open TLS connections did not end in time and are dropped"
+            );
+        }
+    }
 }
 
 fn listen(
@@ -194,6 +269,11 @@ impl Running {
         &self.mapped
     }
 
+    /// Where TLS clients connect, if they may.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.addr)
+    }
+
     /// Where the status pages are.
     pub fn status_addr(&self) -> SocketAddr {
         self.status_addr
@@ -204,6 +284,9 @@ impl Running {
         self.edge.shared.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(self.drain_wait).await;
         self.edge.engine.stop(Instant::now() + self.drain_timeout);
+        if let Some(tls) = self.tls {
+            tls.end(self.drain_timeout).await;
+        }
         let threads = self.threads;
         let ended = tokio::task::spawn_blocking(move || {
             threads

@@ -4,7 +4,7 @@
 //! exactly one meaning), `answer` (the same for instances), [`table`] (who serves what), [`rewrite`]
 //! (what happens to heads), [`verdict`] (what the edge says when it cannot deliver),
 //! [`access_log`]'s line format and [`stats`]. Around them: `engine` (the data path: sockets and
-//! what moves between them), `registrar` (the bus feeds the table), `status` (what operators see)
+//! what moves between them), [`tls`] (handshakes and HTTP/2 in front of it), `registrar` (the bus feeds the table), `status` (what operators see)
 //! and [`daemon`], which starts it all.
 
 pub mod access_log;
@@ -20,6 +20,7 @@ pub mod rewrite;
 pub mod stats;
 mod status;
 pub mod table;
+pub mod tls;
 pub mod verdict;
 
 pub use config::Config;

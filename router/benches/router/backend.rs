@@ -75,8 +75,7 @@ impl Connection {
                     if self.head.ends_with(b"\r\n\r\n") {
                         let big = self.head.windows(6).take(64).any(|six| six == b"/100k ");
                         self.head.clear();
-                        self.out
-                            .extend_from_slice(if big { large } else { small });
+                        self.out.extend_from_slice(if big { large } else { small });
                     }
                     if count < room.len() {
                         return self.flush();

@@ -63,7 +63,11 @@ impl Proxy {
     fn wait(&self) {
         let began = Instant::now();
         while !ask(self.port).is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            assert!(began.elapsed() < Duration::from_secs(60), "{:?} does not answer", self.kind);
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{:?} does not answer",
+                self.kind
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -110,11 +114,18 @@ backend b\n  server s 127.0.0.1:{backend} pool-max-conn 1000\n"
     );
     std::fs::write(&config, text).unwrap();
     let log = std::fs::File::create(dir.join("haproxy.log")).unwrap();
-    pinned(0, "haproxy", &["-db", "-f", config.to_str().unwrap()], log.into())
+    pinned(
+        0,
+        "haproxy",
+        &["-db", "-f", config.to_str().unwrap()],
+        log.into(),
+    )
 }
 
 async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Running) {
-    let nats = nats_lite::start(nats_lite::Config::on_free_port()).await.unwrap();
+    let nats = nats_lite::start(nats_lite::Config::on_free_port())
+        .await
+        .unwrap();
     let config = dir.join("router.json");
     let text = serde_json::json!({
         "listen": format!("127.0.0.1:{port}"),
@@ -129,7 +140,9 @@ async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Runni
     std::fs::write(&config, text.to_string()).unwrap();
     let arguments = ["--config", config.to_str().unwrap()];
     let process = pinned(0, env!("CARGO_BIN_EXE_router"), &arguments, Stdio::null());
-    let bus = Bus::connect(&BusConfig::url(nats.url()), "registrar").await.unwrap();
+    let bus = Bus::connect(&BusConfig::url(nats.url()), "registrar")
+        .await
+        .unwrap();
     bus.wait_connected().await;
     // The router has to listen before it can be told anything.
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -139,10 +152,18 @@ async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Runni
     for number in 0..ROUTES {
         let endpoint = Endpoint {
             host: "127.0.0.1".into(),
-            port: if number == 4711 { backend } else { 1 + (number % 1000) as u16 },
+            port: if number == 4711 {
+                backend
+            } else {
+                1 + (number % 1000) as u16
+            },
             uris: vec![format!("app-{number}.example.com")],
             app: Some(format!("{number:08}-0000-4000-8000-000000000000")),
-            private_instance_id: Some(if number == 4711 { "b".into() } else { format!("i{}", number % 1000) }),
+            private_instance_id: Some(if number == 4711 {
+                "b".into()
+            } else {
+                format!("i{}", number % 1000)
+            }),
             ..Endpoint::default()
         };
         bus.publish(&Register(endpoint)).await.unwrap();

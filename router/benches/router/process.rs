@@ -21,7 +21,9 @@ impl Drop for Process {
 /// Starts a program on one core.
 pub(crate) fn pinned(core: usize, program: &str, arguments: &[&str], stdout: Stdio) -> Process {
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string(), program]).args(arguments);
+    command
+        .args(["-c", &core.to_string(), program])
+        .args(arguments);
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let child = command.env("PATH", path).stdout(stdout).spawn();
     Process(child.unwrap_or_else(|error| panic!("{program} cannot be run: {error}")))
@@ -47,7 +49,9 @@ impl Process {
         let pid = self.0.id();
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
         let children = children.unwrap_or_default();
-        let parsed = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let parsed = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
         std::iter::once(pid).chain(parsed).collect()
     }
 
@@ -65,8 +69,14 @@ impl Process {
         let of = |pid: u32| {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-            line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
-                .unwrap_or(0)
+            line.and_then(|line| {
+                line.trim()
+                    .trim_end_matches(" kB")
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
+            .unwrap_or(0)
         };
         self.tree().into_iter().map(of).sum()
     }

@@ -43,7 +43,11 @@ pub(crate) fn print_ratios(rows: &[Row], cases: &[(usize, &'static str)]) {
     };
     let ratio = |case: &(usize, &'static str)| {
         let ratio = mean(Kind::Ours, *case) / mean(Kind::Nginx, *case);
-        format!("{}/{} {ratio:.2}", case.1[1..].to_uppercase().replace('K', "KB"), case.0)
+        format!(
+            "{}/{} {ratio:.2}",
+            case.1[1..].to_uppercase().replace('K', "KB"),
+            case.0
+        )
     };
     let ratios: Vec<String> = cases.iter().map(ratio).collect();
     println!("router/nginx cpu ratio: {}", ratios.join(", "));

@@ -24,7 +24,9 @@ pub(crate) fn run(port: u16, connections: usize, path: &str, seconds: u64) -> Re
     assert!(!text.contains("Non-2xx"), "{text}");
     let word = |key: &str, at: usize| {
         let line = text.lines().find(|line| line.trim_start().starts_with(key));
-        line.and_then(|line| line.split_whitespace().nth(at)).unwrap_or_else(|| panic!("no {key} in {text}")).to_owned()
+        line.and_then(|line| line.split_whitespace().nth(at))
+            .unwrap_or_else(|| panic!("no {key} in {text}"))
+            .to_owned()
     };
     let count = text.lines().find(|line| line.contains(" requests in "));
     let requests = count.and_then(|line| line.split_whitespace().next()?.parse().ok());

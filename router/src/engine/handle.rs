@@ -20,7 +20,7 @@ pub(super) enum Command {
     /// Close idle connections to these endpoints.
     Forget(Vec<u64>),
     /// Serve this connection too: a TLS listener's.
-    Join(UnixStream, Peer, Place),
+    Join(UnixStream, Peer, Option<Place>),
     /// Take nothing new and be done by then.
     Stop(Instant),
 }
@@ -92,7 +92,7 @@ impl Engine {
     }
 
     /// Hands a connection over; the same address always goes to the same thread.
-    pub(crate) fn join(&self, stream: UnixStream, peer: Peer, place: Place) {
+    pub(crate) fn join(&self, stream: UnixStream, peer: Peer, place: Option<Place>) {
         let at = match peer.addr {
             SocketAddr::V4(addr) => usize::from(addr.port()),
             SocketAddr::V6(addr) => usize::from(addr.port()),

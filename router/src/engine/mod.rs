@@ -23,6 +23,6 @@ mod slots;
 mod upstream;
 mod wire;
 
-pub(crate) use accept::Places;
+pub(crate) use accept::{Place, Places};
 pub(crate) use handle::Engine;
 pub(crate) use shared::{Shared, Times};

@@ -238,7 +238,7 @@ impl Reactor {
                         .for_each(|serial| self.upstreams.forget(*serial));
                 }
                 Command::Join(stream, peer, place) => {
-                    self.welcome(Stream::Unix(stream), peer, None, Some(place));
+                    self.welcome(Stream::Unix(stream), peer, None, place);
                 }
                 Command::Stop(by) => self.stop(by),
             }

@@ -119,7 +119,10 @@ const HEAVIEST: u32 = 100;
 
 /// `tags.weight`: how many ordinary instances this one counts for, 1 to 100.
 pub(super) fn weight(message: &Message) -> u32 {
-    let given = message.tags.get("weight").and_then(|text| text.parse().ok());
+    let given = message
+        .tags
+        .get("weight")
+        .and_then(|text| text.parse().ok());
     given.unwrap_or(1).clamp(1, HEAVIEST)
 }
 

@@ -62,7 +62,13 @@ impl Pool {
         self.slots.is_empty()
     }
 
-    pub(super) fn refresh(&mut self, endpoint: &Arc<Endpoint>, threshold: Duration, weight: u32, now: Instant) {
+    pub(super) fn refresh(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        threshold: Duration,
+        weight: u32,
+        now: Instant,
+    ) {
         match self
             .slots
             .iter_mut()
@@ -124,7 +130,9 @@ impl Pool {
         }
         let desperate = !self.slots.iter().any(healthy);
         let at = self
-            .turn(balancing, |slot| untried(slot) && (desperate || healthy(slot)))
+            .turn(balancing, |slot| {
+                untried(slot) && (desperate || healthy(slot))
+            })
             .or_else(|| self.turn(balancing, untried))?;
         Some((self.slots[at].endpoint.clone(), desperate))
     }
@@ -142,8 +150,12 @@ impl Pool {
             .map(|step| (start + step) % count)
             .filter(|&at| fits(&self.slots[at]));
         let at = match balancing {
-            Balancing::LeastConnection => around.min_by(|&a, &b| self.slots[a].lighter(&self.slots[b]))?,
-            Balancing::RoundRobin if self.slots.iter().all(|slot| slot.weight == 1) => around.next()?,
+            Balancing::LeastConnection => {
+                around.min_by(|&a, &b| self.slots[a].lighter(&self.slots[b]))?
+            }
+            Balancing::RoundRobin if self.slots.iter().all(|slot| slot.weight == 1) => {
+                around.next()?
+            }
             Balancing::RoundRobin => return self.weighted_turn(fits),
         };
         self.next = Some((at + 1) % count);

@@ -300,7 +300,9 @@ fn endpoints_tried_for_this_request_are_not_tried_again() {
 fn shares(table: &mut Table, requests: usize, now: Instant) -> HashMap<String, usize> {
     let mut shares = HashMap::new();
     for _ in 0..requests {
-        *shares.entry(get(table, "a", "/", now).unwrap()).or_default() += 1;
+        *shares
+            .entry(get(table, "a", "/", now).unwrap())
+            .or_default() += 1;
     }
     shares
 }
@@ -315,9 +317,18 @@ fn turns_follow_the_weights_and_stand_apart() {
     }
     let got = shares(&mut table, 500, now);
     let expected = [("light", 100), ("heavy", 300), ("odd", 100)];
-    assert_eq!(got, expected.map(|(id, count)| (id.to_owned(), count)).into());
-    let row: Vec<String> = (0..5).map(|_| get(&mut table, "a", "/", now).unwrap()).collect();
-    assert!(row.windows(3).all(|three| three.iter().any(|id| id != "heavy")), "{row:?}");
+    assert_eq!(
+        got,
+        expected.map(|(id, count)| (id.to_owned(), count)).into()
+    );
+    let row: Vec<String> = (0..5)
+        .map(|_| get(&mut table, "a", "/", now).unwrap())
+        .collect();
+    assert!(
+        row.windows(3)
+            .all(|three| three.iter().any(|id| id != "heavy")),
+        "{row:?}"
+    );
 }
 
 #[test]
@@ -339,6 +350,9 @@ fn the_least_busy_instance_is_chosen_by_weight() {
     let at = |id: &str| busy.iter().filter(|busy| busy.label() == id).count();
     assert_eq!((at("single"), at("double")), (2, 4));
     drop(busy);
-    let idle = table.routes().flat_map(|(_, slots)| slots).all(|slot| slot.endpoint.in_flight() == 0);
+    let idle = table
+        .routes()
+        .flat_map(|(_, slots)| slots)
+        .all(|slot| slot.endpoint.in_flight() == 0);
     assert!(idle, "what is over does not count");
 }

@@ -13,6 +13,8 @@ mod budget;
 pub mod config;
 pub mod daemon;
 mod engine;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod guard;
 mod quota;
 mod registrar;

@@ -107,7 +107,7 @@ http {{
 fn haproxy(dir: &Path, port: u16, backend: u16) -> Process {
     let config = dir.join("haproxy.cfg");
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 10000\n  log stdout format raw local0\n
+        "global\n  nbthread 1\n  maxconn 4000\n  log stdout format raw local0\n
 defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\n
 frontend f\n  bind 127.0.0.1:{port}\n  option forwardfor\n  http-request set-header X-Forwarded-Proto http\n  default_backend b\n
 backend b\n  server s 127.0.0.1:{backend} pool-max-conn 1000\n"

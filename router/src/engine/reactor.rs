@@ -257,7 +257,12 @@ impl Reactor {
             .map(|(key, _)| key)
             .collect();
         for key in idle {
-            if let Some(client) = self.clients.take(key) {
+            // A request may have arrived already; it is still served.
+            self.serve(key);
+            if let Some(client) = self.clients.get_mut(key)
+                && waiting(client)
+                && let Some(client) = self.clients.take(key)
+            {
                 self.bury(client);
             }
         }

@@ -120,7 +120,8 @@ mod tests {
         let raw = format!("HTTP/1.1 200 OK\r\nSet-Cookie: {cookie}\r\n\r\n");
         let mut answer = Answer::default();
         crate::answer::read(raw.as_bytes(), LIMITS, &mut answer).unwrap();
-        let endpoint = crate::table::Endpoint::for_test(id);
+        let mut endpoint = Endpoint::bare("h:1");
+        endpoint.instance_id = id.map(Into::into);
         names().answer((&answer, raw.as_bytes()), asked, &endpoint, route)
     }
 

@@ -85,13 +85,13 @@ impl Endpoint {
         self.address.parse().map_err(no_address)
     }
 
-    #[cfg(test)]
-    pub(crate) fn for_test(instance_id: Option<&str>) -> Self {
+    /// One that nobody registered.
+    pub(crate) fn bare(address: &str) -> Self {
         Self {
-            serial: 1,
-            address: "h:1".into(),
+            serial: 0,
+            address: address.to_owned(),
             app: None,
-            instance_id: instance_id.map(Into::into),
+            instance_id: None,
             component: None,
             in_flight: AtomicU32::new(0),
         }

@@ -100,7 +100,8 @@ impl Exchange {
             room.clear();
             room.shrink_to(4096);
         }
-        (head.fields.clear(), answer.fields.clear());
+        head.fields.clear();
+        answer.fields.clear();
         *self = Self {
             raw,
             sent,

@@ -76,6 +76,8 @@ pub(super) struct Reactor {
     pub(super) out: Vec<u8>,
     commands: Receiver<Command>,
     work: VecDeque<Key>,
+    // Boxed, as they stand in a phase: moved around without being copied.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Exchange>>,
     /// Takes nothing new, and ends here at the latest.
     stop_by: Option<Instant>,

@@ -254,15 +254,11 @@ impl Seen {
         let value = field.value.of(head);
         match field.name {
             Name::Other => refuse_lookalike(head, field)?,
-            Name::Host => {
-                if self.host.replace(field.value).is_some() {
-                    return Err(Refusal::HostRepeated);
-                }
+            Name::Host if self.host.replace(field.value).is_some() => {
+                return Err(Refusal::HostRepeated);
             }
-            Name::ContentLength => {
-                if self.length.replace(length(value)?).is_some() {
-                    return Err(Refusal::LengthRepeated);
-                }
+            Name::ContentLength if self.length.replace(length(value)?).is_some() => {
+                return Err(Refusal::LengthRepeated);
             }
             Name::TransferEncoding => {
                 if self.chunked {

@@ -68,17 +68,15 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, peer: Peer, place: Place
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "an HTTP/2 connection ended early");
-                }
-                return;
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "an HTTP/2 connection ended early");
             }
-            () = session.idle(inside.shared.times.header), if !inside.stop.is_cancelled() => break,
-            () = inside.stop.cancelled() => break,
+            return;
         }
+        () = session.idle(inside.shared.times.header) => {}
+        () = inside.stop.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
     // What was begun is finished; the engine knows when to give up on it.

@@ -10,8 +10,10 @@ use component::{DaemonConfig, StatusConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::access_log::{Format, Target};
-use crate::rewrite::{Cidr, Trust};
-use crate::table::Settings;
+use crate::engine::Times;
+use crate::rewrite::{Cidr, Names, Trust};
+use crate::table::{Balancing, Settings};
+use crate::tls::TlsConfig;
 
 /// Everything the router can be told. Times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub struct Config {
     /// Further addresses and the host name each stands for: what comes in there is for that
     /// host, whatever its Host header says. For clients that know only an address and a port.
     pub listen_as: BTreeMap<SocketAddr, String>,
+    /// A listener for TLS and HTTP/2 besides; none when absent.
+    pub tls: Option<TlsConfig>,
     /// The message bus.
     pub bus: BusConfig,
     /// `/healthz`, `/varz`, `/metrics`, `/routes` and `/health`.
@@ -69,12 +73,21 @@ pub struct Config {
     /// Endpoints go stale even while the bus is away. The original does so; the default keeps
     /// the last known routes, because nobody can refresh anything then.
     pub prune_without_bus: bool,
+    /// How the instances of a route share its requests: `round-robin` or `least-connection`. An instance
+    /// registered with the tag `weight` counts for that many, up to 100.
+    pub balancing: Balancing,
     /// Networks of load balancers whose forwarded headers are believed, such as `10.0.0.0/8`.
     pub trusted_proxies: Vec<String>,
     /// The original's pass-through of forwarded headers.
     pub compat_forwarded_headers: bool,
-    /// `__VCAP_ID__` cookies are always marked Secure.
+    /// Cookies by which apps say that there is a session.
+    pub session_cookies: Vec<String>,
+    /// The cookie that remembers a session's instance.
+    pub instance_cookie: String,
+    /// It is always marked Secure.
     pub secure_cookies: bool,
+    /// Threads that carry requests; 0 is one per core.
+    pub threads: usize,
     /// File for the access log, `-` for standard output, empty for none.
     pub access_log: String,
     /// The same as JSON, one object per line: file, `-` for standard output, empty for none.
@@ -90,6 +103,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             listen_as: BTreeMap::new(),
+            tls: None,
             bus: BusConfig::default(),
             status: StatusConfig::default(),
             index: 0,
@@ -111,9 +125,13 @@ impl Default for Config {
             max_connections_per_client: 1_000,
             max_requests_per_app: 0,
             prune_without_bus: false,
+            balancing: Balancing::default(),
             trusted_proxies: Vec::new(),
             compat_forwarded_headers: false,
+            session_cookies: vec!["JSESSIONID".into()],
+            instance_cookie: "__VCAP_ID__".into(),
             secure_cookies: false,
+            threads: 0,
             access_log: String::new(),
             access_log_json: String::new(),
             drain_wait: 0.0,
@@ -150,6 +168,7 @@ impl Config {
                 .map_or(times.router_stale, Duration::from_secs_f64),
             learning,
             prune_without_bus: self.prune_without_bus,
+            balancing: self.balancing,
         }
     }
 
@@ -180,6 +199,36 @@ impl Config {
         both.into_iter()
             .filter_map(|(format, target)| Some((format, target?)))
             .collect()
+    }
+
+    /// Names of the cookies of sticky sessions.
+    pub fn cookies(&self) -> Names {
+        Names {
+            sessions: self.session_cookies.clone(),
+            instance: self.instance_cookie.clone(),
+            secure: self.secure_cookies,
+        }
+    }
+
+    /// How long everything may take.
+    pub(crate) fn limits_of_time(&self) -> Times {
+        let seconds = Duration::from_secs_f64;
+        Times {
+            dial: seconds(self.dial_timeout),
+            endpoint: seconds(self.endpoint_timeout),
+            keep_alive: seconds(self.keep_alive),
+            header: seconds(self.header_timeout),
+            body_idle: seconds(self.body_idle_timeout),
+        }
+    }
+
+    /// Threads that carry requests.
+    pub(crate) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self.threads {
+            0 => cores(),
+            threads => threads,
+        }
     }
 
     /// How much of a head is read.
@@ -237,6 +286,20 @@ impl DaemonConfig for Config {
                     "must be a host name such as a.example.com".into(),
                 ));
             }
+        }
+        let cookies = self
+            .session_cookies
+            .iter()
+            .map(|name| ("session_cookies", name));
+        for (key, name) in cookies.chain([("instance_cookie", &self.instance_cookie)]) {
+            let token =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            if name.is_empty() || !name.bytes().all(token) {
+                found.push((key.into(), "must be cookie names such as JSESSIONID".into()));
+            }
+        }
+        if self.threads > 64 {
+            found.push(("threads".into(), "must be at most 64".into()));
         }
         if !(10..=1000).contains(&self.max_header_fields) {
             found.push((

@@ -1,31 +1,30 @@
 //! Starting and stopping a router.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError};
 use component::{Daemon, Identity, Tasks};
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::proxy::Proxy;
+use crate::engine::{Engine, Places, Shared};
 use crate::quota::Quota;
-use crate::server::Doors;
+use crate::registrar::Edge;
 use crate::stats::Stats;
 use crate::table::Table;
-use crate::upstream::Upstream;
-use crate::{registrar, server, status};
+use crate::tls::{self, CertificateError, Certificates, Inside, TlsConfig};
+use crate::{registrar, status};
 
-/// How often idle connections to instances are looked through.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How often it is looked whether certificates have changed.
+const CERTIFICATES: Duration = Duration::from_secs(2);
 /// How long background tasks may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -54,6 +53,14 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A certificate cannot be used.
+    #[error("TLS cannot be offered: {0}")]
+    Certificate(#[from] CertificateError),
+    /// No thread, or no descriptor for one.
+    #[error(
+        "cannot start the threads that carry requests: {0}; check the limits on processes and open files"
+    )]
+    Threads(#[source] std::io::Error),
     /// The bus address is unusable, or a subscription was refused.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -64,12 +71,13 @@ pub struct Running {
     addr: SocketAddr,
     status_addr: SocketAddr,
     drain_wait: Duration,
-    proxy: Arc<Proxy>,
+    drain_timeout: Duration,
+    edge: Edge,
     tasks: Tasks,
-    stop_serving: CancellationToken,
     mapped: Vec<SocketAddr>,
-    servers: Vec<JoinHandle<()>>,
-    log_writer: Option<JoinHandle<()>>,
+    tls: Option<Tls>,
+    threads: Vec<JoinHandle<()>>,
+    log_writer: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Opens the ports and begins to route. The bus need not be there yet: until it
@@ -78,12 +86,12 @@ pub struct Running {
 /// # Errors
 /// See [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let (listener, addr) = listen("clients", config.listen).await?;
-    let (mut mapped, mut mapped_addrs) = (Vec::new(), Vec::new());
+    let (listener, addr) = listen("clients", config.listen)?;
+    let (mut listeners, mut mapped) = (vec![(listener, None)], Vec::new());
     for (addr, host) in &config.listen_as {
-        let (listener, addr) = listen("clients of one host", *addr).await?;
-        mapped.push((listener, Arc::from(host.as_str())));
-        mapped_addrs.push(addr);
+        let (listener, addr) = listen("clients of one host", *addr)?;
+        listeners.push((listener, Some(Arc::from(host.as_str()))));
+        mapped.push(addr);
     }
     let opened = AccessLog::open(&config.access_logs());
     let (log, log_writer) = opened.map_err(|source| StartError::AccessLog {
@@ -92,87 +100,134 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     })?;
     let id = bus::ids::component_id(config.index);
     let bus = Bus::connect(&config.bus, &format!("router-{}", config.index)).await?;
-    let proxy = Arc::new(proxy(&config, log));
+    let shared = Arc::new(shared(&config, log));
     let tasks = Tasks::new();
     let identity = Identity {
         kind: "Router",
         index: config.index,
         uuid: id.clone(),
     };
-    let status = status::start(&config.status, identity, &bus, proxy.clone(), &tasks).await;
+    let status = status::start(&config.status, identity, &bus, shared.clone(), &tasks).await;
     let status_addr = status.map_err(|source| StartError::Listen {
         purpose: "status",
         addr: config.status.listen,
         source,
     })?;
-    registrar::follow(bus, proxy.clone(), hello(&config, id, addr), &tasks).await?;
-    keep_tidy(&config, &proxy, &tasks);
-    let stop_serving = CancellationToken::new();
-    let drain_wait = Duration::from_secs_f64(config.drain_wait);
-    let mapped = mapped.into_iter().map(|(open, host)| (open, Some(host)));
-    let doors = Doors::new(&config);
-    let servers = std::iter::once((listener, None))
-        .chain(mapped)
-        .map(|(listener, host)| {
-            let (config, proxy, stop) = (config.clone(), proxy.clone(), stop_serving.clone());
-            tokio::spawn(server::serve(
-                listener,
-                host,
-                config,
-                doors.clone(),
-                proxy,
-                stop,
-            ))
-        })
-        .collect();
+    let places = Places::new(&config);
+    let started = Engine::start(&listeners, &places, &shared, config.threads());
+    let (engine, threads) = started.map_err(StartError::Threads)?;
+    let edge = Edge { shared, engine };
+    registrar::follow(bus, edge.clone(), hello(&config, id, addr), &tasks).await?;
+    prune(&config, edge.clone(), &tasks);
+    let tls = match &config.tls {
+        Some(tls) => Some(Tls::start(tls, &edge, places, &tasks).await?),
+        None => None,
+    };
     Ok(Running {
         addr,
         status_addr,
-        drain_wait,
-        proxy,
+        drain_wait: Duration::from_secs_f64(config.drain_wait),
+        drain_timeout: Duration::from_secs_f64(config.drain_timeout),
+        edge,
         tasks,
-        stop_serving,
-        mapped: mapped_addrs,
-        servers,
+        mapped,
+        tls,
+        threads,
         log_writer,
     })
 }
 
-async fn listen(
+/// The TLS listener and its connections.
+struct Tls {
+    addr: SocketAddr,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Tls {
+    async fn start(
+        config: &TlsConfig,
+        edge: &Edge,
+        places: Places,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let certificates = Arc::new(Certificates::load(&config.certificates)?);
+        let failed = |source| StartError::Listen {
+            purpose: "TLS clients",
+            addr: config.listen,
+            source,
+        };
+        let listener = tokio::net::TcpListener::bind(config.listen)
+            .await
+            .map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let inside = Inside {
+            engine: edge.engine.clone(),
+            places,
+            shared: edge.shared.clone(),
+            stop: stop.clone(),
+            connections: connections.clone(),
+        };
+        tls::serve(listener, config, certificates.clone(), inside)?;
+        tasks.every("certificates", CERTIFICATES, move || {
+            certificates.refresh();
+            std::future::ready(())
+        });
+        Ok(Self {
+            addr,
+            stop,
+            connections,
+        })
+    }
+
+    /// Takes nothing new and lets the rest finish.
+    async fn end(self, limit: Duration) {
+        self.stop.cancel();
+        self.connections.close();
+        if tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_err()
+        {
+            let open = self.connections.len();
+            tracing::warn!(
+                open,
+                "open TLS connections did not end in time and are dropped"
+            );
+        }
+    }
+}
+
+fn listen(
     purpose: &'static str,
     addr: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), StartError> {
-    let open = async {
-        let listener = TcpListener::bind(addr).await?;
+    let open = || {
+        let listener = TcpListener::bind(addr)?;
         let addr = listener.local_addr()?;
         Ok((listener, addr))
     };
-    open.await.map_err(|source| StartError::Listen {
+    open().map_err(|source| StartError::Listen {
         purpose,
         addr,
         source,
     })
 }
 
-fn proxy(config: &Config, log: AccessLog) -> Proxy {
-    let seconds = Duration::from_secs_f64;
-    Proxy {
+fn shared(config: &Config, log: AccessLog) -> Shared {
+    Shared {
         table: Mutex::new(Table::new(config.table())),
-        upstream: Upstream::new(
-            seconds(config.dial_timeout),
-            seconds(config.keep_alive),
-            config.max_idle_per_endpoint,
-        ),
         stats: Mutex::new(Stats::new(Instant::now())),
         log,
         trust: config.trust(),
-        endpoint_timeout: seconds(config.endpoint_timeout),
+        times: config.limits_of_time(),
+        limits: config.head_limits(),
+        cookies: config.cookies(),
         retry_after: config.register_interval(),
-        secure_cookies: config.secure_cookies,
         retries: Budget::new(config.retry_share),
         per_app: Quota::new(config.max_requests_per_app),
+        max_idle_per_endpoint: config.max_idle_per_endpoint,
         draining: AtomicBool::new(false),
-        tunnels: TaskTracker::new(),
     }
 }
 
@@ -192,19 +247,13 @@ fn hello(config: &Config, id: String, addr: SocketAddr) -> bus::router::Start {
     }
 }
 
-fn keep_tidy(config: &Config, proxy: &Arc<Proxy>, tasks: &Tasks) {
-    let pruned = proxy.clone();
+fn prune(config: &Config, edge: Edge, tasks: &Tasks) {
     tasks.every("prune", config.prune_interval(), move || {
-        let gone = pruned.table().prune(Instant::now());
+        let gone = edge.shared.table().prune(Instant::now());
         if !gone.is_empty() {
             tracing::info!(endpoints = gone.len(), "endpoints went stale");
         }
-        pruned.upstream.forget(&gone);
-        std::future::ready(())
-    });
-    let swept = proxy.clone();
-    tasks.every("sweep", SWEEP, move || {
-        swept.upstream.sweep();
+        edge.engine.forget(&gone);
         std::future::ready(())
     });
 }
@@ -220,6 +269,11 @@ impl Running {
         &self.mapped
     }
 
+    /// Where TLS clients connect, if they may.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.tls.as_ref().map(|tls| tls.addr)
+    }
+
     /// Where the status pages are.
     pub fn status_addr(&self) -> SocketAddr {
         self.status_addr
@@ -227,17 +281,25 @@ impl Running {
 
     /// Tells health checks to go elsewhere, then stops accepting, lets open requests finish, and stops.
     pub async fn shutdown(self) {
-        self.proxy.draining.store(true, Ordering::Relaxed);
+        self.edge.shared.draining.store(true, Ordering::Relaxed);
         tokio::time::sleep(self.drain_wait).await;
-        self.stop_serving.cancel();
-        for server in self.servers {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "a listener did not end well");
-            }
+        self.edge.engine.stop(Instant::now() + self.drain_timeout);
+        if let Some(tls) = self.tls {
+            tls.end(self.drain_timeout).await;
+        }
+        let threads = self.threads;
+        let ended = tokio::task::spawn_blocking(move || {
+            threads
+                .into_iter()
+                .map(JoinHandle::join)
+                .all(|ended| ended.is_ok())
+        });
+        if !ended.await.unwrap_or(false) {
+            tracing::error!("a thread of the data path did not end well");
         }
         self.tasks.shutdown(STOP_LIMIT).await;
-        // The writer ends when the last request in flight has let go of its handle.
-        drop(self.proxy);
+        // The writer ends when the last of those who write has let go of its handle.
+        drop(self.edge);
         if let Some(writer) = self.log_writer
             && tokio::time::timeout(STOP_LIMIT, writer).await.is_err()
         {

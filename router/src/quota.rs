@@ -25,6 +25,11 @@ impl<K: Hash + Eq + Clone> Quota<K> {
         })
     }
 
+    /// False when any number may be held, so that nobody needs to ask.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit != usize::MAX
+    }
+
     /// A permit, unless the key holds as many as it may.
     pub(crate) fn take(self: &Arc<Self>, key: &K) -> Option<Permit<K>> {
         let mut held = self.held();

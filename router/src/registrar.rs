@@ -1,13 +1,15 @@
 //! The bus feeds the table: registrations, greetings, and whether the bus is there at all.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::router::{GREET, Register, Start, Unregister};
+use bus::router::{Endpoint, GREET, Register, Start, Unregister};
 use bus::{Anything, Bus, BusError, Subscription};
 use component::Tasks;
 
-use crate::proxy::Proxy;
+use crate::engine::{Engine, Shared};
 
 /// Subscriptions of a router.
 struct Ears {
@@ -22,7 +24,7 @@ struct Ears {
 /// When a subscription is refused.
 pub(crate) async fn follow(
     bus: Bus,
-    proxy: Arc<Proxy>,
+    edge: Edge,
     hello: Start,
     tasks: &Tasks,
 ) -> Result<(), BusError> {
@@ -33,27 +35,58 @@ pub(crate) async fn follow(
     };
     tasks.spawn(
         "connection watch",
-        watch(bus.clone(), proxy.clone(), hello.clone()),
+        watch(bus.clone(), edge.shared.clone(), hello.clone()),
     );
-    tasks.spawn("registrations", listen(bus, proxy, hello, ears));
+    tasks.spawn("registrations", listen(bus, edge, hello, ears));
     Ok(())
 }
 
-async fn listen(bus: Bus, proxy: Arc<Proxy>, hello: Start, mut ears: Ears) {
+/// What registrations change: the table, and connections to those who left it.
+#[derive(Clone)]
+pub(crate) struct Edge {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) engine: Engine,
+}
+
+impl Edge {
+    async fn register(&self, message: &Endpoint) {
+        let message = resolved(message).await;
+        let retired = self.shared.table().register(&message, Instant::now());
+        self.engine.forget(&retired);
+    }
+
+    async fn unregister(&self, message: &Endpoint) {
+        let message = resolved(message).await;
+        let gone = self.shared.table().unregister(&message, Instant::now());
+        self.engine.forget(&gone);
+    }
+}
+
+/// With an address in place of a name, so that no request has to wait for one to be resolved.
+/// A name that leads nowhere stays: the first dial says so.
+async fn resolved(message: &Endpoint) -> Cow<'_, Endpoint> {
+    if message.host.parse::<IpAddr>().is_ok() {
+        return Cow::Borrowed(message);
+    }
+    let found = tokio::net::lookup_host((message.host.as_str(), message.port)).await;
+    match found.ok().and_then(|mut found| found.next()) {
+        Some(address) => Cow::Owned(Endpoint {
+            host: address.ip().to_string(),
+            ..message.clone()
+        }),
+        None => Cow::Borrowed(message),
+    }
+}
+
+async fn listen(bus: Bus, edge: Edge, hello: Start, mut ears: Ears) {
     loop {
         tokio::select! {
             message = ears.register.next() => match message {
-                Some(message) => {
-                    let retired = proxy.table().register(&message.body.0, Instant::now());
-                    proxy.upstream.forget(&retired);
-                }
+                Some(message) => edge.register(&message.body.0).await,
                 None => return,
             },
             message = ears.unregister.next() => match message {
-                Some(message) => {
-                    let gone = proxy.table().unregister(&message.body.0, Instant::now());
-                    proxy.upstream.forget(&gone);
-                }
+                Some(message) => edge.unregister(&message.body.0).await,
                 None => return,
             },
             message = ears.greet.next() => match message {
@@ -67,20 +100,20 @@ async fn listen(bus: Bus, proxy: Arc<Proxy>, hello: Start, mut ears: Ears) {
 }
 
 /// On every (re)connect: nothing is stale, and everybody shall register now.
-async fn watch(bus: Bus, proxy: Arc<Proxy>, hello: Start) {
+async fn watch(bus: Bus, shared: Arc<Shared>, hello: Start) {
     let mut changes = bus.connection_changes();
     loop {
         bus.wait_connected().await;
         // The subscriptions must have arrived before we ask for registrations.
         report(bus.flush().await);
-        proxy.table().resume(Instant::now());
+        shared.table().resume(Instant::now());
         report(bus.publish(&hello).await);
         while bus.is_connected() {
             if changes.changed().await.is_err() {
                 return;
             }
         }
-        proxy.table().pause();
+        shared.table().pause();
     }
 }
 

@@ -66,7 +66,10 @@ impl Stats {
         }
         if let Some(app) = sample.app {
             let second = now.duration_since(self.start).as_secs();
-            self.apps.entry(app.to_owned()).or_default().count(second);
+            match self.apps.get_mut(app) {
+                Some(slots) => slots.count(second),
+                None => self.apps.entry(app.to_owned()).or_default().count(second),
+            }
         }
     }
 

@@ -22,11 +22,11 @@ use component::{BasicAuth, Identity, Pages, Status, StatusConfig, Tasks, authori
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 
-use crate::proxy::Proxy;
+use crate::engine::Shared;
 
 #[derive(Clone)]
 struct Own {
-    proxy: Arc<Proxy>,
+    shared: Arc<Shared>,
     auth: BasicAuth,
 }
 
@@ -35,12 +35,12 @@ pub(crate) async fn start(
     config: &StatusConfig,
     id: Identity,
     bus: &Bus,
-    proxy: Arc<Proxy>,
+    shared: Arc<Shared>,
     tasks: &Tasks,
 ) -> std::io::Result<SocketAddr> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Metrics(proxy.clone())));
-    let (for_varz, for_health) = (proxy.clone(), proxy.clone());
+    registry.register_collector(Box::new(Metrics(shared.clone())));
+    let (for_varz, for_health) = (shared.clone(), shared.clone());
     let shown = Pages {
         registry,
         varz: Arc::new(move || varz(&for_varz)),
@@ -48,22 +48,22 @@ pub(crate) async fn start(
             false => Ok(()),
             true => Err("draining".into()),
         }),
-        more: Box::new(|auth| pages(proxy, auth)),
+        more: Box::new(|auth| pages(shared, auth)),
     };
     let status = Status::start(id, config, Some(bus), shown, tasks).await?;
     Ok(status.addr())
 }
 
 /// `/routes` and `/health`.
-fn pages(proxy: Arc<Proxy>, auth: BasicAuth) -> Router {
+fn pages(shared: Arc<Shared>, auth: BasicAuth) -> Router {
     Router::new()
         .route("/routes", get(routes))
         .route("/health", get(health))
-        .with_state(Own { proxy, auth })
+        .with_state(Own { shared, auth })
 }
 
 async fn health(State(own): State<Own>) -> Response {
-    match own.proxy.draining.load(Ordering::Relaxed) {
+    match own.shared.draining.load(Ordering::Relaxed) {
         false => (StatusCode::OK, "ok\n").into_response(),
         true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
     }
@@ -78,7 +78,7 @@ async fn routes(State(own): State<Own>, headers: HeaderMap) -> Response {
         )
             .into_response();
     }
-    let table = own.proxy.table();
+    let table = own.shared.table();
     let list: BTreeMap<&str, Vec<Value>> = table
         .routes()
         .map(|(uri, slots)| (uri, slots.iter().map(|slot| json!({"address": slot.endpoint.address, "ttl": slot.threshold.as_secs()})).collect()))
@@ -87,22 +87,22 @@ async fn routes(State(own): State<Own>, headers: HeaderMap) -> Response {
 }
 
 /// The router's own `/varz` keys.
-fn varz(proxy: &Proxy) -> Map<String, Value> {
+fn varz(shared: &Shared) -> Map<String, Value> {
     let now = Instant::now();
-    let mut map = proxy.stats().varz(now);
-    let table = proxy.table();
+    let mut map = shared.stats().varz(now);
+    let table = shared.table();
     map.insert("urls".into(), table.uri_count().into());
     map.insert("droplets".into(), table.endpoint_count().into());
     let since = table
         .since_last_update(now)
         .map_or(Value::from(0), |since| (since.as_millis() as u64).into());
     map.insert("ms_since_last_registry_update".into(), since);
-    map.insert("access_log_dropped".into(), proxy.log.dropped().into());
+    map.insert("access_log_dropped".into(), shared.log.dropped().into());
     map
 }
 
 /// Reads the counters when Prometheus asks.
-struct Metrics(Arc<Proxy>);
+struct Metrics(Arc<Shared>);
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -112,9 +112,9 @@ impl std::fmt::Debug for Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let proxy = &self.0;
+        let shared = &self.0;
         let (requests, responses) = {
-            let stats = proxy.stats();
+            let stats = shared.stats();
             (stats.requests(), stats.responses())
         };
         let mut counter = |name: &str, help: &str, value: u64| {
@@ -136,10 +136,10 @@ impl Collector for Metrics {
         counter(
             "router_access_log_dropped",
             "Access log lines lost",
-            proxy.log.dropped(),
+            shared.log.dropped(),
         )?;
         let (uris, endpoints) = {
-            let table = proxy.table();
+            let table = shared.table();
             (table.uri_count(), table.endpoint_count())
         };
         for (name, help, value) in [

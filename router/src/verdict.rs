@@ -1,9 +1,9 @@
 //! What the edge says when it cannot deliver: status, header, and a body that says what to do next.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 
 use crate::guard::Refusal;
@@ -124,18 +124,18 @@ impl Verdict {
         }
     }
 
-    /// The whole answer: JSON when the client prefers it, else text whose first line is the original's.
-    pub fn response(
-        &self,
-        request: &HeaderMap,
-        host: &str,
-        request_id: &HeaderValue,
-    ) -> Response<String> {
-        let host: String = host.chars().filter(|c| !c.is_control()).take(255).collect();
+    /// The whole answer, head and body: JSON when the client prefers it, else text whose first line is the original's.
+    pub fn answer(&self, asked: &Asked<'_>) -> (String, String) {
+        let host: String = asked
+            .host
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(255)
+            .collect();
+        let id = String::from_utf8_lossy(asked.request_id);
         let message = self.message(&host);
-        let (kind, body) = match wants_json(request) {
+        let (kind, body) = match asked.wants_json() {
             true => {
-                let id = String::from_utf8_lossy(request_id.as_bytes());
                 let body = json!({"error": self.code(), "description": message, "hint": self.hint(), "request_id": id});
                 ("application/json", format!("{body}\n"))
             }
@@ -144,40 +144,55 @@ impl Verdict {
                 format!("{message}\n{}\n", self.hint()),
             ),
         };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert("x-cf-routererror", HeaderValue::from_static(self.code()));
-        headers.insert(
-            "x-content-type-options",
-            HeaderValue::from_static("nosniff"),
+        let mut head = format!(
+            "HTTP/1.1 {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nX-Cf-RouterError: {}\r\nX-Content-Type-Options: nosniff\r\nX-Vcap-Request-Id: {id}\r\n",
+            self.status(),
+            body.len(),
+            self.code(),
         );
-        headers.insert("x-vcap-request-id", request_id.clone());
         if let Some(wait) = self.retry_after() {
-            headers.insert(
-                RETRY_AFTER,
-                HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64),
-            );
+            // Whole seconds, and never at once. Writing to a string cannot fail.
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+            let _ = write!(head, "Retry-After: {seconds}\r\n");
         }
-        response
+        head.push_str(match (asked.last, asked.old) {
+            (true, _) => "Connection: close\r\n\r\n",
+            (false, true) => "Connection: keep-alive\r\n\r\n",
+            (false, false) => "\r\n",
+        });
+        (head, body)
     }
 }
 
-fn wants_json(headers: &HeaderMap) -> bool {
-    let accept = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let kinds = accept
-        .split(',')
-        .map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    // Whichever is named first is preferred; browsers name text/html.
-    kinds.into_iter().find_map(|kind| match kind {
-        "application/json" => Some(true),
-        "text/plain" | "text/html" => Some(false),
-        _ => None,
-    }) == Some(true)
+/// What an answer of our own depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// `Accept`.
+    pub accept: Option<&'a [u8]>,
+    /// The host asked for.
+    pub host: &'a str,
+    /// `X-Vcap-Request-Id`.
+    pub request_id: &'a [u8],
+    /// The connection is closed afterwards.
+    pub last: bool,
+    /// The client speaks HTTP/1.0.
+    pub old: bool,
+}
+
+impl Asked<'_> {
+    fn wants_json(&self) -> bool {
+        let accept = self
+            .accept
+            .and_then(|accept| std::str::from_utf8(accept).ok());
+        let kinds = accept.unwrap_or_default().split(',');
+        let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        // Whichever is named first is preferred; browsers name text/html.
+        kinds.find_map(|kind| match kind {
+            "application/json" => Some(true),
+            "text/plain" | "text/html" => Some(false),
+            _ => None,
+        }) == Some(true)
+    }
 }
 
 #[cfg(test)]
@@ -185,13 +200,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn answer(verdict: &Verdict, accept: &str) -> Response<String> {
-        let headers = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
-        verdict.response(
-            &headers,
-            "Dora.example.com",
-            &HeaderValue::from_static("id-1"),
-        )
+    fn answer(verdict: &Verdict, accept: &str) -> (String, String) {
+        verdict.answer(&Asked {
+            accept: Some(accept.as_bytes()),
+            host: "Dora.example.com",
+            request_id: b"id-1",
+            last: false,
+            old: false,
+        })
     }
 
     #[test]
@@ -232,29 +248,21 @@ mod tests {
                 None,
             ),
         ] {
-            let response = answer(&verdict, "*/*");
-            assert_eq!(
-                (
-                    response.status().as_u16(),
-                    response.headers()["x-cf-routererror"].to_str().unwrap()
-                ),
-                (status, code)
-            );
-            assert_eq!(
-                response
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .map(|value| value.to_str().unwrap()),
-                retry,
-                "{code}"
-            );
+            let (head, body) = answer(&verdict, "*/*");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            assert!(head.contains(&format!("X-Cf-RouterError: {code}\r\n")));
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+            let given = head
+                .lines()
+                .find_map(|line| line.strip_prefix("Retry-After: "));
+            assert_eq!(given, retry, "{code}");
         }
     }
 
     #[test]
     fn text_starts_with_the_originals_line_and_says_what_to_do() {
-        let response = answer(&Verdict::UnknownRoute, "*/*");
-        let mut lines = response.body().lines();
+        let (_, body) = answer(&Verdict::UnknownRoute, "*/*");
+        let mut lines = body.lines();
         assert_eq!(
             lines.next(),
             Some("404 Not Found: Requested route ('Dora.example.com') does not exist.")
@@ -270,9 +278,9 @@ mod tests {
             ("application/json;q=0.9, */*", true),
             ("*/*", false),
         ] {
-            let response = answer(&Verdict::EndpointFailure, accept);
+            let (_, body) = answer(&Verdict::EndpointFailure, accept);
             assert_eq!(
-                serde_json::from_str::<serde_json::Value>(response.body()).is_ok(),
+                serde_json::from_str::<serde_json::Value>(&body).is_ok(),
                 expected,
                 "{accept}"
             );

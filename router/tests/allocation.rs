@@ -40,6 +40,7 @@ fn table(now: Instant) -> Table {
         stale: Duration::from_secs(120),
         learning: Duration::from_secs(5),
         prune_without_bus: false,
+        balancing: router::table::Balancing::default(),
     });
     table.resume(now);
     for number in 0..ROUTES {

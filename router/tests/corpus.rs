@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{Edge, Instance, within};
 use corpus_case::{Case, Message, Verdict, cases};
-use router::guard::{Guard, Limits};
+use router::guard::{Guard, Head, Limits, Refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -91,15 +91,22 @@ fn unchunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     loop {
         let line = bytes[at..].windows(2).position(|two| two == b"\r\n")?;
         let size = std::str::from_utf8(&bytes[at..at + line]).unwrap();
-        let size = usize::from_str_radix(size, 16).expect("the edge writes plain sizes");
+        let size = size.split(';').next()?;
+        let size = usize::from_str_radix(size, 16).expect("the edge lets pass plain sizes only");
         at += line + 2;
+        if size == 0 {
+            // Trailers end with an empty line.
+            let end = at
+                + bytes[at - 2..]
+                    .windows(4)
+                    .position(|four| four == b"\r\n\r\n")?
+                + 2;
+            return Some((body, end));
+        }
         body.extend_from_slice(bytes.get(at..at + size)?);
         let crlf = bytes.get(at + size..at + size + 2)?;
         assert_eq!(crlf, b"\r\n");
         at += size + 2;
-        if size == 0 {
-            return Some((body, at));
-        }
     }
 }
 
@@ -189,17 +196,39 @@ fn judge(request: &[u8], step: usize) -> (Option<u16>, Vec<u8>) {
         head_bytes: 64 * 1024,
         fields: 100,
     });
-    let mut out = Vec::new();
-    for mut part in request.chunks(step) {
-        while !part.is_empty() {
-            match guard.feed(part, &mut out) {
-                Ok(used) => part = &part[used..],
-                Err(refused) => return (Some(refused.why.status().as_u16()), out),
-            }
-            guard.decide(false);
+    let (mut waiting, mut out, mut head) = (Vec::new(), Vec::new(), Head::default());
+    for part in request.chunks(step) {
+        waiting.extend_from_slice(part);
+        match read(&mut guard, &mut waiting, &mut out, &mut head) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(refused) => return (Some(refused.why.status().as_u16()), out),
         }
     }
     (None, out)
+}
+
+/// Reads as far as it goes; false once the client has said that nothing follows.
+fn read(
+    guard: &mut Guard,
+    waiting: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    head: &mut Head,
+) -> Result<bool, Refused> {
+    while !waiting.is_empty() {
+        let used = match guard.in_body() {
+            true => guard.body(waiting)?,
+            false => match guard.head(waiting, head)? {
+                Some(place) => place.to(),
+                None => return Ok(true),
+            },
+        };
+        out.extend(waiting.drain(..used));
+        if !guard.in_body() && head.last {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[test]

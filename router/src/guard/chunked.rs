@@ -1,7 +1,7 @@
 //! Follows a chunked body to its end (RFC 9112 §7.1) without decoding it.
 
-use super::head::{FieldLine, parse_field};
-use super::{Limits, Refusal};
+use super::head::{parse_field, refuse_lookalike};
+use super::{Limits, Refusal, Span};
 
 /// Digits of a chunk size; fifteen hold a petabyte and cannot overflow.
 const SIZE_DIGITS: u8 = 15;
@@ -29,7 +29,7 @@ enum At {
 
 /// A chunked body being read.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     at: At,
     left: u64,
     line: Vec<u8>,
@@ -51,7 +51,7 @@ impl Default for Chunked {
 
 impl Chunked {
     /// Takes bytes up to the end of the body; true beside their number when it was reached.
-    pub(super) fn take(&mut self, input: &[u8], limits: Limits) -> Result<(usize, bool), Refusal> {
+    pub(crate) fn take(&mut self, input: &[u8], limits: Limits) -> Result<(usize, bool), Refusal> {
         let mut used = 0;
         while let Some(&byte) = input.get(used) {
             if self.at == At::Data {
@@ -69,6 +69,33 @@ impl Chunked {
                 }
             } else {
                 self.at = self.frame(byte)?;
+            }
+        }
+        Ok((used, false))
+    }
+
+    /// Takes bytes as [`Chunked::take`] does, and appends what they carry to `out`.
+    pub(crate) fn decode(
+        &mut self,
+        input: &[u8],
+        limits: Limits,
+        out: &mut Vec<u8>,
+    ) -> Result<(usize, bool), Refusal> {
+        let mut used = 0;
+        while used < input.len() {
+            // All of the data at once, everything else byte by byte.
+            let data = match self.at {
+                At::Data => usize::try_from(self.left).unwrap_or(usize::MAX),
+                _ => 0,
+            };
+            let take = data.clamp(1, input.len() - used);
+            let piece = &input[used..used + take];
+            if data > 0 {
+                out.extend_from_slice(piece);
+            }
+            used += take;
+            if self.take(piece, limits)?.1 {
+                return Ok((used, true));
             }
         }
         Ok((used, false))
@@ -131,7 +158,12 @@ impl Chunked {
         if self.trailers > limits.fields {
             return Err(Refusal::TooManyFields);
         }
-        let FieldLine { name, .. } = parse_field(line)?;
+        if line.iter().any(|byte| !is_text(*byte)) {
+            return Err(Refusal::Control);
+        }
+        let field = parse_field(line, Span::new(0, line.len()))?;
+        refuse_lookalike(line, &field)?;
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         // RFC 9110 §6.5.1: what decides framing and routing cannot come last.
         let forbidden: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"host", b"trailer"];
         match forbidden.iter().any(|bad| name.eq_ignore_ascii_case(bad)) {
@@ -140,15 +172,7 @@ impl Chunked {
         }
     }
 
-    /// Data left in the current chunk.
-    pub(super) fn plain_ahead(&self) -> u64 {
-        match self.at {
-            At::Data => self.left,
-            _ => 0,
-        }
-    }
-
-    pub(super) fn skip(&mut self, count: u64) {
+    fn skip(&mut self, count: u64) {
         self.left = self.left.saturating_sub(count);
         if self.left == 0 {
             self.at = At::DataCr;

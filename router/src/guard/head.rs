@@ -1,7 +1,7 @@
 //! Judges a complete head: request line, header lines, and how the body is framed.
 
 use super::host::{self, Target};
-use super::{Limits, Refusal};
+use super::{Limits, Name, Refusal, Span};
 
 /// A method longer than this is no method.
 const METHOD_BYTES: usize = 32;
@@ -36,32 +36,73 @@ pub enum Framing {
     Chunked,
 }
 
-/// What the rest of the connection needs to know about a head.
+/// A header line of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Where the body ends.
-    pub framing: Framing,
-    /// The client wants the connection closed after this message.
-    pub last: bool,
-    /// The client asks to leave HTTP.
-    pub upgrade: bool,
+pub struct Field {
+    /// Which header it is.
+    pub name: Name,
+    /// The line without its CRLF.
+    pub line: Span,
+    /// The value without the spaces around it.
+    pub value: Span,
 }
 
-/// A header or trailer line taken apart.
-pub(super) struct FieldLine<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
+/// A head taken apart. The positions hold in the bytes it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The method.
+    pub method: Span,
+    /// The request line, without its CRLF.
+    pub line: Span,
+    /// Path and query; empty in `http://host` and for `*`'s sake the star itself.
+    pub path: Span,
+    /// The host asked for: that of an absolute target, else the Host header's; absent in old requests only.
+    pub host: Option<Span>,
+    /// The header lines, in their order.
+    pub fields: Vec<Field>,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// The version is 1.0.
+    pub old: bool,
+    /// The client wants the connection closed after this message.
+    pub last: bool,
+    /// The client waits for a 100 before it sends the body.
+    pub waits: bool,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            method: Span::default(),
+            line: Span::default(),
+            path: Span::default(),
+            host: None,
+            fields: Vec::new(),
+            framing: Framing::None,
+            old: false,
+            last: false,
+            waits: false,
+        }
+    }
+}
+
+impl Head {
+    /// Values of a header, in their order; `head` is what this was read from.
+    pub fn values<'a>(&'a self, head: &'a [u8], name: Name) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.fields.iter().filter(move |field| field.name == name);
+        fields.map(|field| field.value.of(head))
+    }
 }
 
 /// What header lines say that matters here.
 #[derive(Default)]
-struct Seen<'a> {
-    host: Option<&'a [u8]>,
+struct Seen {
+    host: Option<Span>,
     length: Option<u64>,
     chunked: bool,
     close: bool,
     keep_alive: bool,
-    upgrade: bool,
+    waits: bool,
 }
 
 /// Judges a head whose lines all end in CRLF, the last one empty.
@@ -69,34 +110,57 @@ struct Seen<'a> {
 /// # Errors
 /// The first [`Refusal`] that applies.
 pub fn judge(head: &[u8], limits: Limits) -> Result<Head, Refusal> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| match line {
-        [line @ .., b'\r'] => line,
-        line => line,
-    });
-    let (method, target, old) = request_line(lines.next().unwrap_or_default())?;
-    let mut seen = Seen::default();
-    for (at, line) in lines.take_while(|line| !line.is_empty()).enumerate() {
-        if at == limits.fields {
+    let mut found = Head::default();
+    judge_into(head, limits, &mut found)?;
+    Ok(found)
+}
+
+/// The same, in a head that was used before.
+pub(crate) fn judge_into(head: &[u8], limits: Limits, found: &mut Head) -> Result<(), Refusal> {
+    found.fields.clear();
+    let end = line_end(head, 0);
+    found.line = Span::new(0, end);
+    let (method, target, old) = request_line(found.line.of(head))?;
+    let (mut seen, mut at) = (Seen::default(), end + 2);
+    loop {
+        let end = line_end(head, at);
+        if end <= at {
+            break;
+        }
+        if found.fields.len() == limits.fields {
             return Err(Refusal::TooManyFields);
         }
-        seen.note(&parse_field(line)?)?;
+        let field = parse_field(head, Span::new(at, end))?;
+        seen.note(&field, head)?;
+        found.fields.push(field);
+        at = end + 2;
     }
-    let target = host::target(method, target)?;
-    seen.check_host(&target, old)?;
-    Ok(Head {
-        framing: seen.framing(old)?,
-        last: seen.close || (old && !seen.keep_alive),
-        upgrade: seen.upgrade,
-    })
+    found.method = method;
+    (found.old, found.last) = (old, seen.close || (old && !seen.keep_alive));
+    found.framing = seen.check(head, method.of(head), target, found)?;
+    found.waits = seen.waits && !old && found.framing != Framing::None;
+    Ok(())
+}
+
+/// Where the line that begins here ends, before its CRLF.
+fn line_end(head: &[u8], from: usize) -> usize {
+    let rest = head.get(from..).unwrap_or_default();
+    from + memchr::memchr(b'\r', rest).unwrap_or(rest.len())
 }
 
 /// Method, target, and whether the version is 1.0.
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], bool), Refusal> {
-    let parts: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
-    let [method, target, version] = parts[..] else {
-        return Err(Refusal::RequestLine);
+fn request_line(line: &[u8]) -> Result<(Span, Span, bool), Refusal> {
+    let space = |from: usize| {
+        let at = memchr::memchr(b' ', &line[from..]);
+        at.map(|at| from + at).ok_or(Refusal::RequestLine)
     };
-    check_method(method)?;
+    let first = space(0)?;
+    let second = space(first + 1)?;
+    let version = &line[second + 1..];
+    if version.contains(&b' ') {
+        return Err(Refusal::RequestLine);
+    }
+    check_method(&line[..first])?;
     let old = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
@@ -107,11 +171,11 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], bool), Refusal> {
         }
         _ => return Err(Refusal::Version),
     };
-    Ok((method, target, old))
+    Ok((Span::new(0, first), Span::new(first + 1, second), old))
 }
 
 fn check_method(method: &[u8]) -> Result<(), Refusal> {
-    if method.is_empty() || method.len() > METHOD_BYTES || !method.iter().all(is_token) {
+    if method.is_empty() || method.len() > METHOD_BYTES || !is_token(method) {
         return Err(Refusal::Method);
     }
     let usual = |byte: &u8| byte.is_ascii_uppercase() || b"-_".contains(byte);
@@ -121,40 +185,57 @@ fn check_method(method: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// RFC 9110 §5.6.2.
-fn is_token(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+/// What may stand in a token (RFC 9110 §5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+fn is_token(text: &[u8]) -> bool {
+    text.iter().all(|byte| TOKEN[usize::from(*byte)])
 }
 
-/// Takes a line apart; no line end in it.
-pub(super) fn parse_field(line: &[u8]) -> Result<FieldLine<'_>, Refusal> {
-    if line.starts_with(b" ") || line.starts_with(b"\t") {
+/// Takes a line apart that has no control characters but tabs.
+pub(crate) fn parse_field(message: &[u8], line: Span) -> Result<Field, Refusal> {
+    let text = line.of(message);
+    if text.starts_with(b" ") || text.starts_with(b"\t") {
         return Err(Refusal::Folded);
     }
-    let colon = line
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or(Refusal::FieldName)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    let colon = memchr::memchr(b':', text).ok_or(Refusal::FieldName)?;
+    let name = &text[..colon];
     if name.ends_with(b" ") || name.ends_with(b"\t") {
         return Err(Refusal::SpaceBeforeColon);
     }
-    if name.is_empty() || !name.iter().all(is_token) {
+    if name.is_empty() || !is_token(name) {
         return Err(Refusal::FieldName);
     }
-    if value
-        .iter()
-        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
-    {
-        return Err(Refusal::Control);
-    }
-    if is_lookalike(name) {
-        return Err(Refusal::Lookalike);
-    }
-    Ok(FieldLine {
-        name,
-        value: value.trim_ascii(),
+    let value = Span::new(line.from() + colon + 1, line.to());
+    Ok(Field {
+        name: Name::of(name),
+        line,
+        value: value.trimmed(message),
     })
+}
+
+/// Refuses names that imitate a protected one. Not for answers: an app may say of itself what it likes.
+pub(super) fn refuse_lookalike(message: &[u8], field: &Field) -> Result<(), Refusal> {
+    let line = field.line.of(message);
+    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    match is_lookalike(name) {
+        true => Err(Refusal::Lookalike),
+        false => Ok(()),
+    }
 }
 
 fn is_lookalike(name: &[u8]) -> bool {
@@ -168,43 +249,68 @@ fn is_lookalike(name: &[u8]) -> bool {
             .any(|protected| name.iter().map(dashed).eq(protected.bytes()))
 }
 
-impl<'a> Seen<'a> {
-    fn note(&mut self, field: &FieldLine<'a>) -> Result<(), Refusal> {
-        let is = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
-        let value = field.value;
-        if is("host") {
-            if self.host.replace(value).is_some() {
+impl Seen {
+    fn note(&mut self, field: &Field, head: &[u8]) -> Result<(), Refusal> {
+        let value = field.value.of(head);
+        match field.name {
+            Name::Other => refuse_lookalike(head, field)?,
+            Name::Host if self.host.replace(field.value).is_some() => {
                 return Err(Refusal::HostRepeated);
             }
-        } else if is("content-length") {
-            if self.length.replace(length(value)?).is_some() {
+            Name::ContentLength if self.length.replace(length(value)?).is_some() => {
                 return Err(Refusal::LengthRepeated);
             }
-        } else if is("transfer-encoding") {
-            if self.chunked {
-                return Err(Refusal::CodingRepeated);
+            Name::TransferEncoding => {
+                if self.chunked {
+                    return Err(Refusal::CodingRepeated);
+                }
+                self.chunked = coding(value)?;
             }
-            self.chunked = coding(value)?;
-        } else if is("connection") {
-            let words = || words(value);
-            self.close |= words().any(|word| word.eq_ignore_ascii_case(b"close"));
-            self.keep_alive |= words().any(|word| word.eq_ignore_ascii_case(b"keep-alive"));
-        } else if is("upgrade") {
-            self.upgrade = true;
-        } else if is("expect") && !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::Expectation);
+            Name::Connection => {
+                self.close |= names(value, b"close");
+                self.keep_alive |= names(value, b"keep-alive");
+            }
+            Name::Expect if !value.eq_ignore_ascii_case(b"100-continue") => {
+                return Err(Refusal::Expectation);
+            }
+            Name::Expect => self.waits = true,
+            _ => {}
         }
         Ok(())
     }
 
+    /// What only all lines together can tell: host and framing.
+    fn check(
+        &self,
+        head: &[u8],
+        method: &[u8],
+        target: Span,
+        found: &mut Head,
+    ) -> Result<Framing, Refusal> {
+        let asked = host::target(method, target.of(head))?;
+        self.check_host(head, &asked, found.old)?;
+        (found.path, found.host) = match asked {
+            Target::Origin => (target, self.host),
+            Target::Absolute { authority } => {
+                let from = target.from() + authority.1;
+                let host = Span::new(target.from() + authority.0, from);
+                (Span::new(from, target.to()), Some(host))
+            }
+        };
+        self.framing(found.old)
+    }
+
     /// One host, well-formed, and not another one in the target (RFC 9112 §3.2.2 lets
     /// the target win; a backend that reads the header would then see another site).
-    fn check_host(&self, target: &Target<'_>, old: bool) -> Result<(), Refusal> {
-        match (self.host, target) {
+    fn check_host(&self, head: &[u8], target: &Target<'_>, old: bool) -> Result<(), Refusal> {
+        let host = self.host.map(|host| host.of(head));
+        match (host, target) {
             (None, _) if !old => Err(Refusal::HostMissing),
             (None, _) => Ok(()),
             (Some(host), _) if !host::host(host) => Err(Refusal::HostInvalid),
-            (Some(host), Target::Absolute(authority)) if !host.eq_ignore_ascii_case(authority) => {
+            (Some(host), Target::Absolute { authority })
+                if !authority.2.eq_ignore_ascii_case(host) =>
+            {
                 Err(Refusal::HostMismatch)
             }
             _ => Ok(()),
@@ -223,12 +329,17 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Whether a list names a word, in whatever case.
+pub(crate) fn names(list: &[u8], word: &[u8]) -> bool {
+    words(list).any(|given| given.eq_ignore_ascii_case(word))
+}
+
+pub(crate) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Digits only, without a leading zero: some parsers read those as octal.
-fn length(value: &[u8]) -> Result<u64, Refusal> {
+pub(crate) fn length(value: &[u8]) -> Result<u64, Refusal> {
     let zero_led = value.len() > 1 && value.starts_with(b"0");
     if value.is_empty() || value.len() > LENGTH_DIGITS || zero_led {
         return Err(Refusal::LengthInvalid);
@@ -245,7 +356,7 @@ fn coding(value: &[u8]) -> Result<bool, Refusal> {
         return Ok(true);
     }
     let chunked = |word: &&[u8]| word.eq_ignore_ascii_case(b"chunked");
-    let odd = |word: &[u8]| word.is_empty() || !word.iter().all(is_token);
+    let odd = |word: &[u8]| word.is_empty() || !is_token(word);
     match words(value).any(odd) || words(value).filter(chunked).count() > 1 {
         true => Err(Refusal::CodingRepeated),
         false => Err(Refusal::CodingUnknown),

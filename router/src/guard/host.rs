@@ -1,7 +1,5 @@
 //! Targets and hosts: where a request wants to go, in exactly one reading.
 
-use http::uri::PathAndQuery;
-
 use super::Refusal;
 
 /// What a request target says.
@@ -9,8 +7,8 @@ use super::Refusal;
 pub(super) enum Target<'a> {
     /// `/path?query`, or `*`.
     Origin,
-    /// `http://authority/path`: the authority.
-    Absolute(&'a [u8]),
+    /// `http://authority/path`: where the authority begins and ends, and its text.
+    Absolute { authority: (usize, usize, &'a [u8]) },
 }
 
 /// Judges a request target (RFC 9112 §3.2).
@@ -36,8 +34,11 @@ pub(super) fn target<'a>(method: &[u8], target: &'a [u8]) -> Result<Target<'a>, 
     if !local.is_empty() {
         path(local)?;
     }
+    let from = target.len() - rest.len();
     host(authority)
-        .then_some(Target::Absolute(authority))
+        .then_some(Target::Absolute {
+            authority: (from, from + end, authority),
+        })
         .ok_or(Refusal::HostInvalid)
 }
 
@@ -46,17 +47,26 @@ fn strip_prefix_ignore_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8
     head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// Visible ASCII without a fragment, percent signs followed by two digits, and
-/// nothing that the library in the middle would refuse with a barer answer.
+/// What may stand in a path or query. The marks left out are no part of one, and
+/// app servers differ over them.
+const VISIBLE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        table[byte] = !matches!(byte as u8, b'#' | b'<' | b'>' | b'"' | b'\\' | b'^' | b'`');
+        byte += 1;
+    }
+    table
+};
+
+/// Visible ASCII without a fragment, percent signs followed by two digits.
 fn path(text: &[u8]) -> Result<(), Refusal> {
-    let visible = text
-        .iter()
-        .all(|byte| byte.is_ascii_graphic() && !b"#<>\"\\^`".contains(byte));
+    let visible = text.iter().all(|byte| VISIBLE[usize::from(*byte)]);
     let escapes = text.split(|byte| *byte == b'%').skip(1);
     let whole = |rest: &[u8]| {
         rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit) && !rest.starts_with(b"00")
     };
-    match visible && escapes.into_iter().all(whole) && PathAndQuery::try_from(text).is_ok() {
+    match visible && escapes.into_iter().all(whole) {
         true => Ok(()),
         false => Err(Refusal::Target),
     }

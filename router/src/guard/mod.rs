@@ -1,25 +1,32 @@
-//! The strict reader in front of the HTTP library: which client bytes may be understood as a request at all.
+//! The strict reader: which client bytes may be understood as a request at all.
 //!
-//! Why our own: the library has forgotten what matters by the time it hands over
-//! a parsed head (a bare LF, a space before a colon, `+5` as a length, two ways
-//! to give a length), and two parsers that disagree about one of these are a
-//! smuggling hole. So every byte passes here first, and reaches the library only
-//! once its head was found to have exactly one meaning.
+//! Two parsers that disagree about a bare LF, a space before a colon, `+5` as a
+//! length or two ways to give a length are a smuggling hole. So a head is
+//! forwarded only once it was found to have exactly one meaning, and a body only
+//! as far as its framing was followed.
 //!
-//! Pure: fed with bytes, says which may pass. No IO, no clock.
-//! `head` judges a complete head, `chunked` follows a chunked body, [`Refusal`] names what is wrong.
+//! Pure: fed with bytes, says what they are. No IO, no clock, no copies.
+//! `scan` finds a head, `head` judges it, `chunked` follows a chunked body, [`Refusal`] names what is wrong.
 
+mod body;
 mod chunked;
 mod head;
 mod host;
+mod names;
 mod refusal;
 mod scan;
+mod span;
 
-pub use head::{Framing, Head, judge};
+pub use head::{Field, Framing, Head, judge};
 pub use host::host as is_host;
+pub use names::Name;
 pub use refusal::Refusal;
+pub use span::Span;
 
-use chunked::Chunked;
+pub(crate) use body::Body;
+pub(crate) use chunked::Chunked;
+pub(crate) use head::{length, names, parse_field, words};
+
 use scan::Scan;
 
 /// How much of a head is read before giving up.
@@ -35,14 +42,7 @@ pub struct Limits {
 #[derive(Debug)]
 enum State {
     Head(Scan),
-    Length(u64),
-    Chunked(Chunked),
-    /// An upgrade was asked for; whether HTTP goes on is the instance's decision.
-    Undecided,
-    /// No HTTP any more.
-    Tunnel,
-    /// The client said that nothing follows, or was refused.
-    Done,
+    Body(Body),
 }
 
 /// Follows one client connection.
@@ -50,9 +50,6 @@ enum State {
 pub struct Guard {
     limits: Limits,
     state: State,
-    /// What follows the message being read.
-    after: After,
-    messages: u64,
 }
 
 /// A message that does not pass.
@@ -60,17 +57,8 @@ pub struct Guard {
 pub struct Refused {
     /// What is wrong with it.
     pub why: Refusal,
-    /// The how-manieth message of the connection it is, from 1.
-    pub message: u64,
     /// What there was of the request line; absent when the head had passed and its body is wrong.
     pub line: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    Next,
-    Undecided,
-    Done,
 }
 
 impl Guard {
@@ -79,158 +67,58 @@ impl Guard {
         Self {
             limits,
             state: State::Head(Scan::default()),
-            after: After::Next,
-            messages: 0,
         }
     }
 
-    /// Reads `input` and appends what may pass to `out`; a head passes only as a
-    /// whole. Returns how much was used: less than all when the rest has to
-    /// wait for the outcome of an upgrade. What follows the last message is
-    /// used up and passes nowhere.
+    /// Looks for a head in `input`, which begins with what was given before and did
+    /// not complete one. Where it stands once it is complete and `found` filled.
     ///
     /// # Errors
-    /// The first thing that is wrong. Nothing passes after that.
-    pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Refused> {
-        let mut used = 0;
-        while used < input.len() && !self.is_undecided() {
-            let step = self.step(&input[used..], out);
-            used += step.map_err(|why| self.refuse(why))?;
+    /// The first thing that is wrong.
+    pub fn head(&mut self, input: &[u8], found: &mut Head) -> Result<Option<Span>, Refused> {
+        let State::Head(scan) = &mut self.state else {
+            return Ok(None);
+        };
+        let read = scan.take(input, self.limits).and_then(|place| {
+            let Some(place) = place else { return Ok(None) };
+            head::judge_into(place.of(input), self.limits, found)?;
+            Ok(Some(place))
+        });
+        let refused = |why| Refused {
+            why,
+            line: Some(scan.excerpt(input)),
+        };
+        let place = read.map_err(refused)?;
+        if place.is_some() {
+            self.state = match found.framing {
+                Framing::None | Framing::Length(0) => State::Head(Scan::default()),
+                Framing::Length(length) => State::Body(Body::Length(length)),
+                Framing::Chunked => State::Body(Body::Chunked(Box::default())),
+            };
+        }
+        Ok(place)
+    }
+
+    /// Follows the body of the last head through `input`: how many of the bytes belong to it. It ends when
+    /// [`Guard::in_body`] is false.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; the bytes before it are not told apart.
+    pub fn body(&mut self, input: &[u8]) -> Result<usize, Refused> {
+        let State::Body(body) = &mut self.state else {
+            return Ok(0);
+        };
+        let taken = body.take(input, self.limits);
+        let (used, done) = taken.map_err(|why| Refused { why, line: None })?;
+        if done {
+            self.state = State::Head(Scan::default());
         }
         Ok(used)
     }
 
-    /// Nothing passes from here on.
-    pub fn refuse(&mut self, why: Refusal) -> Refused {
-        let line = match &self.state {
-            State::Head(scan) => Some(scan.excerpt()),
-            _ => None,
-        };
-        self.state = State::Done;
-        Refused {
-            why,
-            message: self.messages + u64::from(line.is_some()),
-            line,
-        }
-    }
-
-    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Refusal> {
-        match &mut self.state {
-            State::Head(scan) => {
-                let (used, complete) = scan.take(input, self.limits)?;
-                if complete {
-                    let head = judge(scan.bytes(), self.limits)?;
-                    out.extend_from_slice(scan.bytes());
-                    self.begin(&head);
-                }
-                Ok(used)
-            }
-            State::Length(left) => {
-                let take = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                out.extend_from_slice(&input[..take]);
-                self.skip(take);
-                Ok(take)
-            }
-            State::Chunked(body) => {
-                let (used, complete) = body.take(input, self.limits)?;
-                out.extend_from_slice(&input[..used]);
-                if complete {
-                    self.end();
-                }
-                Ok(used)
-            }
-            State::Tunnel => {
-                out.extend_from_slice(input);
-                Ok(input.len())
-            }
-            State::Undecided | State::Done => Ok(input.len()),
-        }
-    }
-
-    fn begin(&mut self, head: &Head) {
-        self.messages += 1;
-        self.after = match (head.upgrade, head.last) {
-            (true, _) => After::Undecided,
-            (false, true) => After::Done,
-            (false, false) => After::Next,
-        };
-        match head.framing {
-            Framing::None | Framing::Length(0) => self.end(),
-            Framing::Length(length) => self.state = State::Length(length),
-            Framing::Chunked => self.state = State::Chunked(Chunked::default()),
-        }
-    }
-
-    fn end(&mut self) {
-        self.state = match self.after {
-            After::Next => State::Head(Scan::default()),
-            After::Undecided => State::Undecided,
-            After::Done => State::Done,
-        };
-    }
-
-    /// Body bytes that need no look: they may be read past the guard, then reported with [`Guard::skip`].
-    pub fn plain_ahead(&self) -> u64 {
-        match &self.state {
-            State::Length(left) => *left,
-            State::Chunked(body) => body.plain_ahead(),
-            State::Tunnel => u64::MAX,
-            _ => 0,
-        }
-    }
-
-    /// `count` bytes, at most [`Guard::plain_ahead`], went by.
-    pub fn skip(&mut self, count: usize) {
-        match &mut self.state {
-            State::Length(left) => {
-                *left = left.saturating_sub(count as u64);
-                if *left == 0 {
-                    self.end();
-                }
-            }
-            State::Chunked(body) => body.skip(count as u64),
-            _ => {}
-        }
-    }
-
-    /// How the request with the upgrade ended: a tunnel from here on, or HTTP as before.
-    pub fn decide(&mut self, tunnel: bool) {
-        if matches!(self.state, State::Undecided) {
-            self.state = match tunnel {
-                true => State::Tunnel,
-                false => State::Head(Scan::default()),
-            };
-        }
-    }
-
-    /// True while the outcome of an upgrade is awaited.
-    pub fn is_undecided(&self) -> bool {
-        matches!(self.state, State::Undecided)
-    }
-
-    /// True once HTTP has been left.
-    pub fn is_tunnel(&self) -> bool {
-        matches!(self.state, State::Tunnel)
-    }
-
-    /// True when nothing more will pass.
-    pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
-    }
-
-    /// True when the message being read, or read last, is the client's last.
-    pub fn is_last(&self) -> bool {
-        self.after == After::Done
-    }
-
     /// True inside a body.
     pub fn in_body(&self) -> bool {
-        matches!(self.state, State::Length(_) | State::Chunked(_))
-    }
-
-    /// Heads accepted so far.
-    pub fn messages(&self) -> u64 {
-        self.messages
+        matches!(self.state, State::Body(_))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finds the end of a head, and refuses early what can never become one.
 
-use super::{Limits, Refusal};
+use super::{Limits, Refusal, Span};
 
 /// Empty lines tolerated before a request line (RFC 9112 §2.2).
 const BLANK_LINES: u8 = 1;
@@ -8,41 +8,48 @@ const BLANK_LINES: u8 = 1;
 /// Bytes of a refused request line that are logged.
 const EXCERPT: usize = 256;
 
-/// The head read so far.
+/// How far a head has been looked at. The bytes stay with the caller.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    bytes: Vec<u8>,
+    /// Looked at up to here.
+    at: usize,
+    /// The head begins here, behind empty lines.
+    from: usize,
     line_start: usize,
+    after_cr: bool,
     blank: u8,
 }
 
 impl Scan {
-    /// Takes bytes up to the end of the head; true beside their number when it is complete.
-    pub(super) fn take(&mut self, input: &[u8], limits: Limits) -> Result<(usize, bool), Refusal> {
-        for (at, &byte) in input.iter().enumerate() {
+    /// Goes on looking at `input`, which begins with everything seen before; where the head stands once it is complete.
+    pub(super) fn take(&mut self, input: &[u8], limits: Limits) -> Result<Option<Span>, Refusal> {
+        while let Some(&byte) = input.get(self.at) {
             self.admit(byte)?;
-            self.bytes.push(byte);
+            self.at += 1;
             if byte == b'\n' && self.end_line()? {
-                return Ok((at + 1, true));
+                return Ok(Some(Span::new(self.from, self.at)));
             }
-            if self.bytes.len() > limits.head_bytes {
-                return Err(match self.line_start {
-                    0 => Refusal::TargetTooLong,
-                    _ => Refusal::HeadTooLarge,
+            if self.at - self.from > limits.head_bytes {
+                return Err(match self.line_start == self.from {
+                    true => Refusal::TargetTooLong,
+                    false => Refusal::HeadTooLarge,
                 });
             }
         }
-        Ok((input.len(), false))
+        Ok(None)
     }
 
     /// A CR is followed by LF, a LF follows a CR, and nothing else below a space is text.
-    fn admit(&self, byte: u8) -> Result<(), Refusal> {
-        match (self.bytes.last() == Some(&b'\r'), byte) {
+    fn admit(&mut self, byte: u8) -> Result<(), Refusal> {
+        if byte >= b' ' && byte != 0x7f && !self.after_cr {
+            return Ok(());
+        }
+        match (std::mem::replace(&mut self.after_cr, byte == b'\r'), byte) {
             (true, b'\n') => Ok(()),
             (true, _) => Err(Refusal::BareCr),
             (false, b'\n') => Err(Refusal::BareLf),
             // The first bytes of a TLS handshake.
-            (false, 0x16) if self.bytes.is_empty() => Err(Refusal::Tls),
+            (false, 0x16) if self.at == 0 => Err(Refusal::Tls),
             (false, byte) if byte.is_ascii_control() && !b"\r\t".contains(&byte) => {
                 Err(Refusal::Control)
             }
@@ -52,31 +59,24 @@ impl Scan {
 
     /// A line has ended: was it the empty one behind the head?
     fn end_line(&mut self) -> Result<bool, Refusal> {
-        let empty = self.bytes.len() - self.line_start == 2;
-        if empty && self.line_start > 0 {
-            return Ok(true);
+        let empty = self.at - self.line_start == 2;
+        let first = self.line_start == self.from;
+        self.line_start = self.at;
+        if !empty || !first {
+            return Ok(empty);
         }
-        if empty {
-            self.blank += 1;
-            self.bytes.clear();
-            return match self.blank > BLANK_LINES {
-                true => Err(Refusal::RequestLine),
-                false => Ok(false),
-            };
+        self.blank += 1;
+        self.from = self.at;
+        match self.blank > BLANK_LINES {
+            true => Err(Refusal::RequestLine),
+            false => Ok(false),
         }
-        self.line_start = self.bytes.len();
-        Ok(false)
-    }
-
-    /// What was read of the head; all of it once it is complete.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 
     /// The beginning of the first line, for the access log.
-    pub(super) fn excerpt(&self) -> String {
-        let line = self.bytes.split(|byte| *byte == b'\r').next();
-        let line = line.unwrap_or_default();
+    pub(super) fn excerpt(&self, input: &[u8]) -> String {
+        let seen = input.get(self.from..self.at).unwrap_or_default();
+        let line = seen.split(|byte| *byte == b'\r').next().unwrap_or_default();
         String::from_utf8_lossy(&line[..line.len().min(EXCERPT)]).into_owned()
     }
 }

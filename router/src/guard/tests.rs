@@ -6,72 +6,62 @@ const LIMITS: Limits = Limits {
     fields: 100,
 };
 
-fn feed(guard: &mut Guard, text: &str) -> (Result<usize, Refused>, String) {
-    let mut out = Vec::new();
-    let used = guard.feed(text.as_bytes(), &mut out);
-    (used, String::from_utf8(out).unwrap())
+fn read(guard: &mut Guard, text: &str) -> Result<Option<(Span, Head)>, Refused> {
+    let mut found = Head::default();
+    let place = guard.head(text.as_bytes(), &mut found)?;
+    Ok(place.map(|place| (place, found)))
 }
 
 #[test]
-fn a_head_passes_as_a_whole_and_not_before() {
+fn a_head_is_found_when_it_is_whole_and_not_before() {
     let mut guard = Guard::new(LIMITS);
-    let (_, early) = feed(&mut guard, "GET / HTTP/1.1\r\nHost: a\r\n");
-    assert_eq!(early, "");
-    let (_, late) = feed(&mut guard, "\r\n");
-    assert_eq!(late, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-}
-
-#[test]
-fn what_follows_the_last_message_passes_nowhere() {
-    let first = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let text = format!("{first}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");
-    let mut guard = Guard::new(LIMITS);
-    let (used, out) = feed(&mut guard, &text);
-    assert_eq!((used, out.as_str()), (Ok(text.len()), first));
-    assert!(guard.is_done());
-}
-
-#[test]
-fn bytes_behind_an_upgrade_wait_for_its_outcome() {
-    let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    for (tunnel, rest, passes) in [(true, "\u{1}raw", true), (false, "\u{1}raw", false)] {
-        let mut guard = Guard::new(LIMITS);
-        let (used, _) = feed(&mut guard, &format!("{head}{rest}"));
-        assert_eq!(used, Ok(head.len()));
-        guard.decide(tunnel);
-        let (used, out) = feed(&mut guard, rest);
-        assert_eq!((used.is_ok(), out == rest), (passes, passes), "{tunnel}");
+    let text = "\r\nGET /x?y HTTP/1.1\r\nHost: A.b:80\r\n\r\nrest";
+    for end in 0..text.len() - 4 {
+        assert_eq!(read(&mut guard, &text[..end]).unwrap(), None);
     }
+    let (place, head) = read(&mut guard, text).unwrap().unwrap();
+    let bytes = place.of(text.as_bytes());
+    assert!(bytes.starts_with(b"GET ") && bytes.ends_with(b"\r\n\r\n"));
+    assert_eq!(head.path.of(bytes), b"/x?y");
+    assert_eq!(head.host.unwrap().of(bytes), b"A.b:80");
+    assert_eq!(head.fields[0].line.of(bytes), b"Host: A.b:80");
 }
 
 #[test]
-fn nothing_passes_after_a_refusal() {
+fn an_absolute_target_is_taken_apart() {
+    let text = b"GET http://A.b/x HTTP/1.1\r\nHost: a.b\r\n\r\n";
+    let head = judge(text, LIMITS).unwrap();
+    assert_eq!(
+        (head.host.unwrap().of(text), head.path.of(text)),
+        (&b"A.b"[..], &b"/x"[..])
+    );
+}
+
+#[test]
+fn a_refusal_has_the_line_it_is_about() {
     let mut guard = Guard::new(LIMITS);
-    let refused = feed(&mut guard, "GET /x HTTP/1.1\nHost: a\n\n")
-        .0
-        .unwrap_err();
-    assert_eq!((refused.why, refused.message), (Refusal::BareLf, 1));
+    let refused = read(&mut guard, "GET /x HTTP/1.1\nHost: a\n\n").unwrap_err();
+    assert_eq!(refused.why, Refusal::BareLf);
     assert_eq!(refused.line.as_deref(), Some("GET /x HTTP/1.1"));
-    let (used, out) = feed(&mut guard, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!((used.is_ok(), out.as_str()), (true, ""));
 }
 
 #[test]
-fn plain_bytes_may_be_read_past_the_guard() {
-    let mut guard = Guard::new(LIMITS);
-    let _ = feed(
-        &mut guard,
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab",
-    );
-    assert_eq!((guard.plain_ahead(), guard.in_body()), (3, true));
-    guard.skip(3);
-    assert_eq!((guard.plain_ahead(), guard.in_body()), (0, false));
-    let _ = feed(
-        &mut guard,
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na",
-    );
-    assert_eq!(guard.plain_ahead(), 3);
-    guard.skip(3);
-    assert_eq!(feed(&mut guard, "\r\n0\r\n\r\n").0, Ok(7));
-    assert_eq!((guard.in_body(), guard.messages()), (false, 2));
+fn a_body_is_followed_to_its_end_and_no_further() {
+    for (framing, body) in [
+        ("Content-Length: 5", "abcde"),
+        (
+            "Transfer-Encoding: chunked",
+            "3;x=y\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+        ),
+    ] {
+        for cut in 0..body.len() {
+            let mut guard = Guard::new(LIMITS);
+            let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+            assert!(read(&mut guard, &head).unwrap().is_some() && guard.in_body());
+            assert_eq!(guard.body(&body.as_bytes()[..cut]), Ok(cut));
+            let rest = format!("{}GET /next", &body[cut..]);
+            assert_eq!(guard.body(rest.as_bytes()), Ok(body.len() - cut));
+            assert!(!guard.in_body(), "{framing}");
+        }
+    }
 }

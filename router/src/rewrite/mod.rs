@@ -1,9 +1,13 @@
-//! What happens to headers on the way in and on the way out. Pure.
+//! What happens to heads on the way in and on the way out. Pure.
 
 mod forwarded;
-mod hop;
+mod request;
+mod response;
 mod sticky;
+mod upgrade;
 
-pub use forwarded::{Cidr, Listener, Peer, Trust, forward};
-pub use hop::{is_upgrade, remove_hop_by_hop};
-pub use sticky::{Session, session, set_cookie};
+pub use forwarded::{Cidr, Listener, Peer, Trust};
+pub(crate) use request::{Said, Scene, address_to, request};
+pub(crate) use response::{Closing, Reply, response};
+pub use sticky::Names;
+pub(crate) use upgrade::upgrade;

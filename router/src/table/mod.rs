@@ -8,9 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use endpoint::Busy;
 pub use endpoint::Endpoint;
 pub use keys::{Keys, normalize};
-pub use pool::{Pool, Slot};
+pub use pool::{Balancing, Pool, Slot};
 
 /// Time constants of the table.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub learning: Duration,
     /// Endpoints go stale even while the bus is away.
     pub prune_without_bus: bool,
+    /// How instances share requests.
+    pub balancing: Balancing,
 }
 
 /// What a request wants.
@@ -124,6 +127,7 @@ impl Table {
         };
         let endpoint = self.known_or_new(&address, message);
         let threshold = endpoint::threshold(message, self.settings.stale);
+        let weight = endpoint::weight(message);
         for uri in uris {
             self.pruned.remove(&uri);
             if let Some(known) = self.known.get_mut(&address) {
@@ -132,7 +136,7 @@ impl Table {
             self.pools
                 .entry(uri.into())
                 .or_default()
-                .refresh(&endpoint, threshold, now);
+                .refresh(&endpoint, threshold, weight, now);
         }
         retired
     }
@@ -204,7 +208,7 @@ impl Table {
             .pools
             .get_mut(&route)
             .expect("the key was found a line above");
-        match pool.choose(wanted.sticky, tried, now) {
+        match pool.choose(wanted.sticky, tried, self.settings.balancing, now) {
             Some((endpoint, desperate)) => Ok(Choice {
                 endpoint,
                 route,

@@ -1,7 +1,10 @@
 //! The endpoints of one uri, and whose turn it is.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
 
@@ -14,10 +17,34 @@ pub struct Slot {
     pub refreshed: Instant,
     /// How long a registration lasts.
     pub threshold: Duration,
+    /// How many ordinary instances it counts for.
+    pub weight: u32,
     failed_until: Option<Instant>,
+    /// What it is owed by those whose turn came before, for instances of different weights.
+    credit: i64,
 }
 
-/// Round robin from a random start, failed endpoints skipped.
+/// How the instances of a route share its requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balancing {
+    /// One after the other, as the original.
+    #[default]
+    RoundRobin,
+    /// Whoever serves the fewest at the moment.
+    LeastConnection,
+}
+
+impl Slot {
+    /// Compares the load per weight, with one more request on either.
+    fn lighter(&self, other: &Self) -> Ordering {
+        let load = |slot: &Self| u64::from(slot.endpoint.in_flight()) + 1;
+        let (ours, theirs) = (load(self), load(other));
+        (ours * u64::from(other.weight)).cmp(&(theirs * u64::from(self.weight)))
+    }
+}
+
+/// Whose turn it is: from a random start, failed endpoints skipped.
 #[derive(Debug, Default)]
 pub struct Pool {
     slots: Vec<Slot>,
@@ -35,18 +62,26 @@ impl Pool {
         self.slots.is_empty()
     }
 
-    pub(super) fn refresh(&mut self, endpoint: &Arc<Endpoint>, threshold: Duration, now: Instant) {
+    pub(super) fn refresh(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        threshold: Duration,
+        weight: u32,
+        now: Instant,
+    ) {
         match self
             .slots
             .iter_mut()
             .find(|slot| slot.endpoint.serial == endpoint.serial)
         {
-            Some(slot) => (slot.refreshed, slot.threshold) = (now, threshold),
+            Some(slot) => (slot.refreshed, slot.threshold, slot.weight) = (now, threshold, weight),
             None => self.slots.push(Slot {
                 endpoint: endpoint.clone(),
                 refreshed: now,
                 threshold,
+                weight,
                 failed_until: None,
+                credit: 0,
             }),
         }
     }
@@ -80,6 +115,7 @@ impl Pool {
         &mut self,
         sticky: Option<&str>,
         tried: &[u64],
+        balancing: Balancing,
         now: Instant,
     ) -> Option<(Arc<Endpoint>, bool)> {
         let untried = |slot: &Slot| !tried.contains(&slot.endpoint.serial);
@@ -94,12 +130,15 @@ impl Pool {
         }
         let desperate = !self.slots.iter().any(healthy);
         let at = self
-            .turn(|slot| untried(slot) && (desperate || healthy(slot)))
-            .or_else(|| self.turn(untried))?;
+            .turn(balancing, |slot| {
+                untried(slot) && (desperate || healthy(slot))
+            })
+            .or_else(|| self.turn(balancing, untried))?;
         Some((self.slots[at].endpoint.clone(), desperate))
     }
 
-    fn turn(&mut self, fits: impl Fn(&Slot) -> bool) -> Option<usize> {
+    /// Whose turn it is among those that fit.
+    fn turn(&mut self, balancing: Balancing, fits: impl Fn(&Slot) -> bool) -> Option<usize> {
         let count = self.slots.len();
         if count == 0 {
             return None;
@@ -107,10 +146,33 @@ impl Pool {
         let start = *self
             .next
             .get_or_insert_with(|| rand::random_range(0..count));
-        let at = (0..count)
+        let mut around = (0..count)
             .map(|step| (start + step) % count)
-            .find(|&at| fits(&self.slots[at]))?;
+            .filter(|&at| fits(&self.slots[at]));
+        let at = match balancing {
+            Balancing::LeastConnection => {
+                around.min_by(|&a, &b| self.slots[a].lighter(&self.slots[b]))?
+            }
+            Balancing::RoundRobin if self.slots.iter().all(|slot| slot.weight == 1) => {
+                around.next()?
+            }
+            Balancing::RoundRobin => return self.weighted_turn(fits),
+        };
         self.next = Some((at + 1) % count);
+        Some(at)
+    }
+
+    /// Everybody earns its weight, the richest has its turn and pays what all have earned: turns
+    /// follow the weights and stand as far apart as they can.
+    fn weighted_turn(&mut self, fits: impl Fn(&Slot) -> bool) -> Option<usize> {
+        let mut earned = 0;
+        for slot in self.slots.iter_mut().filter(|slot| fits(slot)) {
+            slot.credit += i64::from(slot.weight);
+            earned += i64::from(slot.weight);
+        }
+        let fitting = (0..self.slots.len()).filter(|&at| fits(&self.slots[at]));
+        let at = fitting.max_by_key(|&at| self.slots[at].credit)?;
+        self.slots[at].credit -= earned;
         Some(at)
     }
 }

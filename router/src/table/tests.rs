@@ -13,6 +13,7 @@ fn ready() -> (Table, Instant) {
         stale: STALE,
         learning: LEARNING,
         prune_without_bus: false,
+        balancing: Balancing::RoundRobin,
     });
     let start = Instant::now();
     table.resume(start);
@@ -225,6 +226,7 @@ fn unknown_hosts_count_as_learning_until_everybody_had_time_to_register() {
         stale: STALE,
         learning: LEARNING,
         prune_without_bus: false,
+        balancing: Balancing::RoundRobin,
     });
     let start = Instant::now();
     assert_eq!(
@@ -292,4 +294,65 @@ fn endpoints_tried_for_this_request_are_not_tried_again() {
         table.choose(&wanted, &[first, second], now).unwrap_err(),
         Miss::Exhausted
     );
+}
+
+/// Who gets how many of so many requests.
+fn shares(table: &mut Table, requests: usize, now: Instant) -> HashMap<String, usize> {
+    let mut shares = HashMap::new();
+    for _ in 0..requests {
+        *shares
+            .entry(get(table, "a", "/", now).unwrap())
+            .or_default() += 1;
+    }
+    shares
+}
+
+#[test]
+fn turns_follow_the_weights_and_stand_apart() {
+    let (mut table, now) = ready();
+    for (port, id, weight) in [(1, "light", "1"), (2, "heavy", "3"), (3, "odd", "many")] {
+        let mut message = message(port, id, &["a"]);
+        message.tags.insert("weight".into(), weight.into());
+        table.register(&message, now);
+    }
+    let got = shares(&mut table, 500, now);
+    let expected = [("light", 100), ("heavy", 300), ("odd", 100)];
+    assert_eq!(
+        got,
+        expected.map(|(id, count)| (id.to_owned(), count)).into()
+    );
+    let row: Vec<String> = (0..5)
+        .map(|_| get(&mut table, "a", "/", now).unwrap())
+        .collect();
+    assert!(
+        row.windows(3)
+            .all(|three| three.iter().any(|id| id != "heavy")),
+        "{row:?}"
+    );
+}
+
+#[test]
+fn the_least_busy_instance_is_chosen_by_weight() {
+    let (mut table, now) = ready();
+    table.settings.balancing = Balancing::LeastConnection;
+    let mut double = message(2, "double", &["a"]);
+    double.tags.insert("weight".into(), "2".into());
+    table.register(&message(1, "single", &["a"]), now);
+    table.register(&double, now);
+    let wanted = Wanted {
+        host: "a",
+        path: "/",
+        sticky: None,
+    };
+    let busy: Vec<_> = (0..6)
+        .map(|_| Busy::at(table.choose(&wanted, &[], now).unwrap().endpoint))
+        .collect();
+    let at = |id: &str| busy.iter().filter(|busy| busy.label() == id).count();
+    assert_eq!((at("single"), at("double")), (2, 4));
+    drop(busy);
+    let idle = table
+        .routes()
+        .flat_map(|(_, slots)| slots)
+        .all(|slot| slot.endpoint.in_flight() == 0);
+    assert!(idle, "what is over does not count");
 }

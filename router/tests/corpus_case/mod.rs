@@ -1,5 +1,6 @@
 //! Reads `tests/corpus/requests.tsv`.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+// Each test that reads it uses its own part.
+#![allow(clippy::unwrap_used, unreachable_pub, dead_code)]
 
 /// What we say to one message.
 #[derive(Debug, Clone, PartialEq, Eq)]

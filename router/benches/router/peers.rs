@@ -1,0 +1,193 @@
+//! The three proxies, each with one worker and an access log.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use bus::router::{Endpoint, Register};
+use bus::{Bus, BusConfig};
+use tokio::runtime::Runtime;
+
+use crate::process::{Process, pinned};
+
+/// Routes in our table.
+const ROUTES: usize = 10_000;
+/// Idle connections whose memory is weighed.
+const IDLE: usize = 4_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nginx,
+    Haproxy,
+    Ours,
+}
+
+/// A running proxy.
+pub(crate) struct Proxy {
+    pub(crate) kind: Kind,
+    pub(crate) port: u16,
+    pub(crate) process: Process,
+    /// Lives as long as the proxy that it tells routes.
+    _bus: Option<nats_lite::Running>,
+}
+
+fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+impl Proxy {
+    pub(crate) fn start(kind: Kind, dir: &Path, backend: u16, runtime: &Runtime) -> Self {
+        let port = free_port();
+        let (process, bus) = match kind {
+            Kind::Nginx => (nginx(dir, port, backend), None),
+            Kind::Haproxy => (haproxy(dir, port, backend), None),
+            Kind::Ours => {
+                let (process, bus) = runtime.block_on(ours(dir, port, backend));
+                (process, Some(bus))
+            }
+        };
+        let proxy = Self {
+            kind,
+            port,
+            process,
+            _bus: bus,
+        };
+        proxy.wait();
+        proxy
+    }
+
+    /// Until it passes a request on.
+    fn wait(&self) {
+        let began = Instant::now();
+        while !ask(self.port).is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "{:?} does not answer",
+                self.kind
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn ask(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let request = "GET /1k HTTP/1.1\r\nHost: app-4711.example.com\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+fn nginx(dir: &Path, port: u16, backend: u16) -> Process {
+    let config = dir.join("nginx.conf");
+    let at = dir.display();
+    let text = format!(
+        "daemon off; worker_processes 1; pid {at}/nginx.pid; error_log {at}/nginx.err;
+events {{ worker_connections 10000; }}
+http {{
+  access_log {at}/nginx.log combined buffer=32k flush=1s;
+  keepalive_requests 1000000000;
+  proxy_temp_path {at}/t1; client_body_temp_path {at}/t2; fastcgi_temp_path {at}/t3; uwsgi_temp_path {at}/t4; scgi_temp_path {at}/t5;
+  upstream app {{ server 127.0.0.1:{backend}; keepalive 1000; keepalive_requests 1000000000; }}
+  server {{ listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; }} }}
+}}
+"
+    );
+    std::fs::write(&config, text).unwrap();
+    let arguments = ["-c", config.to_str().unwrap(), "-e", "/dev/null"];
+    pinned(0, "nginx", &arguments, Stdio::null())
+}
+
+fn haproxy(dir: &Path, port: u16, backend: u16) -> Process {
+    let config = dir.join("haproxy.cfg");
+    let text = format!(
+        "global\n  nbthread 1\n  maxconn 4000\n  log stdout format raw local0\n
+defaults\n  mode http\n  log global\n  option httplog\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  http-reuse always\n
+frontend f\n  bind 127.0.0.1:{port}\n  option forwardfor\n  http-request set-header X-Forwarded-Proto http\n  default_backend b\n
+backend b\n  server s 127.0.0.1:{backend} pool-max-conn 1000\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let log = std::fs::File::create(dir.join("haproxy.log")).unwrap();
+    pinned(
+        0,
+        "haproxy",
+        &["-db", "-f", config.to_str().unwrap()],
+        log.into(),
+    )
+}
+
+async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Running) {
+    let nats = nats_lite::start(nats_lite::Config::on_free_port())
+        .await
+        .unwrap();
+    let config = dir.join("router.json");
+    let text = serde_json::json!({
+        "listen": format!("127.0.0.1:{port}"),
+        "status": {"listen": "127.0.0.1:0", "user": "u", "password": "p"},
+        "bus": {"servers": [nats.url()]},
+        "threads": 1,
+        "stale_threshold": 3600.0,
+        "register_interval": 0.1,
+        "max_idle_per_endpoint": 1000,
+        "access_log": dir.join("router.log"),
+    });
+    std::fs::write(&config, text.to_string()).unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let process = pinned(0, env!("CARGO_BIN_EXE_router"), &arguments, Stdio::null());
+    let bus = Bus::connect(&BusConfig::url(nats.url()), "registrar")
+        .await
+        .unwrap();
+    bus.wait_connected().await;
+    // The router has to listen before it can be told anything.
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for number in 0..ROUTES {
+        let endpoint = Endpoint {
+            host: "127.0.0.1".into(),
+            port: if number == 4711 {
+                backend
+            } else {
+                1 + (number % 1000) as u16
+            },
+            uris: vec![format!("app-{number}.example.com")],
+            app: Some(format!("{number:08}-0000-4000-8000-000000000000")),
+            private_instance_id: Some(if number == 4711 {
+                "b".into()
+            } else {
+                format!("i{}", number % 1000)
+            }),
+            ..Endpoint::default()
+        };
+        bus.publish(&Register(endpoint)).await.unwrap();
+    }
+    bus.flush().await.unwrap();
+    (process, nats)
+}
+
+/// What a connection costs that has asked once and waits.
+pub(crate) fn idle_connections(proxy: &Proxy) {
+    let before = proxy.process.rss_kb();
+    let request = b"GET /1k HTTP/1.1\r\nHost: app-4711.example.com\r\n\r\n";
+    let mut open = Vec::new();
+    for _ in 0..IDLE {
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+        stream.write_all(request).unwrap();
+        let mut answer = [0; 4096];
+        let mut got = 0;
+        while got < 1024 {
+            got += stream.read(&mut answer).unwrap();
+        }
+        open.push(stream);
+    }
+    let after = proxy.process.rss_kb();
+    let each = after.saturating_sub(before) as f64 / IDLE as f64;
+    println!("{IDLE} idle client connections: {each:.2} KB each");
+}

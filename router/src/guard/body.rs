@@ -1,0 +1,32 @@
+//! Where a body ends, whichever way it is told. Requests and answers alike.
+
+use super::{Chunked, Limits, Refusal};
+
+/// A body being passed on.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// So many bytes are left.
+    Length(u64),
+    /// It ends where the chunks say. Boxed: most bodies are not of this kind.
+    Chunked(Box<Chunked>),
+    /// It ends with the connection.
+    Endless,
+}
+
+impl Body {
+    /// How many of the bytes belong to the body, and whether it ends behind them.
+    ///
+    /// # Errors
+    /// What is wrong with its chunks.
+    pub(crate) fn take(&mut self, input: &[u8], limits: Limits) -> Result<(usize, bool), Refusal> {
+        match self {
+            Self::Length(left) => {
+                let used = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                *left -= used as u64;
+                Ok((used, *left == 0))
+            }
+            Self::Chunked(chunks) => chunks.take(input, limits),
+            Self::Endless => Ok((input.len(), false)),
+        }
+    }
+}

@@ -4,13 +4,12 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
 use crate::info;
-use crate::limits::{CLOSE_LINGER, NONCE_BYTES, THROTTLE_PAUSE};
+use crate::limits::{CLOSE_LINGER, NONCE_BYTES, READ_BUFFER, THROTTLE_PAUSE};
 use crate::liveness::{Due, Liveness};
 use crate::peer::{Close, Peer};
 use crate::protocol::{Op, Parser, ProtocolError, Step};
@@ -37,7 +36,7 @@ pub(crate) async fn serve(hub: Rc<Hub>, peer: Rc<Peer>, stop: CancellationToken)
         session,
         liveness,
         undecided: offer,
-        partial: BytesMut::new(),
+        partial: Vec::new(),
         hub,
         peer,
     };
@@ -55,7 +54,7 @@ struct Connection {
     /// TLS is on offer and the client's first byte, which tells whether it takes it, has not come.
     undecided: Option<Rc<Offer>>,
     /// The start of an operation whose end has not arrived.
-    partial: BytesMut,
+    partial: Vec<u8>,
 }
 
 /// What became of a piece of input: bytes carried out, and bytes the unfinished rest still needs.
@@ -100,6 +99,7 @@ impl Connection {
         match self.liveness.due(now) {
             Due::Nothing => {}
             Due::Ping => {
+                self.peer.pinged.set(Some(now));
                 self.peer.append(|out| out.extend_from_slice(b"PING\r\n"));
                 self.peer.flush();
             }
@@ -121,7 +121,7 @@ impl Connection {
             && let Some(good) = self.compare_secret().await
         {
             outcome = self.session.settle(good);
-            self.note_authentication();
+            self.note_greeting();
             outcome = outcome.and_then(|()| self.process_partial());
         }
         if let Err(reason) = outcome {
@@ -168,10 +168,29 @@ impl Connection {
         }
         let hub = self.hub.clone();
         let mut scratch = hub.scratch.borrow_mut();
-        let count = match self.peer.stream.try_read(&mut scratch) {
+        let kept = self.partial.len();
+        // What was kept goes in front of what is read, unless it is long.
+        let start = if kept <= READ_BUFFER { kept } else { 0 };
+        let end = start + self.read(&mut scratch[start..][..READ_BUFFER])?;
+        if end == start {
+            return Ok(());
+        }
+        if start < kept {
+            self.partial.extend_from_slice(&scratch[..end]);
+            return self.process_partial();
+        }
+        scratch[..kept].copy_from_slice(&self.partial);
+        let progress = self.process(&scratch[..end])?;
+        self.keep(&scratch[progress.used..end], progress.missing);
+        Ok(())
+    }
+
+    /// Reads into `space` what has come; 0 when nothing has.
+    fn read(&mut self, space: &mut [u8]) -> Result<usize, Close> {
+        let count = match self.peer.stream.try_read(space) {
             Ok(0) => return Err(Close::Gone),
             Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 tracing::debug!(cid = self.peer.id, %error, "TLS handshake error");
                 return Err(Close::TlsHandshake);
@@ -182,30 +201,35 @@ impl Connection {
         self.liveness.heard(now);
         self.peer.last_activity.set(now);
         self.note_authentication();
-        if self.partial.is_empty() {
-            let progress = self.process(&scratch[..count])?;
-            self.partial.reserve(progress.missing);
-            self.partial
-                .extend_from_slice(&scratch[progress.used..count]);
-            return Ok(());
-        }
-        self.partial.extend_from_slice(&scratch[..count]);
-        self.process_partial()
+        Ok(count)
     }
 
     /// Carries out what was kept of earlier input.
     fn process_partial(&mut self) -> Result<(), Close> {
-        let mut joined = std::mem::take(&mut self.partial);
+        let joined = std::mem::take(&mut self.partial);
         let progress = self.process(&joined)?;
-        joined.advance(progress.used);
-        joined.reserve(progress.missing);
-        // An idle connection keeps no buffer.
-        self.partial = if joined.is_empty() && progress.missing == 0 {
-            BytesMut::new()
+        if progress.used == 0 {
+            self.partial = joined;
+            self.partial.reserve(progress.missing);
+            self.peer.keep_unfinished(self.partial.len());
         } else {
-            joined
-        };
+            self.keep(&joined[progress.used..], progress.missing);
+        }
         Ok(())
+    }
+
+    /// Keeps an unfinished operation for later. An idle connection keeps no buffer.
+    fn keep(&mut self, rest: &[u8], missing: usize) {
+        self.partial.clear();
+        if rest.is_empty() {
+            self.partial = Vec::new();
+        } else {
+            // Short ones pass through the shared buffer with the next read.
+            let more = if missing > READ_BUFFER { missing } else { 0 };
+            self.partial.reserve_exact(rest.len() + more);
+            self.partial.extend_from_slice(rest);
+        }
+        self.peer.keep_unfinished(rest.len());
     }
 
     /// Carries out all complete operations, up to a `CONNECT` that must wait for its password.
@@ -245,9 +269,16 @@ impl Connection {
         let connecting = matches!(op, Op::Connect(_));
         self.session.handle(op)?;
         if connecting {
-            self.note_authentication();
+            self.note_greeting();
         }
         Ok(())
+    }
+
+    fn note_greeting(&mut self) {
+        if self.session.authenticated() {
+            self.liveness.authenticated();
+            self.liveness.greeted(Instant::now());
+        }
     }
 
     fn note_authentication(&mut self) {
@@ -258,6 +289,7 @@ impl Connection {
 
     /// Leaves the hub at once, then gives the client a moment to take its last bytes.
     async fn finish(self) {
+        self.peer.keep_unfinished(0);
         self.hub.leave(&self.peer);
         let reason = self.peer.closing().unwrap_or(Close::Gone);
         tracing::debug!(cid = self.peer.id, addr = %self.peer.addr, %reason, "client connection closed");

@@ -13,6 +13,7 @@
 //! to its destination's buffer and flushed once per batch of input.
 
 pub mod auth;
+mod buffers;
 mod certificate;
 pub mod config;
 mod connection;
@@ -27,6 +28,7 @@ mod peer;
 mod ports_file;
 pub mod program;
 pub mod protocol;
+mod route;
 pub mod server;
 mod session;
 pub mod subjects;

@@ -10,10 +10,11 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::auth::{Identity, Replies};
+use crate::buffers::Buffers;
 use crate::config::Responses;
 use crate::limits::{NO_PROGRESS, THROTTLE_MARK};
 use crate::outbox::Outbox;
-use crate::protocol::{ProtocolError, append_err};
+use crate::protocol::{Head, ProtocolError, append_err};
 use crate::transport::Transport;
 
 /// Why a connection ends. The text is what `-ERR` carries, unless the original closes without a word.
@@ -29,6 +30,9 @@ pub(crate) enum Close {
     Stale,
     #[error("Slow Consumer")]
     SlowConsumer,
+    /// All clients together hold too much, and this one the most, as an unfinished message.
+    #[error("maximum memory exceeded")]
+    Memory,
     #[error("Message Headers Not Supported")]
     HeadersNotSupported,
     #[error("no responders requires headers support")]
@@ -64,9 +68,9 @@ impl Close {
 /// One subscription. Shared by the index, cached results and its owner; only flags change.
 pub(crate) struct Subscription {
     pub(crate) peer: Rc<Peer>,
-    pub(crate) subject: Box<[u8]>,
+    /// Subject and id.
+    pub(crate) head: Head,
     pub(crate) queue: Option<Box<[u8]>>,
-    pub(crate) sid: Box<[u8]>,
     /// Deliveries must be checked one by one: the subject overlaps a denied one.
     pub(crate) filtered: Cell<bool>,
     pub(crate) delivered: Cell<u64>,
@@ -122,7 +126,14 @@ pub(crate) struct Peer {
     pub(crate) wake: Notify,
     /// Wakes publishers that wait for this peer to drain.
     pub(crate) drained: Notify,
+    /// When the ping was sent whose answer is awaited.
+    pub(crate) pinged: Cell<Option<Instant>>,
+    /// How long the answer to the last ping took.
+    pub(crate) rtt: Cell<Option<Duration>>,
+    buffers: Rc<Buffers>,
     out: RefCell<Outbox>,
+    /// Bytes of an operation that is not all there.
+    unfinished: Cell<usize>,
     blocked: Cell<Option<Blocked>>,
     closing: Cell<Option<Close>>,
 }
@@ -144,7 +155,13 @@ struct Blocked {
 }
 
 impl Peer {
-    pub(crate) fn new(id: u64, addr: SocketAddr, stream: Transport, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        addr: SocketAddr,
+        stream: Transport,
+        buffers: Rc<Buffers>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             addr,
@@ -161,7 +178,11 @@ impl Peer {
             dirty: Cell::new(false),
             wake: Notify::new(),
             drained: Notify::new(),
+            pinged: Cell::new(None),
+            rtt: Cell::new(None),
+            buffers,
             out: RefCell::default(),
+            unfinished: Cell::new(0),
             blocked: Cell::new(None),
             closing: Cell::new(None),
         }
@@ -171,9 +192,35 @@ impl Peer {
     pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let mut out = self.out.borrow_mut();
         if self.closing.get().is_none() {
-            write(out.tail());
+            out.append(&self.buffers, write);
         }
         out.pending()
+    }
+
+    /// Notes how many bytes of an unfinished operation the connection keeps.
+    pub(crate) fn keep_unfinished(&self, bytes: usize) {
+        // Whoever is being closed has been written off.
+        let bytes = if self.closing.get().is_none() {
+            bytes
+        } else {
+            0
+        };
+        self.buffers.note(self.unfinished.replace(bytes), bytes);
+    }
+
+    /// Bytes this connection holds in buffers: unfinished input and unsent output.
+    pub(crate) fn held(&self) -> usize {
+        self.unfinished.get() + self.pending()
+    }
+
+    /// Cuts off the connection that holds most while all of them hold too much.
+    pub(crate) fn give_up_memory(&self) {
+        let reason = match self.pending() >= self.unfinished.get() {
+            true => Close::SlowConsumer,
+            false => Close::Memory,
+        };
+        self.close(reason);
+        self.keep_unfinished(0);
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -190,9 +237,10 @@ impl Peer {
             return;
         }
         let mut out = self.out.borrow_mut();
-        let whole = reason != Close::SlowConsumer || out.discard();
+        let gives_up = matches!(reason, Close::SlowConsumer | Close::Memory);
+        let whole = !gives_up || out.discard(&self.buffers);
         if let Some(text) = reason.said().filter(|_| whole) {
-            append_err(out.tail(), &text);
+            out.append(&self.buffers, |out| append_err(out, &text));
         }
         self.closing.set(Some(reason));
         self.wake.notify_one();
@@ -249,7 +297,7 @@ impl Peer {
             match self.stream.try_write(out.unsent()) {
                 Ok(0) => return drop_pending(&mut out, self),
                 Ok(taken) => {
-                    out.advance(taken);
+                    out.advance(&self.buffers, taken);
                     self.blocked.set(None);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -294,8 +342,14 @@ impl Peer {
     }
 }
 
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.buffers.note(self.held(), 0);
+    }
+}
+
 fn drop_pending(out: &mut Outbox, peer: &Peer) {
-    out.discard();
+    out.discard(&peer.buffers);
     if peer.closing.get().is_none() {
         peer.closing.set(Some(Close::Gone));
     }

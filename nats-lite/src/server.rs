@@ -380,7 +380,13 @@ fn admit(
     }
     let id = hub.total_connections.get() + 1;
     hub.total_connections.set(id);
-    let peer = Rc::new(Peer::new(id, addr, Transport::new(stream), Instant::now()));
+    let peer = Rc::new(Peer::new(
+        id,
+        addr,
+        Transport::new(stream),
+        hub.buffers.clone(),
+        Instant::now(),
+    ));
     if hub.peers.borrow().len() >= hub.limits().max_connections {
         peer.close(Close::TooManyConnections);
     } else {

@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use crate::auth::{Identity, SlowCheck, Verdict};
 use crate::certificate;
-use crate::hub::Hub;
+use crate::hub::{Hearers, Hub};
 use crate::limits::PROTO;
 use crate::peer::{ClientFacts, Close, Peer, Subscription};
-use crate::protocol::{ConnectOptions, Op, ProtocolError, Publish, append_err};
+use crate::protocol::{ConnectOptions, Head, Op, ProtocolError, Publish, append_err};
+use crate::route::Route;
 use crate::subjects::{is_literal, is_valid};
 
 /// State of the conversation beyond what other connections need to see.
@@ -19,6 +20,8 @@ pub(crate) struct Session {
     nonce: Option<Box<str>>,
     /// A password that is being compared elsewhere, and what to do afterwards.
     unsettled: Option<(SlowCheck, Box<ConnectOptions>)>,
+    /// Where the last message went: the next one mostly goes there too.
+    route: Option<Box<Route>>,
     verbose: bool,
     pedantic: bool,
     no_responders: bool,
@@ -32,6 +35,7 @@ impl Session {
             peer,
             nonce,
             unsettled: None,
+            route: None,
             // Until `CONNECT` says otherwise, as in nats-server.
             verbose: true,
             pedantic: true,
@@ -70,14 +74,15 @@ impl Session {
         let identity = self.peer.identity().ok_or(Close::Authorization)?;
         match op {
             Op::Ping => self.answer(b"PONG\r\n"),
-            Op::Publish(message) => self.publish(&identity, &message)?,
+            Op::Publish(message) => self.publish(identity, &message)?,
             Op::Subscribe {
                 subject,
                 queue,
                 sid,
             } => self.subscribe(&identity, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(sid, max),
-            Op::Pong | Op::Ignored | Op::Connect(_) => {}
+            Op::Pong => self.note_round_trip(),
+            Op::Ignored | Op::Connect(_) => {}
         }
         Ok(())
     }
@@ -122,22 +127,36 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, identity: &Identity, message: &Publish<'_>) -> Result<(), Close> {
+    fn note_round_trip(&self) {
+        if let Some(sent) = self.peer.pinged.take() {
+            self.peer.rtt.set(Some(sent.elapsed()));
+        }
+    }
+
+    fn publish(&mut self, identity: Rc<Identity>, message: &Publish<'_>) -> Result<(), Close> {
         if message.header_len.is_some() && !self.peer.headers.get() {
             return Err(Close::HeadersNotSupported);
         }
-        if !self.may_publish(identity, message.subject) {
-            self.complain(&format!(
-                "Permissions Violation for Publish to \"{}\"",
-                lossy(message.subject)
-            ));
-            return Ok(());
-        }
+        let known = self.route.as_deref();
+        let matches = known.and_then(|route| route.answer(message.subject, &identity));
+        let matches = match matches {
+            Some(matches) => matches,
+            None if self.may_publish(&identity, message.subject) => {
+                self.find_route(identity, message.subject)
+            }
+            None => {
+                self.complain(&format!(
+                    "Permissions Violation for Publish to \"{}\"",
+                    lossy(message.subject)
+                ));
+                return Ok(());
+            }
+        };
         if self.pedantic && !is_literal(message.subject) {
             self.complain("Invalid Publish Subject");
         }
         self.ok();
-        let heard = self.hub.publish(&self.peer, message);
+        let heard = self.hub.publish(&self.peer, message, &matches);
         if let Some(reply) = message.reply
             && heard == 0
             && self.no_responders
@@ -145,6 +164,16 @@ impl Session {
             self.hub.no_responders(&self.peer, reply);
         }
         Ok(())
+    }
+
+    /// Asks the index, and keeps the answer where the user may always publish there.
+    fn find_route(&mut self, identity: Rc<Identity>, subject: &[u8]) -> Rc<Hearers> {
+        let matches = self.hub.matches(subject);
+        if identity.permissions.may_publish(subject) {
+            let route = Route::new(subject, identity, &matches);
+            self.route = Some(Box::new(route));
+        }
+        matches
     }
 
     fn may_publish(&self, identity: &Identity, subject: &[u8]) -> bool {
@@ -184,9 +213,8 @@ impl Session {
     ) -> Rc<Subscription> {
         Rc::new(Subscription {
             peer: self.peer.clone(),
-            subject: subject.into(),
+            head: Head::new(subject, sid),
             queue: queue.map(Into::into),
-            sid: sid.into(),
             filtered: Cell::new(false),
             delivered: Cell::new(0),
             max: Cell::new(None),

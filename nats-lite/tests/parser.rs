@@ -94,6 +94,7 @@ fn a_session_reads_as_its_operations() {
         reply: Some(b"r"),
         header_len: None,
         body: b"hi",
+        verbatim: Some(b"r 2\r\nhi\r\n"),
     };
     let expected = [
         Op::Connect(b"{}"),

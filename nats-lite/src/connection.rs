@@ -1,11 +1,13 @@
 //! The task of one connection: reads, feeds the session, flushes whoever got something.
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Sleep, sleep_until, timeout};
 
 use crate::hub::Hub;
 use crate::info;
@@ -19,31 +21,13 @@ use crate::tls::Offer;
 /// The first byte of a TLS handshake record.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Serves one client until it goes, misbehaves or the server stops.
-pub(crate) async fn serve(hub: Rc<Hub>, peer: Rc<Peer>, stop: CancellationToken) {
-    tracing::debug!(cid = peer.id, addr = %peer.addr, "client connected");
-    let nonce = hub.auth().wants_nonce().then(new_nonce);
-    let hello = info::line(&hub, &peer, nonce.as_deref());
-    let session = Session::new(hub.clone(), peer.clone(), nonce);
-    let offer = hub.tls();
-    // A handshake has to end in time too, even where nobody must authenticate.
-    let must_act = !session.authenticated() || offer.is_some();
-    let mut liveness = Liveness::new(&hub.limits(), must_act, Instant::now());
-    if let Some(offer) = &offer {
-        liveness.postpone(offer.settings.timeout);
-    }
-    let mut connection = Connection {
-        session,
-        liveness,
-        undecided: offer,
-        partial: Vec::new(),
-        hub,
-        peer,
-    };
-    connection.peer.append(|out| out.extend_from_slice(&hello));
-    connection.peer.flush();
-    connection.run(&stop).await;
-    connection.finish().await;
+/// Serves one client until it goes, misbehaves or is closed.
+///
+/// The future of an idle connection is most of its memory: what is rare in it is boxed.
+pub(crate) async fn serve(hub: Rc<Hub>, peer: Rc<Peer>) {
+    let mut connection = Connection::greet(hub, peer);
+    connection.run().await;
+    Box::pin(connection.finish()).await;
 }
 
 struct Connection {
@@ -55,6 +39,15 @@ struct Connection {
     undecided: Option<Rc<Offer>>,
     /// The start of an operation whose end has not arrived.
     partial: Vec<u8>,
+    /// The last read filled its buffer: there is probably more.
+    more: bool,
+}
+
+/// What a connection's task does next.
+enum Turn {
+    Read,
+    Write,
+    Tick,
 }
 
 /// What became of a piece of input: bytes carried out, and bytes the unfinished rest still needs.
@@ -64,17 +57,68 @@ struct Progress {
 }
 
 impl Connection {
-    async fn run(&mut self, stop: &CancellationToken) {
-        let peer = self.peer.clone();
-        while peer.closing().is_none() {
-            tokio::select! {
-                _ = peer.stream.readable() => self.read_batch().await,
-                _ = peer.stream.writable(), if peer.wants_write() => peer.flush(),
-                () = peer.wake.notified() => {}
-                () = sleep_until(self.next_deadline().into()) => self.tick(Instant::now()),
-                () = stop.cancelled() => peer.close(Close::Shutdown),
+    fn greet(hub: Rc<Hub>, peer: Rc<Peer>) -> Self {
+        tracing::debug!(cid = peer.id, addr = %peer.addr, "client connected");
+        let nonce = hub.auth().wants_nonce().then(new_nonce);
+        let hello = info::line(&hub, &peer, nonce.as_deref());
+        let session = Session::new(hub.clone(), peer.clone(), nonce);
+        let offer = hub.tls();
+        // A handshake has to end in time too, even where nobody must authenticate.
+        let must_act = !session.authenticated() || offer.is_some();
+        let mut liveness = Liveness::new(&hub.limits(), must_act, Instant::now());
+        if let Some(offer) = &offer {
+            liveness.postpone(offer.settings.timeout);
+        }
+        peer.append(|out| out.extend_from_slice(&hello));
+        peer.flush();
+        Self {
+            session,
+            liveness,
+            undecided: offer,
+            partial: Vec::new(),
+            more: false,
+            hub,
+            peer,
+        }
+    }
+
+    async fn run(&mut self) {
+        let mut timer = pin!(sleep_until(self.next_deadline().into()));
+        while let Some(turn) = poll_fn(|context| self.poll_turn(timer.as_mut(), context)).await {
+            match turn {
+                Turn::Read => self.read_batch().await,
+                Turn::Write => self.peer.flush(),
+                Turn::Tick => self.tick(Instant::now()),
             }
         }
+    }
+
+    /// What to do next; `None` once the connection is to be closed.
+    fn poll_turn(
+        &self,
+        mut timer: Pin<&mut Sleep>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Turn>> {
+        let peer = &self.peer;
+        peer.wake_with(context.waker());
+        if peer.closing().is_some() {
+            return Poll::Ready(None);
+        }
+        if peer.wants_write() && peer.stream.poll_writable(context).is_ready() {
+            return Poll::Ready(Some(Turn::Write));
+        }
+        if peer.stream.poll_readable(context).is_ready() {
+            return Poll::Ready(Some(Turn::Read));
+        }
+        let due = self.next_deadline().into();
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        ready!(timer.as_mut().poll(context));
+        // The timer may be early, for a deadline that has moved since.
+        timer.as_mut().reset(due);
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Some(Turn::Tick))
     }
 
     fn write_patience(&self) -> Duration {
@@ -111,14 +155,19 @@ impl Connection {
     /// One read, all operations in it, one flush per destination; then the others get their turn.
     async fn read_batch(&mut self) {
         if self.undecided.is_some() {
-            self.decide().await;
+            Box::pin(self.decide()).await;
             if self.undecided.is_some() {
                 return;
             }
         }
+        if self.peer.is_blocked() {
+            // Somebody who keeps talking is no reason to forget that it does not listen.
+            self.tick(Instant::now());
+        }
         let mut outcome = self.read_once();
         while outcome.is_ok()
-            && let Some(good) = self.compare_secret().await
+            && self.session.slow_check().is_some()
+            && let Some(good) = Box::pin(self.compare_secret()).await
         {
             outcome = self.session.settle(good);
             self.note_greeting();
@@ -130,9 +179,11 @@ impl Connection {
         }
         if let Some(behind) = self.hub.flush_dirty() {
             // The result does not matter: drained or not, the pause is over.
-            let _ = timeout(THROTTLE_PAUSE, behind.drained.notified()).await;
+            let _ = Box::pin(timeout(THROTTLE_PAUSE, behind.drained.notified())).await;
         }
-        tokio::task::yield_now().await;
+        if self.more {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Looks at the first byte: a client that starts a handshake gets one.
@@ -190,13 +241,17 @@ impl Connection {
         let count = match self.peer.stream.try_read(space) {
             Ok(0) => return Err(Close::Gone),
             Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.more = false;
+                return Ok(0);
+            }
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 tracing::debug!(cid = self.peer.id, %error, "TLS handshake error");
                 return Err(Close::TlsHandshake);
             }
             Err(_) => return Err(Close::Gone),
         };
+        self.more = count == READ_BUFFER || self.peer.stream.is_secure();
         let now = Instant::now();
         self.liveness.heard(now);
         self.peer.last_activity.set(now);
@@ -288,7 +343,7 @@ impl Connection {
     }
 
     /// Leaves the hub at once, then gives the client a moment to take its last bytes.
-    async fn finish(self) {
+    async fn finish(&self) {
         self.peer.keep_unfinished(0);
         self.hub.leave(&self.peer);
         let reason = self.peer.closing().unwrap_or(Close::Gone);
@@ -316,4 +371,24 @@ fn new_nonce() -> Box<str> {
     let bytes: [u8; NONCE_BYTES] = rand::random();
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     text.into_boxed_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        fn size<T>(_: impl FnOnce(Rc<Hub>, Rc<Peer>) -> T) -> usize {
+            size_of::<T>()
+        }
+        eprintln!(
+            "{} {} {}",
+            size(serve),
+            size_of::<Peer>(),
+            size_of::<Connection>()
+        );
+        assert!(size(serve) <= 768, "{}", size(serve));
+        assert!(size_of::<Peer>() <= 640, "{}", size_of::<Peer>());
+    }
 }

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::info;
 use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits, SCRATCH};
 use crate::monitor::Load;
-use crate::peer::{Close, Counters, Peer, Subscription, count};
+use crate::peer::{BySid, Close, Counters, Peer, Subscription, count};
 use crate::protocol::{Parser, Publish, append_err, append_no_responders};
 use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
 use crate::tls::Offer;
@@ -129,7 +129,12 @@ impl Hub {
     fn judge_anew(&self, peer: &Rc<Peer>, identity: Rc<Identity>) {
         peer.identify(Some(identity.clone()));
         let rights = &identity.permissions;
-        let held: Vec<Rc<Subscription>> = peer.subscriptions.borrow().values().cloned().collect();
+        let held: Vec<Rc<Subscription>> = peer
+            .subscriptions
+            .borrow()
+            .iter()
+            .map(|held| held.0.clone())
+            .collect();
         for sub in held {
             let queue = sub.queue.as_deref();
             let subject = sub.head.subject();
@@ -145,6 +150,12 @@ impl Hub {
                 self.mark_dirty(peer);
             }
         }
+    }
+
+    /// Closes every connection.
+    pub(crate) fn close_all(&self) {
+        let peers = self.peers.borrow();
+        peers.values().for_each(|peer| peer.close(Close::Shutdown));
     }
 
     /// Sends `INFO` once more to every client that takes it at any time.
@@ -176,7 +187,7 @@ impl Hub {
             .peer
             .subscriptions
             .borrow_mut()
-            .insert(subscription.head.sid().into(), subscription.clone());
+            .insert(BySid(subscription.clone()));
     }
 
     /// Ends a subscription: it hears nothing more, even through results cached or in use.
@@ -198,8 +209,8 @@ impl Hub {
     pub(crate) fn leave(&self, peer: &Peer) {
         let subscriptions = std::mem::take(&mut *peer.subscriptions.borrow_mut());
         subscriptions
-            .values()
-            .for_each(|subscription| self.unsubscribe(subscription));
+            .iter()
+            .for_each(|held| self.unsubscribe(&held.0));
         self.peers.borrow_mut().remove(&peer.id);
         if peer.closing() == Some(Close::SlowConsumer) {
             self.slow_consumers.set(self.slow_consumers.get() + 1);

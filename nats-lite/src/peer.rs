@@ -1,9 +1,12 @@
 //! One connected client as the others see it: an out-buffer, its socket, its subscriptions.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -87,6 +90,29 @@ impl Subscription {
     }
 }
 
+/// A subscription as its owner looks it up: by its id, which stands in it.
+pub(crate) struct BySid(pub(crate) Rc<Subscription>);
+
+impl Borrow<[u8]> for BySid {
+    fn borrow(&self) -> &[u8] {
+        self.0.head.sid()
+    }
+}
+
+impl Hash for BySid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.head.sid().hash(state);
+    }
+}
+
+impl PartialEq for BySid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.head.sid() == other.0.head.sid()
+    }
+}
+
+impl Eq for BySid {}
+
 /// Message and byte counters in the client's direction names.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -108,14 +134,14 @@ pub(crate) struct Peer {
     pub(crate) stream: Transport,
     pub(crate) since: Instant,
     pub(crate) last_activity: Cell<Instant>,
-    pub(crate) subscriptions: RefCell<HashMap<Box<[u8]>, Rc<Subscription>>>,
+    pub(crate) subscriptions: RefCell<HashSet<BySid>>,
     pub(crate) counters: Counters,
     /// What the client said about itself.
     pub(crate) client: RefCell<ClientFacts>,
     /// Who the client is; absent until it has authenticated.
     identity: RefCell<Option<Rc<Identity>>>,
     /// Where the client may answer; only used with `allow_responses`.
-    replies: RefCell<Replies>,
+    replies: RefCell<Option<Box<Replies>>>,
     /// The client understands `HMSG`.
     pub(crate) headers: Cell<bool>,
     /// The client wants its own messages.
@@ -123,7 +149,7 @@ pub(crate) struct Peer {
     /// Already on the hub's list of peers to flush.
     pub(crate) dirty: Cell<bool>,
     /// Wakes the connection's task: it is blocked now, or closing.
-    pub(crate) wake: Notify,
+    waker: RefCell<Option<Waker>>,
     /// Wakes publishers that wait for this peer to drain.
     pub(crate) drained: Notify,
     /// When the ping was sent whose answer is awaited.
@@ -176,7 +202,7 @@ impl Peer {
             headers: Cell::new(false),
             echo: Cell::new(true),
             dirty: Cell::new(false),
-            wake: Notify::new(),
+            waker: RefCell::default(),
             drained: Notify::new(),
             pinged: Cell::new(None),
             rtt: Cell::new(None),
@@ -243,7 +269,21 @@ impl Peer {
             out.append(&self.buffers, |out| append_err(out, &text));
         }
         self.closing.set(Some(reason));
-        self.wake.notify_one();
+        self.wake();
+    }
+
+    /// The connection's task waits: this wakes it.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        let mut kept = self.waker.borrow_mut();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *kept = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
 
     pub(crate) fn identity(&self) -> Option<Rc<Identity>> {
@@ -270,16 +310,17 @@ impl Peer {
             .as_ref()
             .and_then(|user| user.permissions.responses());
         if let Some(rule) = rule {
-            self.replies
-                .borrow_mut()
-                .invite(reply, rule, Instant::now());
+            let mut replies = self.replies.borrow_mut();
+            let replies = replies.get_or_insert_default();
+            replies.invite(reply, rule, Instant::now());
         }
     }
 
     /// True when the client may answer on this subject once more.
     pub(crate) fn may_answer(&self, subject: &[u8], rule: &Responses) -> bool {
         let mut replies = self.replies.borrow_mut();
-        replies.may_answer(subject, rule, Instant::now())
+        let known = replies.as_deref_mut();
+        known.is_some_and(|replies| replies.may_answer(subject, rule, Instant::now()))
     }
 
     /// True while anything at all waits for the socket.
@@ -317,7 +358,7 @@ impl Peer {
             self.blocked.set(Some(Blocked {
                 last_progress: Instant::now(),
             }));
-            self.wake.notify_one();
+            self.wake();
         }
     }
 
@@ -353,6 +394,6 @@ fn drop_pending(out: &mut Outbox, peer: &Peer) {
     if peer.closing.get().is_none() {
         peer.closing.set(Some(Close::Gone));
     }
-    peer.wake.notify_one();
+    peer.wake();
     peer.drained.notify_waiters();
 }

@@ -322,7 +322,7 @@ async fn run(start: Start) -> io::Result<()> {
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(clients.as_ref()) => match accepted {
-                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr, &stop),
+                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -342,6 +342,7 @@ async fn run(start: Start) -> io::Result<()> {
         }
     }
     drop(clients);
+    hub.close_all();
     end(&tasks).await;
     Ok(())
 }
@@ -367,13 +368,7 @@ async fn end(tasks: &TaskTracker) {
     }
 }
 
-fn admit(
-    hub: &Rc<Hub>,
-    tasks: &TaskTracker,
-    stream: TcpStream,
-    addr: SocketAddr,
-    stop: &CancellationToken,
-) {
+fn admit(hub: &Rc<Hub>, tasks: &TaskTracker, stream: TcpStream, addr: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%addr, %error, "the client went before it was greeted");
         return;
@@ -392,5 +387,5 @@ fn admit(
     } else {
         hub.peers.borrow_mut().insert(id, peer.clone());
     }
-    drop(tasks.spawn_local(connection::serve(hub.clone(), peer, stop.clone())));
+    drop(tasks.spawn_local(connection::serve(hub.clone(), peer)));
 }

@@ -19,7 +19,7 @@ pub(crate) struct Session {
     /// What this client must sign if it has an nkey.
     nonce: Option<Box<str>>,
     /// A password that is being compared elsewhere, and what to do afterwards.
-    unsettled: Option<(SlowCheck, Box<ConnectOptions>)>,
+    unsettled: Option<Box<(SlowCheck, ConnectOptions)>>,
     /// Where the last message went: the next one mostly goes there too.
     route: Option<Box<Route>>,
     verbose: bool,
@@ -49,7 +49,7 @@ impl Session {
 
     /// The comparison to make away from this thread before anything else the client said is read.
     pub(crate) fn slow_check(&self) -> Option<&SlowCheck> {
-        self.unsettled.as_ref().map(|(check, _)| check)
+        self.unsettled.as_ref().map(|unsettled| &unsettled.0)
     }
 
     /// Ends a slow comparison.
@@ -57,8 +57,8 @@ impl Session {
     /// # Errors
     /// The reason to close the connection.
     pub(crate) fn settle(&mut self, good: bool) -> Result<(), Close> {
-        match self.unsettled.take() {
-            Some((check, options)) if good => self.welcome(check.identity, *options),
+        match self.unsettled.take().map(|unsettled| *unsettled) {
+            Some((check, options)) if good => self.welcome(check.identity, options),
             _ => Err(Close::Authorization),
         }
     }
@@ -97,7 +97,7 @@ impl Session {
             Verdict::Welcome(identity) => self.welcome(identity, options),
             Verdict::Stranger => Err(Close::Authorization),
             Verdict::Slow(check) => {
-                self.unsettled = Some((check, Box::new(options)));
+                self.unsettled = Some(Box::new((check, options)));
                 Ok(())
             }
         }
@@ -196,7 +196,7 @@ impl Session {
             return self.complain("Invalid Subject");
         }
         // A second SUB with the same id is ignored, as in nats-server.
-        if !self.peer.subscriptions.borrow().contains_key(sid) {
+        if !self.peer.subscriptions.borrow().contains(sid) {
             let filtered = identity.permissions.filters(subject, queue);
             let subscription = self.new_subscription(subject, queue, sid);
             subscription.filtered.set(filtered);
@@ -223,7 +223,12 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, sid: &[u8], max: Option<u64>) {
-        let known = self.peer.subscriptions.borrow().get(sid).cloned();
+        let known = self
+            .peer
+            .subscriptions
+            .borrow()
+            .get(sid)
+            .map(|held| held.0.clone());
         if let Some(subscription) = known {
             subscription.max.set(max.filter(|max| *max > 0));
             if subscription.max.get().is_none() || subscription.exhausted() {

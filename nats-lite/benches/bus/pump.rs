@@ -3,10 +3,10 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::wire::Wire;
+use crate::wire::{Wire, ping_bytes};
 
 /// Longer silence means that something is lost.
 const SILENCE: Timespec = Timespec {
@@ -122,11 +122,12 @@ impl State {
                 "a reader was cut off with {} bytes missing",
                 self.missing[at]
             ),
-            Ok(count) if count <= self.missing[at] => {
-                self.missing[at] -= count;
+            Ok(count) => {
+                let expected = self.missing[at] + ping_bytes(&self.buffer[..count]);
+                let missing = expected.checked_sub(count);
+                self.missing[at] = missing.context("a reader got more than was sent")?;
                 Ok(())
             }
-            Ok(count) => bail!("a reader got {} bytes too many", count - self.missing[at]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::query::Query;
 use crate::hub::Hub;
 use crate::limits::{PROTO, VERSION};
-use crate::peer::Peer;
+use crate::peer::{BySid, Peer};
 
 /// The server as a whole.
 pub(super) fn varz(hub: &Hub) -> Value {
@@ -135,7 +135,7 @@ fn connection(hub: &Hub, peer: &Peer, query: &Query<'_>, now: Instant) -> Value 
     }
     if query.flag("subs") {
         let subjects = peer.subscriptions.borrow();
-        let subjects = subjects.values().map(|sub| text(sub.head.subject()));
+        let subjects = subjects.iter().map(|sub| text(sub.0.head.subject()));
         row["subscriptions_list"] = subjects.collect();
     }
     row
@@ -169,7 +169,7 @@ pub(super) fn subsz(hub: &Hub, query: &Query<'_>) -> Value {
 fn subscriptions(hub: &Hub, query: &Query<'_>) -> Value {
     let mut rows = Vec::new();
     for peer in hub.peers.borrow().values() {
-        for sub in peer.subscriptions.borrow().values() {
+        for BySid(sub) in peer.subscriptions.borrow().iter() {
             let mut row = json!({
                 "account": "$G", "subject": text(sub.head.subject()), "sid": text(sub.head.sid()),
                 "msgs": sub.delivered.get(), "cid": peer.id,

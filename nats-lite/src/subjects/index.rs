@@ -101,11 +101,20 @@ impl<T: Clone> Index<T> {
         };
         match has_wildcard(subject) {
             true => self.wildcard.insert(subject, entry),
-            false => self.literal.entry(subject.into()).or_default().push(entry),
+            false => self.insert_literal(subject, entry),
         }
         self.len += 1;
         self.inserted += 1;
         self.forget(subject);
+    }
+
+    /// Most literal subjects have one subscription for ever: room for exactly that.
+    fn insert_literal(&mut self, subject: &[u8], entry: Entry<T>) {
+        let entries = self.literal.entry(subject.into()).or_default();
+        if entries.is_empty() {
+            entries.reserve_exact(1);
+        }
+        entries.push(entry);
     }
 
     /// Removes the subscriptions to exactly this subject that `gone` selects.

@@ -35,6 +35,13 @@ impl Buffers {
         found
     }
 
+    /// Gives the spare buffers to the allocator. Left at the top of the heap they would keep it
+    /// from shrinking after a burst.
+    pub(crate) fn forget_spares(&self) {
+        self.spare.borrow_mut().clear();
+        self.spare_bytes.set(0);
+    }
+
     /// Gets a buffer back that is not needed now.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let all = self.spare_bytes.get() + buffer.capacity();
@@ -64,5 +71,7 @@ mod tests {
         assert!(spare.is_empty() && spare.capacity() > 0);
         buffers.give_back(spare);
         assert_eq!(buffers.spare_bytes.get(), ALL_SPARE);
+        buffers.forget_spares();
+        assert_eq!(buffers.take().capacity(), 0);
     }
 }

@@ -206,7 +206,12 @@ impl Hub {
     }
 
     /// Forgets a connection and everything it subscribed to.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "the id by which a subscription is hashed never changes"
+    )]
     pub(crate) fn leave(&self, peer: &Peer) {
+        self.buffers.forget_spares();
         let subscriptions = std::mem::take(&mut *peer.subscriptions.borrow_mut());
         subscriptions
             .iter()

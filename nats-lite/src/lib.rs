@@ -17,6 +17,8 @@ mod buffers;
 mod certificate;
 pub mod config;
 mod connection;
+#[doc(hidden)]
+pub mod fuzzed;
 mod hub;
 mod info;
 mod lame_duck;

@@ -160,10 +160,13 @@ pub(crate) fn flow(pair: &Pair, flow: &Flow, report: &mut Report) -> Result<()> 
     let [ours, theirs] = sums;
     report.compare(flow.name, "us CPU", per(ours), per(theirs), flow.wanted);
     let rate = |sum: Sum| sum.count as f64 / sum.wall.as_secs_f64() / 1000.0;
+    let rss = |side| pair.get(side).rss().map(|bytes| bytes as f64 / MB);
     report.note(&format!(
-        "wall: {:.0} and {:.0} thousand/s",
+        "wall: {:.0} and {:.0} thousand/s; memory then: {:.1} and {:.1} MB",
         rate(ours),
-        rate(theirs)
+        rate(theirs),
+        rss(Side::Lite)?,
+        rss(Side::Original)?
     ));
     Ok(())
 }

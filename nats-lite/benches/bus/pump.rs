@@ -23,7 +23,7 @@ pub(crate) struct Load<'a> {
 /// What one pumping saw.
 pub(crate) struct Pumped {
     pub(crate) wall: Duration,
-    /// Longest time the publisher's socket took nothing.
+    /// Longest time between two writes of the publisher.
     pub(crate) longest_wait: Duration,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn pump(
     let mut state = State {
         sent: 0,
         total: load.piece.len() * load.times,
-        blocked: None,
+        last_write: began,
         longest_wait: Duration::ZERO,
         missing: vec![expected; readers.len()],
         buffer: vec![0; 256 * 1024],
@@ -64,7 +64,7 @@ pub(crate) fn pump(
 struct State {
     sent: usize,
     total: usize,
-    blocked: Option<Instant>,
+    last_write: Instant,
     longest_wait: Duration,
     missing: Vec<usize>,
     buffer: Vec<u8>,
@@ -138,15 +138,12 @@ impl State {
         match publisher.stream.write(&load.piece[at..]) {
             Ok(count) => {
                 self.sent += count;
-                if let Some(since) = self.blocked.take() {
-                    self.longest_wait = self.longest_wait.max(since.elapsed());
-                }
+                let now = Instant::now();
+                self.longest_wait = self.longest_wait.max(now - self.last_write);
+                self.last_write = now;
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.blocked.get_or_insert_with(Instant::now);
-                Ok(())
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

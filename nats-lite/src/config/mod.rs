@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{FileError, load, parse};
+pub use file::{FileError, load, parse, parse_original};
 
 use crate::limits::Limits;
 use crate::subjects::is_valid;

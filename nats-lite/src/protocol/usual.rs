@@ -54,6 +54,9 @@ fn word(input: &[u8], start: usize) -> Option<usize> {
     (len > 0 && input[end] == b' ').then_some(end)
 }
 
+/// Reply, length of the headers, length of everything.
+type Rest<'a> = (Option<&'a [u8]>, Option<usize>, usize);
+
 /// What is left of a line.
 struct Line<'a> {
     input: &'a [u8],
@@ -62,7 +65,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// `[reply ]size`, and the end of the line.
-    fn reply_and_size(&mut self) -> Option<(Option<&'a [u8]>, Option<usize>, usize)> {
+    fn reply_and_size(&mut self) -> Option<Rest<'a>> {
         if let Some(size) = self.last_number() {
             return Some((None, None, size));
         }
@@ -71,7 +74,7 @@ impl<'a> Line<'a> {
     }
 
     /// `[reply ]header-size total-size`, and the end of the line.
-    fn reply_and_sizes(&mut self) -> Option<(Option<&'a [u8]>, Option<usize>, usize)> {
+    fn reply_and_sizes(&mut self) -> Option<Rest<'a>> {
         let first = self.word()?;
         if let (Some(header), Some(size)) = (number(first), self.last_number()) {
             return Some((None, Some(header), size));

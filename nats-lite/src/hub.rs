@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 use crate::auth::{Authenticator, Identity};
-use crate::buffers::Buffers;
+use crate::buffers::{self, Buffers};
 use crate::config::Config;
 use crate::info;
 use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits, SCRATCH};
@@ -16,6 +16,9 @@ use crate::peer::{BySid, Close, Counters, Peer, Subscription, count};
 use crate::protocol::{Parser, Publish, append_err, append_no_responders};
 use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
 use crate::tls::Offer;
+
+/// So many subscriptions that end together leave a hole worth closing.
+const MANY: usize = 100;
 
 /// Who hears a subject.
 pub(crate) type Hearers = Matches<Rc<Subscription>>;
@@ -211,7 +214,6 @@ impl Hub {
         reason = "the id by which a subscription is hashed never changes"
     )]
     pub(crate) fn leave(&self, peer: &Peer) {
-        self.buffers.forget_spares();
         let subscriptions = std::mem::take(&mut *peer.subscriptions.borrow_mut());
         subscriptions
             .iter()
@@ -219,6 +221,12 @@ impl Hub {
         self.peers.borrow_mut().remove(&peer.id);
         if peer.closing() == Some(Close::SlowConsumer) {
             self.slow_consumers.set(self.slow_consumers.get() + 1);
+        }
+        let many = subscriptions.len() >= MANY;
+        drop(subscriptions);
+        self.buffers.forget_spares();
+        if many {
+            buffers::settle_heap();
         }
     }
 

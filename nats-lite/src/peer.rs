@@ -56,10 +56,16 @@ pub(crate) enum Close {
 
 impl Close {
     /// The text of the `-ERR` line, if there is to be one.
+    ///
+    /// Some client libraries give up for ever over a line they do not know, where after a silent
+    /// close they connect again; so this is silent where the original is.
     fn said(self) -> Option<String> {
         let silent = matches!(
             self,
             Self::Gone
+                | Self::Shutdown
+                | Self::SlowConsumer
+                | Self::Memory
                 | Self::HeadersNotSupported
                 | Self::TlsHandshake
                 | Self::Protocol(ProtocolError::BadArguments | ProtocolError::ClientGaveUp)
@@ -264,8 +270,10 @@ impl Peer {
         }
         let mut out = self.out.borrow_mut();
         let gives_up = matches!(reason, Close::SlowConsumer | Close::Memory);
-        let whole = !gives_up || out.discard(&self.buffers);
-        if let Some(text) = reason.said().filter(|_| whole) {
+        if gives_up {
+            out.discard(&self.buffers);
+        }
+        if let Some(text) = reason.said() {
             out.append(&self.buffers, |out| append_err(out, &text));
         }
         self.closing.set(Some(reason));

@@ -69,11 +69,9 @@ fn a_healthy_consumer_is_done_while_the_stuck_one_still_holds_its_connection() {
     // It is owed what it has not read, was not cut off for it, and nobody waited for it.
     assert_eq!(varz(&server, "slow_consumers"), 0);
     assert!(varz(&server, "buffered_bytes") > 1 << 20);
-    assert_eq!(
-        varz(&server, "connections"),
-        3 - 1,
-        "the publisher has gone, the stuck one has not"
-    );
+    common::wait_for("only the stuck one to be left", || {
+        (varz(&server, "connections") == 1).then_some(())
+    });
 }
 
 #[test]
@@ -81,7 +79,7 @@ fn clients_that_stop_in_the_middle_of_something_delay_nobody() {
     let users = vec![
         User {
             user: "a".into(),
-            password: bcrypt::hash("slow", 12).unwrap(),
+            password: bcrypt::hash("slow", 10).unwrap(),
             ..User::default()
         },
         User {
@@ -109,7 +107,7 @@ fn clients_that_stop_in_the_middle_of_something_delay_nobody() {
     let mut payload = server.client_with(known);
     payload.send("PUB x 1000000\r\nhalf");
     half.push(payload);
-    for _ in 0..20 {
+    for _ in 0..8 {
         let mut wire = server.connect();
         wire.send("CONNECT {\"user\":\"a\",\"pass\":\"wrong\"}\r\n");
         half.push(wire);
@@ -117,7 +115,7 @@ fn clients_that_stop_in_the_middle_of_something_delay_nobody() {
     let mut client = server.client_with(known);
     client.send("SUB x 1\r\nPUB x 2\r\nhi\r\n");
     client.expect("MSG x 1 2\r\nhi\r\n");
-    // The comparisons take seconds together; the conversation was over before the last of them.
+    // The comparisons take long together; the conversation was over before the last of them.
     let last = half.last_mut().unwrap();
     last.expect("-ERR 'Authorization Violation'\r\n");
     last.expect_closed();

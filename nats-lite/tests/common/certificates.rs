@@ -23,10 +23,12 @@ impl Files {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(self.path("ca.pem"), authority.pem()).unwrap();
+        // Node takes an address for the name localhost.
         let address = SanType::IpAddress("127.0.0.1".parse().unwrap());
-        self.issue(&authority, "server", address);
+        let name = SanType::DnsName("localhost".try_into().unwrap());
+        self.issue(&authority, "server", vec![address, name]);
         let email = SanType::Rfc822Name("dea@bloomery.test".try_into().unwrap());
-        self.issue(&authority, "client", email);
+        self.issue(&authority, "client", vec![email]);
     }
 
     pub fn dir(&self) -> &Path {
@@ -47,10 +49,10 @@ impl Files {
         self.0.path().join(name)
     }
 
-    fn issue(&self, authority: &Issuer, name: &str, alternative: SanType) {
+    fn issue(&self, authority: &Issuer, name: &str, alternatives: Vec<SanType>) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names.push(alternative);
+        params.subject_alt_names = alternatives;
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, authority).unwrap();
         std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();

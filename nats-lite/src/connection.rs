@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Sleep, sleep_until, timeout};
 
+use crate::close::Close;
 use crate::hub::Hub;
 use crate::info;
 use crate::limits::{CLOSE_LINGER, NONCE_BYTES, READ_BUFFER, THROTTLE_PAUSE};
 use crate::liveness::{Due, Liveness};
-use crate::peer::{Close, Peer};
+use crate::peer::Peer;
 use crate::protocol::{Op, Parser, ProtocolError, Step};
 use crate::session::Session;
 use crate::tls::Offer;

@@ -8,13 +8,15 @@ use std::time::{Instant, SystemTime};
 
 use crate::auth::{Authenticator, Identity};
 use crate::buffers::{self, Buffers};
+use crate::close::Close;
 use crate::config::Config;
 use crate::info;
 use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits, SCRATCH};
 use crate::monitor::Load;
-use crate::peer::{BySid, Close, Counters, Peer, Subscription, count};
+use crate::peer::{Counters, Peer, count};
 use crate::protocol::{Parser, Publish, append_err, append_no_responders};
 use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
+use crate::subscription::{BySid, Subscription};
 use crate::tls::Offer;
 
 /// So many subscriptions that end together leave a hole worth closing.

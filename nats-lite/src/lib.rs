@@ -15,6 +15,7 @@
 pub mod auth;
 mod buffers;
 mod certificate;
+mod close;
 pub mod config;
 mod connection;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ mod route;
 pub mod server;
 mod session;
 pub mod subjects;
+mod subscription;
 pub mod tls;
 mod transport;
 

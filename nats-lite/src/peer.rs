@@ -1,123 +1,23 @@
 //! One connected client as the others see it: an out-buffer, its socket, its subscriptions.
 
-use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::auth::{Identity, Replies};
 use crate::buffers::Buffers;
+use crate::close::Close;
 use crate::config::Responses;
 use crate::limits::{NO_PROGRESS, THROTTLE_MARK};
 use crate::outbox::Outbox;
-use crate::protocol::{Head, ProtocolError, append_err};
+use crate::protocol::append_err;
+use crate::subscription::BySid;
 use crate::transport::Transport;
-
-/// Why a connection ends. The text is what `-ERR` carries, unless the original closes without a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Close {
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    #[error("Authorization Violation")]
-    Authorization,
-    #[error("Authentication Timeout")]
-    AuthTimeout,
-    #[error("Stale Connection")]
-    Stale,
-    #[error("Slow Consumer")]
-    SlowConsumer,
-    /// All clients together hold too much, and this one the most, as an unfinished message.
-    #[error("maximum memory exceeded")]
-    Memory,
-    #[error("Message Headers Not Supported")]
-    HeadersNotSupported,
-    #[error("no responders requires headers support")]
-    NoRespondersWithoutHeaders,
-    #[error("invalid client protocol")]
-    ClientProtocol,
-    #[error("Secure Connection - TLS Required")]
-    TlsRequired,
-    #[error("TLS handshake failed")]
-    TlsHandshake,
-    #[error("maximum connections exceeded")]
-    TooManyConnections,
-    #[error("Server Shutdown")]
-    Shutdown,
-    #[error("client closed the connection")]
-    Gone,
-}
-
-impl Close {
-    /// The text of the `-ERR` line, if there is to be one.
-    ///
-    /// Some client libraries give up for ever over a line they do not know, where after a silent
-    /// close they connect again; so this is silent where the original is.
-    fn said(self) -> Option<String> {
-        let silent = matches!(
-            self,
-            Self::Gone
-                | Self::Shutdown
-                | Self::SlowConsumer
-                | Self::Memory
-                | Self::HeadersNotSupported
-                | Self::TlsHandshake
-                | Self::Protocol(ProtocolError::BadArguments | ProtocolError::ClientGaveUp)
-        );
-        (!silent).then(|| self.to_string())
-    }
-}
-
-/// One subscription. Shared by the index, cached results and its owner; only flags change.
-pub(crate) struct Subscription {
-    pub(crate) peer: Rc<Peer>,
-    /// Subject and id.
-    pub(crate) head: Head,
-    pub(crate) queue: Option<Box<[u8]>>,
-    /// Deliveries must be checked one by one: the subject overlaps a denied one.
-    pub(crate) filtered: Cell<bool>,
-    pub(crate) delivered: Cell<u64>,
-    pub(crate) max: Cell<Option<u64>>,
-    pub(crate) closed: Cell<bool>,
-}
-
-impl Subscription {
-    /// True once as many messages as asked for have been delivered.
-    pub(crate) fn exhausted(&self) -> bool {
-        self.max
-            .get()
-            .is_some_and(|max| self.delivered.get() >= max)
-    }
-}
-
-/// A subscription as its owner looks it up: by its id, which stands in it.
-pub(crate) struct BySid(pub(crate) Rc<Subscription>);
-
-impl Borrow<[u8]> for BySid {
-    fn borrow(&self) -> &[u8] {
-        self.0.head.sid()
-    }
-}
-
-impl Hash for BySid {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.head.sid().hash(state);
-    }
-}
-
-impl PartialEq for BySid {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.head.sid() == other.0.head.sid()
-    }
-}
-
-impl Eq for BySid {}
 
 /// Message and byte counters in the client's direction names.
 #[derive(Default)]

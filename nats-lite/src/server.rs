@@ -16,9 +16,10 @@ use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::close::Close;
 use crate::config::{Config, Problem};
 use crate::hub::Hub;
-use crate::peer::{Close, Peer};
+use crate::peer::Peer;
 use crate::tls::{Offer, TlsError};
 use crate::transport::Transport;
 use crate::{connection, lame_duck, monitor, ports_file};

@@ -5,12 +5,14 @@ use std::rc::Rc;
 
 use crate::auth::{Identity, SlowCheck, Verdict};
 use crate::certificate;
+use crate::close::Close;
 use crate::hub::{Hearers, Hub};
 use crate::limits::PROTO;
-use crate::peer::{ClientFacts, Close, Peer, Subscription};
+use crate::peer::{ClientFacts, Peer};
 use crate::protocol::{ConnectOptions, Head, Op, ProtocolError, Publish, append_err};
 use crate::route::Route;
 use crate::subjects::{is_literal, is_valid};
+use crate::subscription::Subscription;
 
 /// State of the conversation beyond what other connections need to see.
 pub(crate) struct Session {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::query::Query;
 use crate::hub::Hub;
 use crate::limits::{PROTO, VERSION};
-use crate::peer::{BySid, Peer};
+use crate::peer::Peer;
+use crate::subscription::BySid;
 
 /// The server as a whole.
 pub(super) fn varz(hub: &Hub) -> Value {

@@ -8,13 +8,6 @@ const LARGEST_SPARE: usize = 256 * 1024;
 /// Spare buffers are kept up to this many bytes together: memory goes down after a burst.
 const ALL_SPARE: usize = 1024 * 1024;
 
-/// Makes the allocator join small pieces that were freed, and return what lies free at the top of
-/// the heap to the system: glibc does both when it gets a piece of this size back.
-pub(crate) fn settle_heap() {
-    const ENOUGH: usize = 96 * 1024;
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(ENOUGH)));
-}
-
 /// Shared by all connections of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::Notify;
+
 use crate::auth::{Authenticator, Identity};
-use crate::buffers::{self, Buffers};
+use crate::buffers::Buffers;
 use crate::close::Close;
 use crate::config::Config;
 use crate::info;
@@ -18,9 +20,6 @@ use crate::protocol::{Parser, Publish, append_err, append_no_responders};
 use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
 use crate::subscription::{BySid, Subscription};
 use crate::tls::Offer;
-
-/// So many subscriptions that end together leave a hole worth closing.
-const MANY: usize = 100;
 
 /// Who hears a subject.
 pub(crate) type Hearers = Matches<Rc<Subscription>>;
@@ -52,6 +51,8 @@ pub(crate) struct Hub {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) load: Load,
+    /// Wakes the housekeeping: somebody has left.
+    pub(crate) departed: Notify,
     index: RefCell<Index<Rc<Subscription>>>,
     dirty: RefCell<Vec<Rc<Peer>>>,
     appended: Cell<usize>,
@@ -81,6 +82,7 @@ impl Hub {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             buffers: Rc::default(),
             load: Load::default(),
+            departed: Notify::new(),
             index: RefCell::default(),
             dirty: RefCell::default(),
             appended: Cell::new(0),
@@ -224,12 +226,7 @@ impl Hub {
         if peer.closing() == Some(Close::SlowConsumer) {
             self.slow_consumers.set(self.slow_consumers.get() + 1);
         }
-        let many = subscriptions.len() >= MANY;
-        drop(subscriptions);
-        self.buffers.forget_spares();
-        if many {
-            buffers::settle_heap();
-        }
+        self.departed.notify_one();
     }
 
     /// Who hears a literal subject now.

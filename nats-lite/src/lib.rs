@@ -20,6 +20,7 @@ pub mod config;
 mod connection;
 #[doc(hidden)]
 pub mod fuzzed;
+mod housekeeping;
 mod hub;
 mod info;
 mod lame_duck;

@@ -22,7 +22,7 @@ use crate::hub::Hub;
 use crate::peer::Peer;
 use crate::tls::{Offer, TlsError};
 use crate::transport::Transport;
-use crate::{connection, lame_duck, monitor, ports_file};
+use crate::{connection, housekeeping, lame_duck, monitor, ports_file};
 
 /// Connections that have not said goodbye by then are dropped.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
@@ -311,6 +311,7 @@ async fn run(start: Start) -> io::Result<()> {
         stop,
     } = start;
     let hub = Rc::new(Hub::new(&config, offer, addr));
+    tokio::task::spawn_local(housekeeping::tidy(hub.clone()));
     let mut clients = Some(TcpListener::from_std(clients)?);
     if let Some(listener) = monitoring {
         tokio::task::spawn_local(monitor::serve(

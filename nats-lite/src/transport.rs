@@ -120,7 +120,7 @@ impl Transport {
     fn read_plain(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut taken = None;
         let outcome = self.tcp.try_io(Interest::READABLE, || {
-            let count = rustix::io::read(&self.tcp, &mut *buffer)?;
+            let count = rustix::io::retry_on_intr(|| rustix::io::read(&self.tcp, &mut *buffer))?;
             taken = Some(count);
             match (1..buffer.len()).contains(&count) {
                 true => Err(io::ErrorKind::WouldBlock.into()),

@@ -2,7 +2,7 @@
 //!
 //! Both servers run on core 0 from the same configuration file (users with permissions), the
 //! driver with raw sockets on core 1. Every case visits the servers in the order A B B A. CPU is the scheduler's run time
-//! of all threads of a server. Wall figures fall with every neighbour on the machine; the ratios within one run are what counts.
+//! of all threads of a server, of the visit that was disturbed least. Wall figures fall with every neighbour on the machine; the ratios within one run are what counts.
 
 mod cases;
 mod pump;

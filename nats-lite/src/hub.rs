@@ -6,16 +6,23 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::Notify;
+
 use crate::auth::{Authenticator, Identity};
+use crate::buffers::Buffers;
+use crate::close::Close;
 use crate::config::Config;
 use crate::info;
-use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits};
-use crate::peer::{Close, Counters, Peer, Subscription, count};
-use crate::protocol::{
-    Delivery, Parser, Publish, append_err, append_message, append_no_responders,
-};
-use crate::subjects::{Index, IndexFacts, QueueGroup};
+use crate::limits::{BATCH_BUDGET, FLUSH_MARK, Limits, SCRATCH};
+use crate::monitor::Load;
+use crate::peer::{Counters, Peer, count};
+use crate::protocol::{Parser, Publish, append_err, append_no_responders};
+use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
+use crate::subscription::{BySid, Subscription};
 use crate::tls::Offer;
+
+/// Who hears a subject.
+pub(crate) type Hearers = Matches<Rc<Subscription>>;
 
 /// What a reload replaces.
 struct Settings {
@@ -42,9 +49,15 @@ pub(crate) struct Hub {
     pub(crate) peers: RefCell<BTreeMap<u64, Rc<Peer>>>,
     /// Read buffer of whichever connection reads right now.
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    pub(crate) buffers: Rc<Buffers>,
+    pub(crate) load: Load,
+    /// Wakes the housekeeping: somebody has left.
+    pub(crate) departed: Notify,
     index: RefCell<Index<Rc<Subscription>>>,
     dirty: RefCell<Vec<Rc<Peer>>>,
     appended: Cell<usize>,
+    /// A destination with more than this pending is looked after in the middle of a batch.
+    bound_mark: Cell<usize>,
 }
 
 impl Hub {
@@ -66,10 +79,14 @@ impl Hub {
             slow_consumers: Cell::new(0),
             total_connections: Cell::new(0),
             peers: RefCell::default(),
-            scratch: RefCell::new(vec![0; crate::limits::READ_BUFFER].into_boxed_slice()),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            buffers: Rc::default(),
+            load: Load::default(),
+            departed: Notify::new(),
             index: RefCell::default(),
             dirty: RefCell::default(),
             appended: Cell::new(0),
+            bound_mark: Cell::new(bound_mark(&config.limits)),
         }
     }
 
@@ -99,6 +116,7 @@ impl Hub {
         let auth = settings.auth.clone();
         let before = self.settings.replace(settings).limits;
         self.loaded_at.set(SystemTime::now());
+        self.bound_mark.set(bound_mark(&config.limits));
         let peers: Vec<Rc<Peer>> = self.peers.borrow().values().cloned().collect();
         for peer in &peers {
             if let Some(identity) = peer.identity() {
@@ -118,21 +136,33 @@ impl Hub {
     fn judge_anew(&self, peer: &Rc<Peer>, identity: Rc<Identity>) {
         peer.identify(Some(identity.clone()));
         let rights = &identity.permissions;
-        let held: Vec<Rc<Subscription>> = peer.subscriptions.borrow().values().cloned().collect();
+        let held: Vec<Rc<Subscription>> = peer
+            .subscriptions
+            .borrow()
+            .iter()
+            .map(|held| held.0.clone())
+            .collect();
         for sub in held {
             let queue = sub.queue.as_deref();
-            sub.filtered.set(rights.filters(&sub.subject, queue));
-            if !rights.may_subscribe(&sub.subject, queue) {
+            let subject = sub.head.subject();
+            sub.filtered.set(rights.filters(subject, queue));
+            if !rights.may_subscribe(subject, queue) {
                 self.unsubscribe(&sub);
                 let text = format!(
                     "Permissions Violation for Subscription to \"{}\" (sid \"{}\")",
-                    String::from_utf8_lossy(&sub.subject),
-                    String::from_utf8_lossy(&sub.sid)
+                    String::from_utf8_lossy(subject),
+                    String::from_utf8_lossy(sub.head.sid())
                 );
                 peer.append(|out| append_err(out, &text));
                 self.mark_dirty(peer);
             }
         }
+    }
+
+    /// Closes every connection.
+    pub(crate) fn close_all(&self) {
+        let peers = self.peers.borrow();
+        peers.values().for_each(|peer| peer.close(Close::Shutdown));
     }
 
     /// Sends `INFO` once more to every client that takes it at any time.
@@ -156,7 +186,7 @@ impl Hub {
 
     pub(crate) fn subscribe(&self, subscription: &Rc<Subscription>) {
         self.index.borrow_mut().insert(
-            &subscription.subject,
+            subscription.head.subject(),
             subscription.queue.as_deref(),
             subscription.clone(),
         );
@@ -164,7 +194,7 @@ impl Hub {
             .peer
             .subscriptions
             .borrow_mut()
-            .insert(subscription.sid.clone(), subscription.clone());
+            .insert(BySid(subscription.clone()));
     }
 
     /// Ends a subscription: it hears nothing more, even through results cached or in use.
@@ -172,30 +202,45 @@ impl Hub {
         subscription.closed.set(true);
         self.index
             .borrow_mut()
-            .remove(&subscription.subject, |other| {
+            .remove(subscription.head.subject(), |other| {
                 Rc::ptr_eq(other, subscription)
             });
         subscription
             .peer
             .subscriptions
             .borrow_mut()
-            .remove(&subscription.sid);
+            .remove(subscription.head.sid());
     }
 
     /// Forgets a connection and everything it subscribed to.
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "the id by which a subscription is hashed never changes"
+    )]
     pub(crate) fn leave(&self, peer: &Peer) {
         let subscriptions = std::mem::take(&mut *peer.subscriptions.borrow_mut());
         subscriptions
-            .values()
-            .for_each(|subscription| self.unsubscribe(subscription));
+            .iter()
+            .for_each(|held| self.unsubscribe(&held.0));
         self.peers.borrow_mut().remove(&peer.id);
         if peer.closing() == Some(Close::SlowConsumer) {
             self.slow_consumers.set(self.slow_consumers.get() + 1);
         }
+        self.departed.notify_one();
+    }
+
+    /// Who hears a literal subject now.
+    pub(crate) fn matches(&self, subject: &[u8]) -> Rc<Hearers> {
+        self.index.borrow_mut().matches(subject)
     }
 
     /// Delivers to every plain subscription and one member of each queue group; returns the deliveries.
-    pub(crate) fn publish(&self, from: &Rc<Peer>, message: &Publish<'_>) -> usize {
+    pub(crate) fn publish(
+        &self,
+        from: &Rc<Peer>,
+        message: &Publish<'_>,
+        matches: &Hearers,
+    ) -> usize {
         count(
             &from.counters.in_msgs,
             &from.counters.in_bytes,
@@ -206,7 +251,6 @@ impl Hub {
             &self.counters.in_bytes,
             message.body.len(),
         );
-        let matches = self.index.borrow_mut().matches(message.subject);
         let plain = matches
             .plain
             .iter()
@@ -252,25 +296,12 @@ impl Hub {
         {
             return false;
         }
-        let (header_len, body) = visible_part(peer, message);
-        let delivery = Delivery {
-            subject: message.subject,
-            sid: &subscription.sid,
-            reply: message.reply,
-            header_len,
-            body,
-        };
-        let pending = peer.append(|out| append_message(out, &delivery));
-        count(
-            &peer.counters.out_msgs,
-            &peer.counters.out_bytes,
-            body.len(),
-        );
-        count(
-            &self.counters.out_msgs,
-            &self.counters.out_bytes,
-            body.len(),
-        );
+        let mut bytes = 0;
+        let pending = peer.append(|out| {
+            bytes = subscription.head.append(out, message, peer.headers.get());
+        });
+        count(&peer.counters.out_msgs, &peer.counters.out_bytes, bytes);
+        count(&self.counters.out_msgs, &self.counters.out_bytes, bytes);
         if let Some(reply) = message.reply {
             peer.invite(reply);
         }
@@ -278,7 +309,7 @@ impl Hub {
         if subscription.exhausted() {
             self.unsubscribe(subscription);
         }
-        self.appended_to(peer, pending, body.len());
+        self.appended_to(peer, pending, bytes);
         true
     }
 
@@ -293,22 +324,47 @@ impl Hub {
             .find(|sub| Rc::ptr_eq(&sub.peer, requester) && !sub.closed.get());
         if let Some(subscription) = own {
             let pending =
-                requester.append(|out| append_no_responders(out, reply, &subscription.sid));
+                requester.append(|out| append_no_responders(out, reply, subscription.head.sid()));
             self.appended_to(requester, pending, 0);
         }
     }
 
     fn appended_to(&self, peer: &Rc<Peer>, pending: usize, bytes: usize) {
         self.mark_dirty(peer);
-        if pending > FLUSH_MARK && !peer.is_blocked() {
+        if pending > self.bound_mark.get() {
+            self.bound(peer);
+        }
+        self.appended.set(self.appended.get() + bytes);
+        if self.appended.get() > BATCH_BUDGET {
+            self.flush_dirty();
+        }
+    }
+
+    /// Sends or drops what has become too much for one client.
+    fn bound(&self, peer: &Rc<Peer>) {
+        if !peer.is_blocked() {
             peer.flush();
         }
         if peer.pending() > self.settings.borrow().limits.max_pending {
             peer.close(Close::SlowConsumer);
         }
-        self.appended.set(self.appended.get() + bytes);
-        if self.appended.get() > BATCH_BUDGET {
-            self.flush_dirty();
+    }
+
+    /// Cuts off whoever holds most until all clients together hold no more than they may.
+    fn bound_memory(&self, allowed: usize) {
+        while self.buffers.held() > allowed {
+            let peers = self.peers.borrow();
+            let open = peers.values().filter(|peer| peer.closing().is_none());
+            let Some(worst) = open.max_by_key(|peer| peer.held()) else {
+                return;
+            };
+            tracing::warn!(
+                cid = worst.id,
+                held = worst.held(),
+                allowed,
+                "cut off: all clients together hold more than max_buffered, and this one the most"
+            );
+            worst.give_up_memory();
         }
     }
 
@@ -330,8 +386,13 @@ impl Hub {
                 behind = Some(peer);
             }
         }
+        self.bound_memory(self.settings.borrow().limits.max_buffered);
         behind
     }
+}
+
+fn bound_mark(limits: &Limits) -> usize {
+    FLUSH_MARK.min(limits.max_pending)
 }
 
 impl Settings {
@@ -341,13 +402,5 @@ impl Settings {
             auth: Rc::new(Authenticator::new(config)),
             tls: tls.map(Rc::new),
         }
-    }
-}
-
-/// A client without header support gets the payload only.
-fn visible_part<'a>(peer: &Peer, message: &Publish<'a>) -> (Option<usize>, &'a [u8]) {
-    match message.header_len {
-        Some(len) if !peer.headers.get() => (None, &message.body[len..]),
-        header_len => (header_len, message.body),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::close::Close;
 use crate::hub::Hub;
-use crate::peer::Close;
 
 /// Announces the end, waits for the grace period, closes the clients spread over the configured time, ends the server.
 pub(crate) async fn waddle(hub: Rc<Hub>, stop: CancellationToken) {

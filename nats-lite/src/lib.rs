@@ -13,9 +13,14 @@
 //! to its destination's buffer and flushed once per batch of input.
 
 pub mod auth;
+mod buffers;
 mod certificate;
+mod close;
 pub mod config;
 mod connection;
+#[doc(hidden)]
+pub mod fuzzed;
+mod housekeeping;
 mod hub;
 mod info;
 mod lame_duck;
@@ -27,9 +32,11 @@ mod peer;
 mod ports_file;
 pub mod program;
 pub mod protocol;
+mod route;
 pub mod server;
 mod session;
 pub mod subjects;
+mod subscription;
 pub mod tls;
 mod transport;
 

@@ -13,6 +13,9 @@ pub const PROTO: u8 = 1;
 /// Bytes read from a socket at once. Smaller halves the 4 KB throughput, larger overruns readers.
 pub const READ_BUFFER: usize = 64 * 1024;
 
+/// The shared read buffer: an unfinished operation of up to half of it goes in front of what is read.
+pub const SCRATCH: usize = 2 * READ_BUFFER;
+
 /// A destination with more than this pending is flushed in the middle of a batch, to bound memory.
 pub const FLUSH_MARK: usize = 128 * 1024;
 
@@ -36,6 +39,9 @@ pub const CACHE_HITS: usize = 65_536;
 /// Open invitations to answer (`allow_responses`) one client may gather.
 pub const MAX_REPLIES: usize = 4096;
 
+/// The first ping comes this soon, to measure the round trip; as `nats-server`.
+pub const FIRST_PING: Duration = Duration::from_secs(2);
+
 /// Plaintext a TLS connection takes ahead of the socket.
 pub const TLS_BUFFER: usize = 64 * 1024;
 
@@ -55,6 +61,8 @@ pub struct Limits {
     pub max_control_line: usize,
     /// Pending bytes at which a client counts as a slow consumer and is cut off; 64 MiB.
     pub max_pending: usize,
+    /// Bytes all clients together may have in buffers, unsent and unfinished; beyond, whoever holds most is cut off; 256 MiB.
+    pub max_buffered: usize,
     /// Connections at once; one more is refused with `maximum connections exceeded`.
     pub max_connections: usize,
     /// Subscriptions per connection; 0 means no limit.
@@ -79,6 +87,7 @@ impl Default for Limits {
             max_payload: 1024 * 1024,
             max_control_line: 4096,
             max_pending: 64 * 1024 * 1024,
+            max_buffered: 256 * 1024 * 1024,
             max_connections: 65_536,
             max_subscriptions: 0,
             ping_interval: 120.0,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::Limits;
+use crate::limits::{FIRST_PING, Limits};
 
 /// What the clock asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) struct Liveness {
     last: Instant,
     out: u32,
     auth_deadline: Option<Instant>,
+    /// When the ping that only measures the round trip is due.
+    first_ping: Option<Instant>,
 }
 
 impl Liveness {
@@ -32,11 +34,17 @@ impl Liveness {
             out: 0,
             auth_deadline: auth_required
                 .then(|| now + Duration::from_secs_f64(limits.auth_timeout)),
+            first_ping: None,
         }
     }
 
     pub(crate) fn authenticated(&mut self) {
         self.auth_deadline = None;
+    }
+
+    /// The client has said who it is: its round trip can be measured.
+    pub(crate) fn greeted(&mut self, now: Instant) {
+        self.first_ping = (self.interval > FIRST_PING).then(|| now + FIRST_PING);
     }
 
     /// A TLS handshake begins: it has a time of its own, after which the time to authenticate starts.
@@ -53,12 +61,17 @@ impl Liveness {
 
     pub(crate) fn next(&self) -> Instant {
         let ping = self.last + self.interval;
-        self.auth_deadline.map_or(ping, |auth| auth.min(ping))
+        let others = [self.auth_deadline, self.first_ping];
+        others.into_iter().flatten().fold(ping, Instant::min)
     }
 
     pub(crate) fn due(&mut self, now: Instant) -> Due {
         if self.auth_deadline.is_some_and(|deadline| now >= deadline) {
             return Due::AuthTimeout;
+        }
+        if self.first_ping.is_some_and(|first| now >= first) {
+            self.first_ping = None;
+            return Due::Ping;
         }
         if now < self.last + self.interval {
             return Due::Nothing;
@@ -94,6 +107,20 @@ mod tests {
             .map(|tick| liveness.due(start + tick * SECOND))
             .collect();
         assert_eq!(seen, [Due::Nothing, Due::Ping, Due::Ping, Due::Stale]);
+    }
+
+    #[test]
+    fn the_first_ping_comes_early_and_does_not_count() {
+        let limits = Limits::default();
+        let start = Instant::now();
+        let mut liveness = Liveness::new(&limits, false, start);
+        liveness.greeted(start);
+        assert_eq!(liveness.next(), start + FIRST_PING);
+        assert_eq!(liveness.due(start + FIRST_PING), Due::Ping);
+        assert_eq!(
+            (liveness.out, liveness.due(start + FIRST_PING)),
+            (0, Due::Nothing)
+        );
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! Bytes waiting for one client: append at the end, send from the front.
 
+use crate::buffers::Buffers;
+
 /// Sent bytes are dropped from the front only when that many have gathered.
 const COMPACT_MARK: usize = 1024 * 1024;
 
-/// Output buffer of one connection.
+/// Output buffer of one connection. An idle one has no memory: it takes a buffer from the
+/// server's [`Buffers`] when there is something to send and gives it back when all is sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     buffer: Vec<u8>,
     sent: usize,
-    torn: bool,
 }
 
 impl Outbox {
@@ -20,18 +22,27 @@ impl Outbox {
         &self.buffer[self.sent..]
     }
 
-    /// Where to append whole frames.
-    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
+    /// Appends whole frames.
+    pub(crate) fn append<T>(
+        &mut self,
+        buffers: &Buffers,
+        write: impl FnOnce(&mut Vec<u8>) -> T,
+    ) -> T {
+        if self.buffer.capacity() == 0 {
+            self.buffer = buffers.take();
+        }
+        let before = self.buffer.len();
+        let outcome = write(&mut self.buffer);
+        buffers.note(before, self.buffer.len());
+        outcome
     }
 
     /// Notes that the socket took `count` bytes.
-    pub(crate) fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, buffers: &Buffers, count: usize) {
+        buffers.note(count, 0);
         self.sent += count;
-        self.torn = self.sent < self.buffer.len();
-        if !self.torn {
-            // An idle connection holds no memory: bursts are over, and the allocator keeps the hot sizes.
-            self.buffer = Vec::new();
+        if self.sent == self.buffer.len() {
+            buffers.give_back(std::mem::take(&mut self.buffer));
             self.sent = 0;
         } else if self.sent >= COMPACT_MARK && self.sent >= self.buffer.len() / 2 {
             self.buffer.drain(..self.sent);
@@ -39,11 +50,11 @@ impl Outbox {
         }
     }
 
-    /// Drops what was not sent. True when the stream ends at a frame boundary, so that an `-ERR` line may follow.
-    pub(crate) fn discard(&mut self) -> bool {
+    /// Drops what was not sent. The stream mostly ends in the middle of a frame then: nothing may follow.
+    pub(crate) fn discard(&mut self, buffers: &Buffers) {
+        buffers.note(self.pending(), 0);
         self.buffer = Vec::new();
         self.sent = 0;
-        !self.torn
     }
 }
 
@@ -53,22 +64,25 @@ mod tests {
 
     #[test]
     fn gives_its_memory_back_when_everything_is_sent() {
+        let buffers = Buffers::default();
         let mut out = Outbox::default();
-        out.tail().extend_from_slice(&[7; 1000]);
-        out.advance(400);
-        assert_eq!(out.pending(), 600);
-        out.advance(600);
+        out.append(&buffers, |out| out.extend_from_slice(&[7; 1000]));
+        out.advance(&buffers, 400);
+        assert_eq!((out.pending(), buffers.held()), (600, 600));
+        out.advance(&buffers, 600);
         assert_eq!((out.pending(), out.buffer.capacity()), (0, 0));
+        assert_eq!(buffers.held(), 0);
     }
 
     #[test]
-    fn knows_when_a_frame_is_half_sent() {
+    fn what_is_discarded_is_no_longer_held() {
+        let buffers = Buffers::default();
         let mut out = Outbox::default();
-        out.tail().extend_from_slice(b"MSG a 1 2\r\nok\r\n");
-        out.advance(5);
-        assert!(!out.discard());
-        let mut fresh = Outbox::default();
-        fresh.tail().extend_from_slice(b"PING\r\n");
-        assert!(fresh.discard());
+        out.append(&buffers, |out| {
+            out.extend_from_slice(b"MSG a 1 2\r\nok\r\n");
+        });
+        out.advance(&buffers, 5);
+        out.discard(&buffers);
+        assert_eq!((out.pending(), buffers.held()), (0, 0));
     }
 }

@@ -1,87 +1,23 @@
 //! One connected client as the others see it: an out-buffer, its socket, its subscriptions.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::auth::{Identity, Replies};
+use crate::buffers::Buffers;
+use crate::close::Close;
 use crate::config::Responses;
 use crate::limits::{NO_PROGRESS, THROTTLE_MARK};
 use crate::outbox::Outbox;
-use crate::protocol::{ProtocolError, append_err};
+use crate::protocol::append_err;
+use crate::subscription::BySid;
 use crate::transport::Transport;
-
-/// Why a connection ends. The text is what `-ERR` carries, unless the original closes without a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Close {
-    #[error(transparent)]
-    Protocol(#[from] ProtocolError),
-    #[error("Authorization Violation")]
-    Authorization,
-    #[error("Authentication Timeout")]
-    AuthTimeout,
-    #[error("Stale Connection")]
-    Stale,
-    #[error("Slow Consumer")]
-    SlowConsumer,
-    #[error("Message Headers Not Supported")]
-    HeadersNotSupported,
-    #[error("no responders requires headers support")]
-    NoRespondersWithoutHeaders,
-    #[error("invalid client protocol")]
-    ClientProtocol,
-    #[error("Secure Connection - TLS Required")]
-    TlsRequired,
-    #[error("TLS handshake failed")]
-    TlsHandshake,
-    #[error("maximum connections exceeded")]
-    TooManyConnections,
-    #[error("Server Shutdown")]
-    Shutdown,
-    #[error("client closed the connection")]
-    Gone,
-}
-
-impl Close {
-    /// The text of the `-ERR` line, if there is to be one.
-    fn said(self) -> Option<String> {
-        let silent = matches!(
-            self,
-            Self::Gone
-                | Self::HeadersNotSupported
-                | Self::TlsHandshake
-                | Self::Protocol(ProtocolError::BadArguments | ProtocolError::ClientGaveUp)
-        );
-        (!silent).then(|| self.to_string())
-    }
-}
-
-/// One subscription. Shared by the index, cached results and its owner; only flags change.
-pub(crate) struct Subscription {
-    pub(crate) peer: Rc<Peer>,
-    pub(crate) subject: Box<[u8]>,
-    pub(crate) queue: Option<Box<[u8]>>,
-    pub(crate) sid: Box<[u8]>,
-    /// Deliveries must be checked one by one: the subject overlaps a denied one.
-    pub(crate) filtered: Cell<bool>,
-    pub(crate) delivered: Cell<u64>,
-    pub(crate) max: Cell<Option<u64>>,
-    pub(crate) closed: Cell<bool>,
-}
-
-impl Subscription {
-    /// True once as many messages as asked for have been delivered.
-    pub(crate) fn exhausted(&self) -> bool {
-        self.max
-            .get()
-            .is_some_and(|max| self.delivered.get() >= max)
-    }
-}
 
 /// Message and byte counters in the client's direction names.
 #[derive(Default)]
@@ -104,14 +40,14 @@ pub(crate) struct Peer {
     pub(crate) stream: Transport,
     pub(crate) since: Instant,
     pub(crate) last_activity: Cell<Instant>,
-    pub(crate) subscriptions: RefCell<HashMap<Box<[u8]>, Rc<Subscription>>>,
+    pub(crate) subscriptions: RefCell<HashSet<BySid>>,
     pub(crate) counters: Counters,
     /// What the client said about itself.
     pub(crate) client: RefCell<ClientFacts>,
     /// Who the client is; absent until it has authenticated.
     identity: RefCell<Option<Rc<Identity>>>,
     /// Where the client may answer; only used with `allow_responses`.
-    replies: RefCell<Replies>,
+    replies: RefCell<Option<Box<Replies>>>,
     /// The client understands `HMSG`.
     pub(crate) headers: Cell<bool>,
     /// The client wants its own messages.
@@ -119,10 +55,17 @@ pub(crate) struct Peer {
     /// Already on the hub's list of peers to flush.
     pub(crate) dirty: Cell<bool>,
     /// Wakes the connection's task: it is blocked now, or closing.
-    pub(crate) wake: Notify,
+    waker: RefCell<Option<Waker>>,
     /// Wakes publishers that wait for this peer to drain.
     pub(crate) drained: Notify,
+    /// When the ping was sent whose answer is awaited.
+    pub(crate) pinged: Cell<Option<Instant>>,
+    /// How long the answer to the last ping took.
+    pub(crate) rtt: Cell<Option<Duration>>,
+    buffers: Rc<Buffers>,
     out: RefCell<Outbox>,
+    /// Bytes of an operation that is not all there.
+    unfinished: Cell<usize>,
     blocked: Cell<Option<Blocked>>,
     closing: Cell<Option<Close>>,
 }
@@ -144,7 +87,13 @@ struct Blocked {
 }
 
 impl Peer {
-    pub(crate) fn new(id: u64, addr: SocketAddr, stream: Transport, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        addr: SocketAddr,
+        stream: Transport,
+        buffers: Rc<Buffers>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             addr,
@@ -159,9 +108,13 @@ impl Peer {
             headers: Cell::new(false),
             echo: Cell::new(true),
             dirty: Cell::new(false),
-            wake: Notify::new(),
+            waker: RefCell::default(),
             drained: Notify::new(),
+            pinged: Cell::new(None),
+            rtt: Cell::new(None),
+            buffers,
             out: RefCell::default(),
+            unfinished: Cell::new(0),
             blocked: Cell::new(None),
             closing: Cell::new(None),
         }
@@ -171,9 +124,35 @@ impl Peer {
     pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let mut out = self.out.borrow_mut();
         if self.closing.get().is_none() {
-            write(out.tail());
+            out.append(&self.buffers, write);
         }
         out.pending()
+    }
+
+    /// Notes how many bytes of an unfinished operation the connection keeps.
+    pub(crate) fn keep_unfinished(&self, bytes: usize) {
+        // Whoever is being closed has been written off.
+        let bytes = if self.closing.get().is_none() {
+            bytes
+        } else {
+            0
+        };
+        self.buffers.note(self.unfinished.replace(bytes), bytes);
+    }
+
+    /// Bytes this connection holds in buffers: unfinished input and unsent output.
+    pub(crate) fn held(&self) -> usize {
+        self.unfinished.get() + self.pending()
+    }
+
+    /// Cuts off the connection that holds most while all of them hold too much.
+    pub(crate) fn give_up_memory(&self) {
+        let reason = match self.pending() >= self.unfinished.get() {
+            true => Close::SlowConsumer,
+            false => Close::Memory,
+        };
+        self.close(reason);
+        self.keep_unfinished(0);
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -190,12 +169,29 @@ impl Peer {
             return;
         }
         let mut out = self.out.borrow_mut();
-        let whole = reason != Close::SlowConsumer || out.discard();
-        if let Some(text) = reason.said().filter(|_| whole) {
-            append_err(out.tail(), &text);
+        let gives_up = matches!(reason, Close::SlowConsumer | Close::Memory);
+        if gives_up {
+            out.discard(&self.buffers);
+        }
+        if let Some(text) = reason.said() {
+            out.append(&self.buffers, |out| append_err(out, &text));
         }
         self.closing.set(Some(reason));
-        self.wake.notify_one();
+        self.wake();
+    }
+
+    /// The connection's task waits: this wakes it.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        let mut kept = self.waker.borrow_mut();
+        if !kept.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            *kept = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
 
     pub(crate) fn identity(&self) -> Option<Rc<Identity>> {
@@ -222,16 +218,17 @@ impl Peer {
             .as_ref()
             .and_then(|user| user.permissions.responses());
         if let Some(rule) = rule {
-            self.replies
-                .borrow_mut()
-                .invite(reply, rule, Instant::now());
+            let mut replies = self.replies.borrow_mut();
+            let replies = replies.get_or_insert_default();
+            replies.invite(reply, rule, Instant::now());
         }
     }
 
     /// True when the client may answer on this subject once more.
     pub(crate) fn may_answer(&self, subject: &[u8], rule: &Responses) -> bool {
         let mut replies = self.replies.borrow_mut();
-        replies.may_answer(subject, rule, Instant::now())
+        let known = replies.as_deref_mut();
+        known.is_some_and(|replies| replies.may_answer(subject, rule, Instant::now()))
     }
 
     /// True while anything at all waits for the socket.
@@ -249,7 +246,7 @@ impl Peer {
             match self.stream.try_write(out.unsent()) {
                 Ok(0) => return drop_pending(&mut out, self),
                 Ok(taken) => {
-                    out.advance(taken);
+                    out.advance(&self.buffers, taken);
                     self.blocked.set(None);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -269,7 +266,7 @@ impl Peer {
             self.blocked.set(Some(Blocked {
                 last_progress: Instant::now(),
             }));
-            self.wake.notify_one();
+            self.wake();
         }
     }
 
@@ -294,11 +291,17 @@ impl Peer {
     }
 }
 
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.buffers.note(self.held(), 0);
+    }
+}
+
 fn drop_pending(out: &mut Outbox, peer: &Peer) {
-    out.discard();
+    out.discard(&peer.buffers);
     if peer.closing.get().is_none() {
         peer.closing.set(Some(Close::Gone));
     }
-    peer.wake.notify_one();
+    peer.wake();
     peer.drained.notify_waiters();
 }

@@ -16,12 +16,13 @@ use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::close::Close;
 use crate::config::{Config, Problem};
 use crate::hub::Hub;
-use crate::peer::{Close, Peer};
+use crate::peer::Peer;
 use crate::tls::{Offer, TlsError};
 use crate::transport::Transport;
-use crate::{connection, lame_duck, monitor, ports_file};
+use crate::{connection, housekeeping, lame_duck, monitor, ports_file};
 
 /// Connections that have not said goodbye by then are dropped.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
@@ -310,6 +311,7 @@ async fn run(start: Start) -> io::Result<()> {
         stop,
     } = start;
     let hub = Rc::new(Hub::new(&config, offer, addr));
+    tokio::task::spawn_local(housekeeping::tidy(hub.clone()));
     let mut clients = Some(TcpListener::from_std(clients)?);
     if let Some(listener) = monitoring {
         tokio::task::spawn_local(monitor::serve(
@@ -322,7 +324,7 @@ async fn run(start: Start) -> io::Result<()> {
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(clients.as_ref()) => match accepted {
-                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr, &stop),
+                Ok((stream, addr)) => admit(&hub, &tasks, stream, addr),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection; trying again in a moment");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -342,6 +344,7 @@ async fn run(start: Start) -> io::Result<()> {
         }
     }
     drop(clients);
+    hub.close_all();
     end(&tasks).await;
     Ok(())
 }
@@ -367,24 +370,24 @@ async fn end(tasks: &TaskTracker) {
     }
 }
 
-fn admit(
-    hub: &Rc<Hub>,
-    tasks: &TaskTracker,
-    stream: TcpStream,
-    addr: SocketAddr,
-    stop: &CancellationToken,
-) {
+fn admit(hub: &Rc<Hub>, tasks: &TaskTracker, stream: TcpStream, addr: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%addr, %error, "the client went before it was greeted");
         return;
     }
     let id = hub.total_connections.get() + 1;
     hub.total_connections.set(id);
-    let peer = Rc::new(Peer::new(id, addr, Transport::new(stream), Instant::now()));
+    let peer = Rc::new(Peer::new(
+        id,
+        addr,
+        Transport::new(stream),
+        hub.buffers.clone(),
+        Instant::now(),
+    ));
     if hub.peers.borrow().len() >= hub.limits().max_connections {
         peer.close(Close::TooManyConnections);
     } else {
         hub.peers.borrow_mut().insert(id, peer.clone());
     }
-    drop(tasks.spawn_local(connection::serve(hub.clone(), peer, stop.clone())));
+    drop(tasks.spawn_local(connection::serve(hub.clone(), peer)));
 }

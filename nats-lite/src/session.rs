@@ -5,11 +5,14 @@ use std::rc::Rc;
 
 use crate::auth::{Identity, SlowCheck, Verdict};
 use crate::certificate;
-use crate::hub::Hub;
+use crate::close::Close;
+use crate::hub::{Hearers, Hub};
 use crate::limits::PROTO;
-use crate::peer::{ClientFacts, Close, Peer, Subscription};
-use crate::protocol::{ConnectOptions, Op, ProtocolError, Publish, append_err};
+use crate::peer::{ClientFacts, Peer};
+use crate::protocol::{ConnectOptions, Head, Op, ProtocolError, Publish, append_err};
+use crate::route::Route;
 use crate::subjects::{is_literal, is_valid};
+use crate::subscription::Subscription;
 
 /// State of the conversation beyond what other connections need to see.
 pub(crate) struct Session {
@@ -18,7 +21,9 @@ pub(crate) struct Session {
     /// What this client must sign if it has an nkey.
     nonce: Option<Box<str>>,
     /// A password that is being compared elsewhere, and what to do afterwards.
-    unsettled: Option<(SlowCheck, Box<ConnectOptions>)>,
+    unsettled: Option<Box<(SlowCheck, ConnectOptions)>>,
+    /// Where the last message went: the next one mostly goes there too.
+    route: Option<Box<Route>>,
     verbose: bool,
     pedantic: bool,
     no_responders: bool,
@@ -32,6 +37,7 @@ impl Session {
             peer,
             nonce,
             unsettled: None,
+            route: None,
             // Until `CONNECT` says otherwise, as in nats-server.
             verbose: true,
             pedantic: true,
@@ -45,7 +51,7 @@ impl Session {
 
     /// The comparison to make away from this thread before anything else the client said is read.
     pub(crate) fn slow_check(&self) -> Option<&SlowCheck> {
-        self.unsettled.as_ref().map(|(check, _)| check)
+        self.unsettled.as_ref().map(|unsettled| &unsettled.0)
     }
 
     /// Ends a slow comparison.
@@ -53,8 +59,8 @@ impl Session {
     /// # Errors
     /// The reason to close the connection.
     pub(crate) fn settle(&mut self, good: bool) -> Result<(), Close> {
-        match self.unsettled.take() {
-            Some((check, options)) if good => self.welcome(check.identity, *options),
+        match self.unsettled.take().map(|unsettled| *unsettled) {
+            Some((check, options)) if good => self.welcome(check.identity, options),
             _ => Err(Close::Authorization),
         }
     }
@@ -70,14 +76,15 @@ impl Session {
         let identity = self.peer.identity().ok_or(Close::Authorization)?;
         match op {
             Op::Ping => self.answer(b"PONG\r\n"),
-            Op::Publish(message) => self.publish(&identity, &message)?,
+            Op::Publish(message) => self.publish(identity, &message)?,
             Op::Subscribe {
                 subject,
                 queue,
                 sid,
             } => self.subscribe(&identity, subject, queue, sid),
             Op::Unsubscribe { sid, max } => self.unsubscribe(sid, max),
-            Op::Pong | Op::Ignored | Op::Connect(_) => {}
+            Op::Pong => self.note_round_trip(),
+            Op::Ignored | Op::Connect(_) => {}
         }
         Ok(())
     }
@@ -92,7 +99,7 @@ impl Session {
             Verdict::Welcome(identity) => self.welcome(identity, options),
             Verdict::Stranger => Err(Close::Authorization),
             Verdict::Slow(check) => {
-                self.unsettled = Some((check, Box::new(options)));
+                self.unsettled = Some(Box::new((check, options)));
                 Ok(())
             }
         }
@@ -122,22 +129,36 @@ impl Session {
         Ok(())
     }
 
-    fn publish(&mut self, identity: &Identity, message: &Publish<'_>) -> Result<(), Close> {
+    fn note_round_trip(&self) {
+        if let Some(sent) = self.peer.pinged.take() {
+            self.peer.rtt.set(Some(sent.elapsed()));
+        }
+    }
+
+    fn publish(&mut self, identity: Rc<Identity>, message: &Publish<'_>) -> Result<(), Close> {
         if message.header_len.is_some() && !self.peer.headers.get() {
             return Err(Close::HeadersNotSupported);
         }
-        if !self.may_publish(identity, message.subject) {
-            self.complain(&format!(
-                "Permissions Violation for Publish to \"{}\"",
-                lossy(message.subject)
-            ));
-            return Ok(());
-        }
+        let known = self.route.as_deref();
+        let matches = known.and_then(|route| route.answer(message.subject, &identity));
+        let matches = match matches {
+            Some(matches) => matches,
+            None if self.may_publish(&identity, message.subject) => {
+                self.find_route(identity, message.subject)
+            }
+            None => {
+                self.complain(&format!(
+                    "Permissions Violation for Publish to \"{}\"",
+                    lossy(message.subject)
+                ));
+                return Ok(());
+            }
+        };
         if self.pedantic && !is_literal(message.subject) {
             self.complain("Invalid Publish Subject");
         }
         self.ok();
-        let heard = self.hub.publish(&self.peer, message);
+        let heard = self.hub.publish(&self.peer, message, &matches);
         if let Some(reply) = message.reply
             && heard == 0
             && self.no_responders
@@ -145,6 +166,16 @@ impl Session {
             self.hub.no_responders(&self.peer, reply);
         }
         Ok(())
+    }
+
+    /// Asks the index, and keeps the answer where the user may always publish there.
+    fn find_route(&mut self, identity: Rc<Identity>, subject: &[u8]) -> Rc<Hearers> {
+        let matches = self.hub.matches(subject);
+        if identity.permissions.may_publish(subject) {
+            let route = Route::new(subject, identity, &matches);
+            self.route = Some(Box::new(route));
+        }
+        matches
     }
 
     fn may_publish(&self, identity: &Identity, subject: &[u8]) -> bool {
@@ -167,7 +198,7 @@ impl Session {
             return self.complain("Invalid Subject");
         }
         // A second SUB with the same id is ignored, as in nats-server.
-        if !self.peer.subscriptions.borrow().contains_key(sid) {
+        if !self.peer.subscriptions.borrow().contains(sid) {
             let filtered = identity.permissions.filters(subject, queue);
             let subscription = self.new_subscription(subject, queue, sid);
             subscription.filtered.set(filtered);
@@ -184,9 +215,8 @@ impl Session {
     ) -> Rc<Subscription> {
         Rc::new(Subscription {
             peer: self.peer.clone(),
-            subject: subject.into(),
+            head: Head::new(subject, sid),
             queue: queue.map(Into::into),
-            sid: sid.into(),
             filtered: Cell::new(false),
             delivered: Cell::new(0),
             max: Cell::new(None),
@@ -195,7 +225,12 @@ impl Session {
     }
 
     fn unsubscribe(&mut self, sid: &[u8], max: Option<u64>) {
-        let known = self.peer.subscriptions.borrow().get(sid).cloned();
+        let known = self
+            .peer
+            .subscriptions
+            .borrow()
+            .get(sid)
+            .map(|held| held.0.clone());
         if let Some(subscription) = known {
             subscription.max.set(max.filter(|max| *max > 0));
             if subscription.max.get().is_none() || subscription.exhausted() {

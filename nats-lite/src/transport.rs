@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use rustls::{ServerConfig, ServerConnection};
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::limits::TLS_BUFFER;
@@ -45,8 +45,14 @@ impl Transport {
         }
     }
 
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+    /// Ready when there may be something to read, an end or an error included.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.tcp.poll_read_ready(context).map(drop)
+    }
+
+    /// Ready when the socket may take something, or an error.
+    pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.tcp.poll_write_ready(context).map(drop)
     }
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
@@ -91,6 +97,11 @@ impl Transport {
         chain.first().map(|certificate| certificate.to_vec())
     }
 
+    /// True where TLS runs over the socket.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.borrow().is_some()
+    }
+
     /// True while a TLS handshake is not finished.
     pub(crate) fn is_handshaking(&self) -> bool {
         let tls = self.tls.borrow();
@@ -100,9 +111,23 @@ impl Transport {
     /// Reads what the client said. `WouldBlock` when there is nothing (complete) yet.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.tls.borrow_mut().as_deref_mut() {
-            None => self.tcp.try_read(buffer),
+            None => self.read_plain(buffer),
             Some(tls) => self.read_tls(tls, buffer),
         }
+    }
+
+    /// A short read has emptied the socket. Telling the runtime so saves the read that finds nothing.
+    fn read_plain(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut taken = None;
+        let outcome = self.tcp.try_io(Interest::READABLE, || {
+            let count = rustix::io::retry_on_intr(|| rustix::io::read(&self.tcp, &mut *buffer))?;
+            taken = Some(count);
+            match (1..buffer.len()).contains(&count) {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => Ok(()),
+            }
+        });
+        taken.map_or_else(|| outcome.map(|()| 0), Ok)
     }
 
     fn read_tls(&self, tls: &mut ServerConnection, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,10 +1,8 @@
-//! Real client libraries against nats-lite: async-nats, and nats-py in a virtual environment.
+//! A client library we did not write against nats-lite: async-nats.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, HeaderMap};
@@ -179,112 +177,14 @@ async fn async_nats_learns_of_a_lame_duck_and_moves_to_another_server() {
     assert_eq!(&within(inbox.next()).await.unwrap().payload[..], b"moved");
 }
 
-#[test]
-fn nats_py_publishes_subscribes_and_requests() {
-    let Some(python) = python_with_nats() else {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "CI needs a Python with nats-py: set BLOOMERY_NATS_PY_PYTHON"
-        );
-        eprintln!("SKIPPED: no Python with nats-py, and none could be made");
-        return;
-    };
-    let server = common::Server::lite(Config::on_free_port());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nats_py_client.py");
-    let output = Command::new(python)
-        .arg(script)
-        .arg(format!("nats://{}", server.addr()))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout).trim(),
-        "all conversations held"
-    );
-}
-
-/// The Python the task runner prepared, or one made here.
-fn python_with_nats() -> Option<PathBuf> {
-    if let Some(python) = std::env::var_os("BLOOMERY_NATS_PY_PYTHON") {
-        return Some(python.into());
+#[tokio::test]
+async fn async_nats_drains_what_it_has_received_and_closes() {
+    let server = nats_lite::start(Config::on_free_port()).await.unwrap();
+    let client = within(async_nats::connect(server.url())).await.unwrap();
+    let inbox = client.subscribe("news").await.unwrap();
+    for _ in 0..100 {
+        client.publish("news", "x".into()).await.unwrap();
     }
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-py-venv");
-    let python = venv.join("bin/python");
-    let usable = || {
-        Command::new(&python)
-            .args(["-c", "import nats"])
-            .output()
-            .is_ok_and(|output| output.status.success())
-    };
-    if usable() {
-        return Some(python);
-    }
-    let made = Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(&venv)
-        .output()
-        .is_ok_and(|output| output.status.success());
-    let install = || {
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "nats-py"])
-            .output()
-    };
-    (made && install().is_ok() && usable()).then_some(python)
-}
-
-#[test]
-fn nats_js_publishes_subscribes_requests_and_drains() {
-    let Some(dir) = node_with_nats() else {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "CI needs node with the package nats: set BLOOMERY_NATS_JS_DIR"
-        );
-        eprintln!("SKIPPED: no node with the package nats, and none could be made");
-        return;
-    };
-    let subjects = |list: &[&str]| Some(list.iter().map(ToString::to_string).collect());
-    let user = User {
-        user: "js".into(),
-        password: bcrypt::hash("hunter2", 4).unwrap(),
-        publish: subjects(&["greet.*", "service", "nobody", "_INBOX.>"]),
-        ..User::default()
-    };
-    let server = common::Server::lite(Config {
-        users: vec![user],
-        ..Config::on_free_port()
-    });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nats_js_client.mjs");
-    let output = Command::new("node")
-        .arg(script)
-        .arg(format!("nats://{}", server.addr()))
-        .env("NATS_JS_DIR", dir)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said.trim(), "all conversations held", "{complained}");
-}
-
-/// The folder the task runner prepared, or one made here.
-fn node_with_nats() -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("BLOOMERY_NATS_JS_DIR") {
-        return Some(dir.into());
-    }
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nats-js");
-    let usable = || dir.join("node_modules/nats/package.json").is_file();
-    if !usable() {
-        std::fs::create_dir_all(&dir).ok()?;
-        let install = Command::new("npm")
-            .args(["install", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&dir)
-            .arg("nats@2")
-            .output();
-        install.ok()?;
-    }
-    let node = Command::new("node").arg("--version").output();
-    (usable() && node.is_ok_and(|output| output.status.success())).then_some(dir)
+    within(client.drain()).await.unwrap();
+    assert_eq!(within(inbox.count()).await, 100);
 }

@@ -1,17 +1,25 @@
-// What a JavaScript client expects of the server; the address is the only argument.
-// Node looks for the package where the test installed it: see clients.rs.
+// What a JavaScript client expects of the server.
+// Arguments: the address, and with TLS the authority, the client's certificate and its key.
+// Node looks for the package where the test installed it: see foreign_clients.rs.
 import { createRequire } from "node:module";
 import { strict as assert } from "node:assert";
 const require = createRequire(process.env.NATS_JS_DIR + "/");
 const { connect, StringCodec, headers, ErrorCode, Events } = require("nats");
 
 const text = StringCodec();
-const url = process.argv[2];
-const login = { servers: url, user: "js", pass: "hunter2", reconnect: false };
+const [url, caFile, certFile, keyFile] = process.argv.slice(2);
+const login = { servers: url, user: "guest", pass: "hunter2" };
+if (caFile) login.tls = { caFile, certFile, keyFile };
 
-await assert.rejects(connect({ ...login, pass: "wrong" }), (error) => error.code === ErrorCode.AuthorizationViolation);
+await assert.rejects(connect({ ...login, pass: "wrong", reconnect: false }), (error) => error.code === ErrorCode.AuthorizationViolation);
 
-const client = await connect({ ...login, name: "suite" });
+const client = await connect({ ...login, name: "suite", reconnectTimeWait: 50, maxReconnectAttempts: -1 });
+const waiting = new Map();
+const happened = (name) => new Promise((resolve) => waiting.set(name, resolve));
+(async () => {
+  for await (const event of client.status()) waiting.get(event.type)?.(event);
+})();
+
 const seen = [];
 const inbox = client.subscribe("greet.*", { max: 2 });
 const reading = (async () => {
@@ -38,14 +46,19 @@ assert.ok(counts[0] > 0 && counts[1] > 0, String(counts));
 
 await assert.rejects(client.request("nobody", undefined, { timeout: 10000 }), (error) => error.code === ErrorCode.NoResponders);
 
-const status = client.status();
+const refused = happened(Events.Error);
 client.publish("forbidden", text.encode("x"));
-for await (const event of status) {
-  if (event.type === Events.Error) {
-    assert.ok(String(event.permissionContext?.subject ?? event.data).toLowerCase().includes("forbidden") || event.data === ErrorCode.PermissionsViolation, JSON.stringify(event));
-    break;
-  }
-}
+const event = await refused;
+assert.ok(String(event.permissionContext?.subject ?? event.data).toLowerCase().includes("forbidden") || event.data === ErrorCode.PermissionsViolation, JSON.stringify(event));
+
+const told = happened(Events.LDM);
+const back = happened(Events.Reconnect);
+console.log("waiting for the lame duck");
+await told;
+await back;
+const again = client.subscribe("back", { max: 1 });
+client.publish("back", text.encode("again"));
+for await (const message of again) assert.equal(text.decode(message.data), "again");
 
 await client.drain();
 assert.ok(client.isClosed());

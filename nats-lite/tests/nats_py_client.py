@@ -1,14 +1,58 @@
-"""What a Python client expects of the server; the address is the only argument."""
+"""What a Python client expects of the server.
+
+Arguments: the address, and with TLS the authority, the client's certificate and its key.
+"""
 
 import asyncio
+import ssl
 import sys
 
 import nats
 from nats.errors import NoRespondersError
 
 
-async def main(url: str) -> None:
-    client = await nats.connect(url, max_reconnect_attempts=0)
+def login(url: str, files: list[str]) -> dict:
+    options = {"servers": url, "user": "guest", "password": "hunter2"}
+    if files:
+        authority, certificate, key = files
+        context = ssl.create_default_context(cafile=authority)
+        context.load_cert_chain(certificate, key)
+        options["tls"] = context
+    return options
+
+
+async def is_refused(options: dict) -> bool:
+    try:
+        await nats.connect(**options, allow_reconnect=False, connect_timeout=10)
+        return False
+    except Exception as error:
+        return "authorization" in str(error).lower()
+
+
+async def main(url: str, files: list[str]) -> None:
+    options = login(url, files)
+    assert await is_refused({**options, "password": "wrong"}), "a wrong password opened"
+
+    told, back, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def lame_duck():
+        told.set()
+
+    async def reconnected():
+        back.set()
+
+    async def complained(error):
+        if "permissions violation" in str(error).lower():
+            refused.set()
+
+    client = await nats.connect(
+        **options,
+        reconnect_time_wait=0.05,
+        max_reconnect_attempts=-1,
+        lame_duck_mode_cb=lame_duck,
+        reconnected_cb=reconnected,
+        error_cb=complained,
+    )
 
     inbox = await client.subscribe("greet.*")
     await client.publish("greet.joe", b"hello", headers={"From": "py"})
@@ -16,12 +60,21 @@ async def main(url: str) -> None:
     assert (message.subject, message.data) == ("greet.joe", b"hello"), message
     assert message.headers == {"From": "py"}, message.headers
 
-    async def answer(request):
-        await request.respond(b"re: " + request.data)
+    counts = [0, 0]
 
-    await client.subscribe("service", queue="workers", cb=answer)
-    reply = await client.request("service", b"question", timeout=10)
-    assert reply.data == b"re: question", reply.data
+    async def serve(member: int):
+        async def answer(request):
+            counts[member] += 1
+            await request.respond(b"re: " + request.data)
+
+        await client.subscribe("service", queue="crew", cb=answer)
+
+    await serve(0)
+    await serve(1)
+    for number in range(100):
+        reply = await client.request("service", str(number).encode(), timeout=10)
+        assert reply.data == b"re: " + str(number).encode(), reply.data
+    assert sum(counts) == 100 and all(counts), counts
 
     try:
         await client.request("nobody", b"", timeout=10)
@@ -41,8 +94,19 @@ async def main(url: str) -> None:
     await client.publish("big", b"x" * 1_000_000)
     assert len((await big.next_msg(timeout=10)).data) == 1_000_000
 
-    await client.close()
-    print("all conversations held")
+    await client.publish("forbidden", b"x")
+    await asyncio.wait_for(refused.wait(), 10)
+
+    print("waiting for the lame duck", flush=True)
+    await asyncio.wait_for(told.wait(), 10)
+    await asyncio.wait_for(back.wait(), 20)
+    after = await client.subscribe("back")
+    await client.publish("back", b"again")
+    assert (await after.next_msg(timeout=10)).data == b"again"
+
+    await client.drain()
+    assert client.is_closed
+    print("all conversations held", flush=True)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(sys.argv[1], sys.argv[2:]))

@@ -94,6 +94,7 @@ fn a_session_reads_as_its_operations() {
         reply: Some(b"r"),
         header_len: None,
         body: b"hi",
+        verbatim: Some(b"r 2\r\nhi\r\n"),
     };
     let expected = [
         Op::Connect(b"{}"),
@@ -109,32 +110,4 @@ fn a_session_reads_as_its_operations() {
         (seen, error),
         (expected.iter().map(|op| format!("{op:?}")).collect(), None)
     );
-}
-
-/// Inputs that were worth keeping: the seeds of a fuzzer, and everything that ever surprised.
-fn corpus() -> Vec<(String, Vec<u8>)> {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus");
-    let entries = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let named = |path: std::path::PathBuf| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        (name, std::fs::read(path).unwrap())
-    };
-    entries.map(named).collect()
-}
-
-#[test]
-fn every_input_of_the_corpus_parses_the_same_in_two_pieces_and_in_bytes() {
-    let corpus = corpus();
-    assert!(corpus.len() >= 20, "the corpus has gone");
-    for (name, input) in corpus {
-        let whole = run(&[&input]);
-        for cut in 0..=input.len() {
-            let (left, right) = input.split_at(cut);
-            assert_eq!(run(&[left, right]), whole, "{name} cut at {cut}");
-        }
-        let bytes: Vec<&[u8]> = input.chunks(1).collect();
-        assert_eq!(run(&bytes), whole, "{name} byte by byte");
-    }
 }

@@ -71,7 +71,10 @@ fn says_where_it_listens_and_stops_on_sigterm() {
     assert!(child.wait().unwrap().success());
     let mut rest = String::new();
     client.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("-ERR 'Server Shutdown'"), "{rest}");
+    assert_eq!(
+        rest, "",
+        "clients must think of reconnecting, not of an error"
+    );
     assert_eq!(
         std::fs::read_dir(dir.path()).unwrap().count(),
         0,
@@ -125,6 +128,20 @@ fn monitoring_counts_connections_and_messages() {
             .map(Vec::len),
         Some(0)
     );
+    assert!(
+        varz["cpu"].is_number() && varz["buffered_bytes"] == 0,
+        "{varz}"
+    );
+    let measured = common::wait_for("the round trip to be measured", || {
+        let mut answer = [0; 4096];
+        let count = client.read(&mut answer).unwrap();
+        if answer[..count].ends_with(b"PING\r\n") {
+            client.write_all(b"PONG\r\n").unwrap();
+        }
+        let connz = get("/connz");
+        Some(connz["connections"][0]["rtt"].as_str()?.to_owned())
+    });
+    assert!(measured.ends_with('s'), "{measured}");
     let subsz = get("/subsz?subs=1");
     assert_eq!(
         (
@@ -296,6 +313,30 @@ fn signals_reload_the_file_reopen_the_log_and_end_a_lame_duck() {
     assert!(child.wait().unwrap().success());
     log_says("log", "Server Exiting..");
     assert!(!path("pid").exists());
+}
+
+#[test]
+fn stop_and_quit_reach_the_process_with_that_number() {
+    for (order, code) in [("quit", Some(0)), ("term", Some(0)), ("stop", None)] {
+        let mut child = program()
+            .args(["-p", "-1", "-DV"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let said = read_until(&mut log, "Server is ready");
+        let port = said.split("127.0.0.1:").nth(1).unwrap();
+        let port = port.split_whitespace().next().unwrap();
+        let _client = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        // -D makes the log tell of clients.
+        read_until(&mut log, "client connected");
+        let target = format!("{order}={}", child.id());
+        let status = program().args(["--signal", &target]).status().unwrap();
+        assert!(status.success(), "--signal {target}");
+        // The rest of the log must go somewhere, or the server waits for its reader.
+        std::io::copy(&mut log, &mut std::io::sink()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), code, "{order}");
+    }
 }
 
 #[test]

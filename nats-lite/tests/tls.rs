@@ -8,56 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use async_nats::ConnectOptions;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use common::certificates::Files;
 
-type Issuer = CertifiedIssuer<'static, KeyPair>;
+/// The same certificates as both kinds of clients see them.
+trait AsOptions {
+    fn trusting(&self) -> ConnectOptions;
+    fn with_certificate(&self) -> ConnectOptions;
+}
 
-/// PEM files of an authority, a server and a client whose e-mail address names its user.
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn new() -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(files.path("ca.pem"), authority.pem()).unwrap();
-        let address = SanType::IpAddress("127.0.0.1".parse().unwrap());
-        files.issue(&authority, "server", address);
-        let email = SanType::Rfc822Name("dea@bloomery.test".try_into().unwrap());
-        files.issue(&authority, "client", email);
-        files
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn issue(&self, authority: &Issuer, name: &str, alternative: SanType) {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names.push(alternative);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, authority).unwrap();
-        std::fs::write(self.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(self.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-
-    /// A configuration in the syntax of the original.
-    fn config(&self, tls: &str, rest: &str) -> PathBuf {
-        let path = self.path("server.conf");
-        let name = |file: &str| self.path(file).display().to_string();
-        let text = format!(
-            "host: 127.0.0.1\nport: -1\nports_file_dir: {:?}\ntls {{\n  cert_file: {:?}\n  key_file: {:?}\n  ca_file: {:?}\n  {tls}\n}}\n{rest}\n",
-            self.0.path().display().to_string(),
-            name("server.pem"),
-            name("server.key"),
-            name("ca.pem"),
-        );
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
+impl AsOptions for Files {
     fn trusting(&self) -> ConnectOptions {
         ConnectOptions::new()
             .add_root_certificates(self.path("ca.pem"))
@@ -68,6 +27,21 @@ impl Files {
         self.trusting()
             .add_client_certificate(self.path("client.pem"), self.path("client.key"))
     }
+}
+
+/// A configuration in the syntax of the original.
+fn config(files: &Files, tls: &str, rest: &str) -> PathBuf {
+    let path = files.path("server.conf");
+    let name = |file: &str| files.path(file).display().to_string();
+    let text = format!(
+        "host: 127.0.0.1\nport: -1\nports_file_dir: {:?}\ntls {{\n  cert_file: {:?}\n  key_file: {:?}\n  ca_file: {:?}\n  {tls}\n}}\n{rest}\n",
+        files.dir().display().to_string(),
+        name("server.pem"),
+        name("server.key"),
+        name("ca.pem"),
+    );
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 /// A server program that ends with the test.
@@ -92,16 +66,19 @@ fn programs() -> Vec<PathBuf> {
 }
 
 fn start(program: &Path, config: &Path) -> (Program, SocketAddr) {
-    let child = Command::new(program)
-        .arg("-c")
-        .arg(config)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = Command::new(program);
+    command.arg("-c").arg(config);
+    run(command, config.parent().unwrap())
+}
+
+/// Starts a server that writes its ports file into `dir`.
+fn run(mut command: Command, dir: &Path) -> (Program, SocketAddr) {
+    let child = command.stderr(Stdio::null()).spawn().unwrap();
     let mut program_running = Program(child);
-    let name = program.file_name().unwrap().to_str().unwrap();
+    let name = Path::new(command.get_program()).file_name().unwrap();
+    let name = name.to_str().unwrap();
     let file = format!("{name}_{}.ports", program_running.0.id());
-    let ports = config.with_file_name(file);
+    let ports = dir.join(file);
     let addr = common::wait_for("the server to say its port", || {
         let ended = program_running.0.try_wait().unwrap();
         assert!(ended.is_none(), "{name} refused the configuration");
@@ -133,7 +110,7 @@ async fn echoes(client: &async_nats::Client, payload: usize) {
 async fn tls_is_required_and_carries_messages_of_every_size() {
     let files = Files::new();
     for program in programs() {
-        let (_program, addr) = start(&program, &files.config("", ""));
+        let (_program, addr) = start(&program, &config(&files, "", ""));
         let client = connect(files.trusting(), addr).await.unwrap();
         for payload in [0, 1, 16_384, 1_000_000] {
             echoes(&client, payload).await;
@@ -150,7 +127,7 @@ async fn tls_is_required_and_carries_messages_of_every_size() {
 async fn where_clients_are_verified_only_a_certificate_opens() {
     let files = Files::new();
     for program in programs() {
-        let (_program, addr) = start(&program, &files.config("verify: true", ""));
+        let (_program, addr) = start(&program, &config(&files, "verify: true", ""));
         echoes(&connect(files.with_certificate(), addr).await.unwrap(), 10).await;
         assert!(connect(files.trusting(), addr).await.is_none());
     }
@@ -161,14 +138,18 @@ async fn the_name_in_a_certificate_selects_the_user() {
     let files = Files::new();
     let users = "authorization { users: [ { user: \"dea@bloomery.test\", permissions: { publish: echo, subscribe: [echo, \"_INBOX.>\"] } } ] }";
     for program in programs() {
-        let (_program, addr) = start(&program, &files.config("verify_and_map: true", users));
+        let (_program, addr) = start(&program, &config(&files, "verify_and_map: true", users));
         let client = connect(files.with_certificate(), addr).await.unwrap();
         echoes(&client, 10).await;
         assert!(connect(files.trusting(), addr).await.is_none());
     }
     let (_program, addr) = start(
         &programs()[0],
-        &files.config("verify_and_map: true", &users.replace("dea@", "cc@")),
+        &config(
+            &files,
+            "verify_and_map: true",
+            &users.replace("dea@", "cc@"),
+        ),
     );
     assert!(
         connect(files.with_certificate(), addr).await.is_none(),
@@ -180,8 +161,81 @@ async fn the_name_in_a_certificate_selects_the_user() {
 async fn tls_may_be_optional() {
     let files = Files::new();
     for program in programs() {
-        let (_program, addr) = start(&program, &files.config("", "allow_non_tls: true"));
+        let (_program, addr) = start(&program, &config(&files, "", "allow_non_tls: true"));
         echoes(&connect(ConnectOptions::new(), addr).await.unwrap(), 10).await;
         echoes(&connect(files.trusting(), addr).await.unwrap(), 10).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reload_shows_new_clients_the_new_certificate_and_keeps_the_old_ones() {
+    let files = Files::new();
+    for program in programs() {
+        let (program, addr) = start(&program, &config(&files, "", ""));
+        let before = connect(files.trusting(), addr).await.unwrap();
+        echoes(&before, 10).await;
+        let old_authority = files.path("old-ca.pem");
+        std::fs::copy(files.path("ca.pem"), &old_authority).unwrap();
+        files.renew();
+        let pid = program.0.id().to_string();
+        let told = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+        assert!(told.success());
+        // Who trusts the new authority only gets in as soon as the new certificate is shown.
+        let after = async {
+            loop {
+                match connect(files.trusting(), addr).await {
+                    Some(client) => return client,
+                    None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let after = tokio::time::timeout(common::PATIENCE, after).await.unwrap();
+        echoes(&after, 10).await;
+        echoes(&before, 10).await;
+        let only_old = ConnectOptions::new()
+            .add_root_certificates(old_authority)
+            .require_tls(true);
+        assert!(
+            connect(only_old, addr).await.is_none(),
+            "the old certificate is still shown"
+        );
+        assert_eq!(
+            before
+                .statistics()
+                .connects
+                .load(std::sync::atomic::Ordering::Relaxed),
+            1
+        );
+    }
+}
+
+#[tokio::test]
+async fn flags_alone_offer_tls_and_verify_clients() {
+    let files = Files::new();
+    for program in programs() {
+        let mut command = Command::new(&program);
+        command.args([
+            "-a",
+            "127.0.0.1",
+            "-p",
+            "-1",
+            "--tls",
+            "--tlsverify",
+            "--ports_file_dir",
+        ]);
+        command.arg(files.dir());
+        for (flag, name) in [
+            ("--tlscert", "server.pem"),
+            ("--tlskey", "server.key"),
+            ("--tlscacert", "ca.pem"),
+        ] {
+            command.arg(flag).arg(files.path(name));
+        }
+        let (_program, addr) = run(command, files.dir());
+        echoes(&connect(files.with_certificate(), addr).await.unwrap(), 10).await;
+        assert!(
+            connect(files.trusting(), addr).await.is_none(),
+            "no certificate"
+        );
     }
 }

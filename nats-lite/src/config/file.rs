@@ -54,12 +54,28 @@ pub fn load(
         None => parse_with(&text, environment),
         Some(path) => {
             let dir = path.parent().unwrap_or(Path::new("."));
-            let reading = nats::read(&text, dir)?;
-            let mut config = finish(reading.tree, reading.problems, environment)?;
-            config.warnings = reading.warnings;
-            Ok(config)
+            original_with(&text, dir, environment)
         }
     }
+}
+
+/// Checks text in the syntax of `nats-server`; `dir` is where relative includes are looked for.
+///
+/// # Errors
+/// See [`FileError`].
+pub fn parse_original(text: &str, dir: &Path) -> Result<Config, FileError> {
+    original_with(text, dir, [])
+}
+
+fn original_with(
+    text: &str,
+    dir: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, FileError> {
+    let reading = nats::read(text, dir)?;
+    let mut config = finish(reading.tree, reading.problems, environment)?;
+    config.warnings = reading.warnings;
+    Ok(config)
 }
 
 fn is_nats_syntax(path: &Path, text: &str) -> bool {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{FileError, load, parse};
+pub use file::{FileError, load, parse, parse_original};
 
 use crate::limits::Limits;
 use crate::subjects::is_valid;
@@ -242,6 +242,7 @@ impl Config {
             ("max_payload", limits.max_payload),
             ("max_control_line", limits.max_control_line),
             ("max_pending", limits.max_pending),
+            ("max_buffered", limits.max_buffered),
             ("max_connections", limits.max_connections),
         ];
         for (key, _) in sizes.into_iter().filter(|(_, value)| *value == 0) {
@@ -261,6 +262,12 @@ impl Config {
             found.push(problem(
                 format!("limits.{key}"),
                 "must be between 0.001 and 86400 seconds",
+            ));
+        }
+        if limits.max_payload > limits.max_buffered {
+            found.push(problem(
+                "limits.max_buffered".into(),
+                "is smaller than max_payload: such a message could never be held",
             ));
         }
         if limits.max_payload > limits.max_pending {

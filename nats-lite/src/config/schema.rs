@@ -63,6 +63,7 @@ const LIMITS: &[(&str, Kind)] = &[
     ("max_payload", Kind::Whole),
     ("max_control_line", Kind::Whole),
     ("max_pending", Kind::Whole),
+    ("max_buffered", Kind::Whole),
     ("max_connections", Kind::Whole),
     ("max_subscriptions", Kind::Whole),
     ("ping_interval", Kind::Seconds),

@@ -11,6 +11,7 @@ use super::query::Query;
 use crate::hub::Hub;
 use crate::limits::{PROTO, VERSION};
 use crate::peer::Peer;
+use crate::subscription::BySid;
 
 /// The server as a whole.
 pub(super) fn varz(hub: &Hub) -> Value {
@@ -53,7 +54,8 @@ fn load(hub: &Hub) -> Value {
     let counters = &hub.counters;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     json!({
-        "mem": resident_bytes(), "cores": cores, "gomaxprocs": 1, "cpu": 0,
+        "mem": resident_bytes(), "cores": cores, "gomaxprocs": 1, "cpu": hub.load.percent(Instant::now()),
+        "buffered_bytes": hub.buffers.held(), "max_buffered": hub.limits().max_buffered,
         "connections": hub.peers.borrow().len(), "total_connections": hub.total_connections.get(),
         "routes": 0, "remotes": 0, "leafnodes": 0,
         "subscriptions": hub.subscription_count(), "slow_consumers": hub.slow_consumers.get(),
@@ -111,6 +113,9 @@ fn connection(hub: &Hub, peer: &Peer, query: &Query<'_>, now: Instant) -> Value 
         "in_msgs": peer.counters.in_msgs.get(), "in_bytes": peer.counters.in_bytes.get(),
         "out_msgs": peer.counters.out_msgs.get(), "out_bytes": peer.counters.out_bytes.get(),
     });
+    if let Some(rtt) = peer.rtt.get() {
+        row["rtt"] = round_trip(rtt).into();
+    }
     for (key, text) in [
         ("name", &client.name),
         ("lang", &client.lang),
@@ -131,7 +136,7 @@ fn connection(hub: &Hub, peer: &Peer, query: &Query<'_>, now: Instant) -> Value 
     }
     if query.flag("subs") {
         let subjects = peer.subscriptions.borrow();
-        let subjects = subjects.values().map(|sub| text(&sub.subject));
+        let subjects = subjects.iter().map(|sub| text(sub.0.head.subject()));
         row["subscriptions_list"] = subjects.collect();
     }
     row
@@ -165,9 +170,9 @@ pub(super) fn subsz(hub: &Hub, query: &Query<'_>) -> Value {
 fn subscriptions(hub: &Hub, query: &Query<'_>) -> Value {
     let mut rows = Vec::new();
     for peer in hub.peers.borrow().values() {
-        for sub in peer.subscriptions.borrow().values() {
+        for BySid(sub) in peer.subscriptions.borrow().iter() {
             let mut row = json!({
-                "account": "$G", "subject": text(&sub.subject), "sid": text(&sub.sid),
+                "account": "$G", "subject": text(sub.head.subject()), "sid": text(sub.head.sid()),
                 "msgs": sub.delivered.get(), "cid": peer.id,
             });
             if let Some(queue) = &sub.queue {
@@ -206,6 +211,16 @@ fn span(elapsed: Duration) -> String {
     }
 }
 
+/// A short time as Go prints it: `87µs`, `1.234ms`, `2.5s`.
+fn round_trip(took: Duration) -> String {
+    let micros = took.as_micros() as f64;
+    match micros {
+        ..1e3 => format!("{micros}µs"),
+        ..1e6 => format!("{}ms", micros / 1e3),
+        _ => format!("{}s", micros / 1e6),
+    }
+}
+
 /// Resident memory in bytes, 0 where /proc does not say.
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -220,6 +235,13 @@ fn resident_bytes() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn round_trips_are_written_in_the_unit_that_fits() {
+        for (micros, expected) in [(87, "87µs"), (1234, "1.234ms"), (2_500_000, "2.5s")] {
+            assert_eq!(round_trip(Duration::from_micros(micros)), expected);
+        }
+    }
 
     #[test]
     fn spans_leave_out_what_is_zero() {

@@ -88,7 +88,7 @@ fn page(status: &str, kind: &str, body: &str, head_only: bool) -> Vec<u8> {
 fn metrics(varz: &Value) -> String {
     let mut text = String::new();
     for (key, value) in varz.as_object().into_iter().flatten() {
-        if let Some(number) = value.as_u64() {
+        if let Some(number) = value.as_number() {
             text.push_str(&format!(
                 "# TYPE nats_lite_{key} gauge\nnats_lite_{key} {number}\n"
             ));

@@ -44,6 +44,8 @@ pub struct Publish<'a> {
     pub header_len: Option<usize>,
     /// Headers (if any) followed by the payload.
     pub body: &'a [u8],
+    /// Everything behind the subject as it came, where a delivery can carry exactly that.
+    pub verbatim: Option<&'a [u8]>,
 }
 
 /// What `CONNECT` carries. Unknown keys are ignored: every client adds its own.

@@ -6,7 +6,8 @@
 
 use memchr::memchr;
 
-use super::{Op, ProtocolError, Publish};
+use super::arguments::{Header, split_verb, subscribe, unsubscribe};
+use super::{Op, ProtocolError, Publish, usual};
 
 /// Result of looking at the bytes received so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,18 @@ impl Parser {
     /// # Errors
     /// Any [`ProtocolError`] is final: there is no way to find the next operation.
     pub fn next<'a>(&self, input: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
+        match usual::publish(self, input) {
+            Some((message, used)) => Ok(Step::Op(Op::Publish(message), used)),
+            None => self.next_in_any_spelling(input),
+        }
+    }
+
+    /// The same without the short cut for the usual spelling: for tests that compare the two.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    #[doc(hidden)]
+    pub fn next_in_any_spelling<'a>(&self, input: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
         check_first_bytes(input)?;
         let Some(line_end) = memchr(b'\n', input) else {
             return self.line_unfinished(input.len());
@@ -97,6 +110,7 @@ impl Parser {
                         reply,
                         header_len,
                         body,
+                        verbatim: None,
                     }),
                     end + 2,
                 ));
@@ -175,110 +189,6 @@ fn check_first_bytes(input: &[u8]) -> Result<(), ProtocolError> {
     match VERBS.iter().any(|(name, verb)| fits(name, *verb)) {
         true => Ok(()),
         false => Err(ProtocolError::UnknownOperation),
-    }
-}
-
-fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
-
-fn split_verb(line: &[u8]) -> (&[u8], &[u8]) {
-    let end = line.iter().position(|&b| is_blank(b)).unwrap_or(line.len());
-    (&line[..end], line[end..].trim_ascii())
-}
-
-/// Splits into at most four words; a fifth is too many for every operation.
-fn words(rest: &[u8]) -> Result<([&[u8]; 4], usize), ProtocolError> {
-    let mut found: [&[u8]; 4] = [&[]; 4];
-    let mut count = 0;
-    for word in rest.split(|&b| is_blank(b)).filter(|word| !word.is_empty()) {
-        *found.get_mut(count).ok_or(ProtocolError::BadArguments)? = word;
-        count += 1;
-    }
-    Ok((found, count))
-}
-
-fn number(word: &[u8]) -> Result<u64, ProtocolError> {
-    // Nine digits: enough for any payload, and no overflow to think about.
-    if word.is_empty() || word.len() > 9 || !word.iter().all(u8::is_ascii_digit) {
-        return Err(ProtocolError::BadArguments);
-    }
-    Ok(word
-        .iter()
-        .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
-}
-
-fn size(word: &[u8]) -> Result<usize, ProtocolError> {
-    number(word).map(|n| n as usize)
-}
-
-struct Header<'a> {
-    subject: &'a [u8],
-    reply: Option<&'a [u8]>,
-    header_len: Option<usize>,
-    size: usize,
-}
-
-impl<'a> Header<'a> {
-    fn parse_pub(rest: &'a [u8]) -> Result<Self, ProtocolError> {
-        let (subject, reply, size) = match words(rest)? {
-            ([subject, bytes, ..], 2) => (subject, None, size(bytes)?),
-            ([subject, reply, bytes, _], 3) => (subject, Some(reply), size(bytes)?),
-            _ => return Err(ProtocolError::BadArguments),
-        };
-        Ok(Self {
-            subject,
-            reply,
-            header_len: None,
-            size,
-        })
-    }
-
-    fn parse_hpub(rest: &'a [u8]) -> Result<Self, ProtocolError> {
-        let (subject, reply, header_len, size) = match words(rest)? {
-            ([subject, header, bytes, _], 3) => (subject, None, size(header)?, size(bytes)?),
-            ([subject, reply, header, bytes], 4) => {
-                (subject, Some(reply), size(header)?, size(bytes)?)
-            }
-            _ => return Err(ProtocolError::BadArguments),
-        };
-        if header_len > size {
-            return Err(ProtocolError::BadArguments);
-        }
-        Ok(Self {
-            subject,
-            reply,
-            header_len: Some(header_len),
-            size,
-        })
-    }
-}
-
-fn subscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
-    match words(rest)? {
-        ([subject, sid, ..], 2) => Ok(Op::Subscribe {
-            subject,
-            queue: None,
-            sid,
-        }),
-        ([subject, queue, sid, _], 3) => Ok(Op::Subscribe {
-            subject,
-            queue: Some(queue),
-            sid,
-        }),
-        _ => Err(ProtocolError::BadArguments),
-    }
-}
-
-fn unsubscribe(rest: &[u8]) -> Result<Op<'_>, ProtocolError> {
-    match words(rest)? {
-        ([sid, ..], 1) => Ok(Op::Unsubscribe { sid, max: None }),
-        ([sid, max, ..], 2) => Ok(Op::Unsubscribe {
-            sid,
-            // What is no number counts as absent, as in `nats-server`.
-            max: number(max).ok(),
-        }),
-        _ => Err(ProtocolError::BadArguments),
     }
 }
 

@@ -101,11 +101,20 @@ impl<T: Clone> Index<T> {
         };
         match has_wildcard(subject) {
             true => self.wildcard.insert(subject, entry),
-            false => self.literal.entry(subject.into()).or_default().push(entry),
+            false => self.insert_literal(subject, entry),
         }
         self.len += 1;
         self.inserted += 1;
         self.forget(subject);
+    }
+
+    /// Most literal subjects have one subscription for ever: room for exactly that.
+    fn insert_literal(&mut self, subject: &[u8], entry: Entry<T>) {
+        let entries = self.literal.entry(subject.into()).or_default();
+        if entries.is_empty() {
+            entries.reserve_exact(1);
+        }
+        entries.push(entry);
     }
 
     /// Removes the subscriptions to exactly this subject that `gone` selects.
@@ -127,6 +136,17 @@ impl<T: Clone> Index<T> {
         self.len -= removed;
         self.removed += removed as u64;
         self.forget(subject);
+        self.give_room_back();
+    }
+
+    /// Tables do not shrink by themselves, and one left at the top of the heap keeps all below it.
+    fn give_room_back(&mut self) {
+        if self.cache.is_empty() {
+            self.cache = HashMap::new();
+        }
+        if self.literal.len() < self.literal.capacity() / 8 {
+            self.literal.shrink_to(2 * self.literal.len());
+        }
     }
 
     /// All subscriptions that hear a literal subject.
@@ -319,6 +339,20 @@ mod tests {
         index.insert(b"a.*.c.>", None, 1);
         index.remove(b"a.*.c.>", |_| true);
         assert!(index.wildcard.is_empty() && index.is_empty());
+    }
+
+    #[test]
+    fn tables_shrink_when_their_subscriptions_are_gone() {
+        let mut index = Index::default();
+        let subject = |number: usize| format!("a.{number}").into_bytes();
+        for number in 0..10_000 {
+            index.insert(&subject(number), None, number);
+            index.matches(&subject(number));
+        }
+        for number in 0..10_000 {
+            index.remove(&subject(number), |_| true);
+        }
+        assert!(index.is_empty() && index.literal.capacity() < 100 && index.cache.capacity() == 0);
     }
 
     #[test]

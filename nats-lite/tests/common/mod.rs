@@ -1,6 +1,8 @@
 //! The two servers every conversation is held with, and a raw client.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod certificates;
+
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -366,3 +366,42 @@ conversation!(
         }
     }
 );
+
+conversation!(connect_takes_every_option_clients_send, plain(), |server| {
+    let options = "{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\"echo\":true,\"headers\":true,\"no_responders\":true,\"name\":\"n\",\"lang\":\"rust\",\"version\":\"1\",\"protocol\":1,\"jwt\":\"\",\"nkey\":null,\"sig\":\"\",\"user\":\"\",\"pass\":\"\",\"auth_token\":\"\",\"unknown\":[1]}";
+    let mut client = server.client_with(options);
+    client.send("SUB a 1\r\nPUB a 1\r\nx\r\n");
+    client.expect("MSG a 1 1\r\nx\r\n");
+});
+
+conversation!(
+    each_subscriber_hears_each_publisher_in_order,
+    plain(),
+    |server| {
+        const MESSAGES: usize = 2000;
+        let mut reader = server.client();
+        reader.send("SUB order.* 1\r\nSUB order.> 2\r\n");
+        reader.expect_silence();
+        let addr: Vec<common::Wire> = (0..3).map(|_| server.client()).collect();
+        let writers = addr.into_iter().enumerate().map(|(id, mut wire)| {
+            std::thread::spawn(move || {
+                for number in 0..MESSAGES {
+                    wire.send(&format!("PUB order.{id} 6\r\n{number:06}\r\n"));
+                }
+                wire.expect_silence();
+            })
+        });
+        let writers: Vec<_> = writers.collect();
+        let mut next = std::collections::HashMap::new();
+        for _ in 0..3 * 2 * MESSAGES {
+            let head = reader.line();
+            let number: usize = reader.line().parse().unwrap();
+            let expected = next.entry(head.clone()).or_insert(0);
+            assert_eq!(number, *expected, "{head}");
+            *expected += 1;
+        }
+        writers
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap());
+    }
+);

@@ -140,7 +140,12 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
 
 /// Hides /proc/self and the core from everybody but root.
 pub(crate) fn not_dumpable() -> io::Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, 0)
+    set_dumpable(false)
+}
+
+/// Whether others of the same user may look into this process.
+pub(crate) fn set_dumpable(yes: bool) -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, yes.into())
 }
 
 /// `prctl(2)` with one argument.

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use super::guards::{Guard, Guards};
 use super::{init, msg, plain, rootfs, seccomp};
 use crate::cgroup::{Cgroups, Layout};
 use crate::netlink;
@@ -56,14 +57,14 @@ impl Drop for InitHandle {
 }
 
 /// Builds the container described by `spec` in `dir`.
-pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
+pub(super) fn build(spec: &KeeperSpec, dir: &Path, guards: Guards) -> Result<Built> {
     match &spec.isolation {
-        Some(isolation) => isolated(spec, isolation, dir),
+        Some(isolation) => isolated(spec, isolation, dir, guards),
         None => plain::build(spec, dir),
     }
 }
 
-fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
+fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> Result<Built> {
     process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
     let cgroups = Cgroups::new(Layout::detect(), &iso.cgroup);
     cgroups.create(&spec.limits)?;
@@ -73,17 +74,22 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     mount::make_root_private().at("make / private")?;
     show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let init = clone_init(spec, filter)?;
+    let init = clone_init(spec, filter, guards)?;
     Step::CloneInit.inject(spec.fail_after)?;
-    let userns = map_ids(&init, iso.uid_base)?;
+    let userns = match guards.has(Guard::UserNamespace) {
+        true => Some(map_ids(&init, iso.uid_base)?),
+        false => None,
+    };
     Step::IdMaps.inject(spec.fail_after)?;
     msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
-    rootfs::build(spec, iso, dir, &userns)?;
+    rootfs::build(spec, iso, dir, userns.as_ref(), guards)?;
     let root = File::open(dir.join(names::ROOT)).at("open root")?;
     msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
     drop(root);
     // Init mounts and locks itself meanwhile.
-    link(iso, init.pid)?;
+    if guards.has(Guard::NetNamespace) {
+        link(iso, init.pid)?;
+    }
     Step::Link.inject(spec.fail_after)?;
     expect_ready(&init)?;
     Ok(Built {
@@ -113,17 +119,21 @@ fn covers_proc(mountinfo: &str) -> bool {
     targets.any(|target| target.starts_with("/proc/"))
 }
 
-fn clone_init(spec: &KeeperSpec, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
+fn clone_init(
+    spec: &KeeperSpec,
+    filter: Vec<crate::sys::creds::Insn>,
+    guards: Guards,
+) -> Result<InitHandle> {
     let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
-    let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWNET;
+    let flags = libc::CLONE_NEWUTS
+        | guards.flag(Guard::UserNamespace, libc::CLONE_NEWUSER)
+        | guards.flag(Guard::PidNamespace, libc::CLONE_NEWPID)
+        | guards.flag(Guard::IpcNamespace, libc::CLONE_NEWIPC)
+        | guards.flag(Guard::NetNamespace, libc::CLONE_NEWNET);
     match process::clone_with_pidfd(flags as u64).at("clone3 of init")? {
         Side::Child => {
             drop(ours);
-            init::main(&theirs, spec, &filter)
+            init::main(&theirs, spec, &filter, guards)
         }
         Side::Parent((pid, pidfd)) => Ok(InitHandle {
             pid,

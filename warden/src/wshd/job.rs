@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
+use super::guards::{Guard, Guards};
 use super::msg;
 use super::rootfs::VCAP;
 use crate::sys::process::{self, Side};
@@ -15,8 +16,8 @@ use crate::{Error, ProcessSpec, Result, User};
 /// What surrounds the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Inside a container.
-    Isolated,
+    /// Inside a container, behind these walls.
+    Isolated(Guards),
     /// A process of the host; `home` stands for `/home/vcap`.
     Plain { home: String },
 }
@@ -121,12 +122,17 @@ fn prepare(
     process::setsid().at("setsid")?;
     let env = environment(spec, kind);
     connect(streams)?;
-    creds::limit(libc::RLIMIT_CORE as _, 0).at("setrlimit core")?;
-    creds::limit(libc::RLIMIT_NOFILE as _, spec.nofile.unwrap_or(16_384)).at("setrlimit nofile")?;
-    if *kind != Kind::Isolated {
-        process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
-    } else {
-        give_up(if spec.user == User::Root { 0 } else { VCAP })?;
+    match kind {
+        Kind::Isolated(guards) => {
+            if guards.has(Guard::ResourceLimits) {
+                limit(spec)?;
+            }
+            give_up(if spec.user == User::Root { 0 } else { VCAP }, *guards)?;
+        }
+        Kind::Plain { .. } => {
+            limit(spec)?;
+            process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
+        }
     }
     process::umask(0o022);
     process::reset_signals();
@@ -165,8 +171,18 @@ fn connect(streams: Streams) -> Result<()> {
     process::close_from(ERRORS as u32 + 1).at("close_range")
 }
 
-fn give_up(uid: u32) -> Result<()> {
-    process::unshare(libc::CLONE_NEWCGROUP).at("unshare CLONE_NEWCGROUP")?;
+fn limit(spec: &ProcessSpec) -> Result<()> {
+    creds::limit(libc::RLIMIT_CORE as _, 0).at("setrlimit core")?;
+    creds::limit(libc::RLIMIT_NOFILE as _, spec.nofile.unwrap_or(16_384)).at("setrlimit nofile")
+}
+
+fn give_up(uid: u32, guards: Guards) -> Result<()> {
+    if guards.has(Guard::CgroupNamespace) {
+        process::unshare(libc::CLONE_NEWCGROUP).at("unshare CLONE_NEWCGROUP")?;
+    }
+    if !guards.has(Guard::Capabilities) {
+        return creds::become_id_with_caps(uid).at("setresuid with all capabilities");
+    }
     creds::limit_bounding(0).at("prctl PR_CAPBSET_DROP")?;
     creds::become_id(uid).at("setresuid")?;
     creds::clear_ambient().at("prctl PR_CAP_AMBIENT_CLEAR_ALL")?;
@@ -176,8 +192,8 @@ fn give_up(uid: u32) -> Result<()> {
 /// The four defaults first, unless given, then exactly what was asked for.
 fn environment(spec: &ProcessSpec, kind: &Kind) -> Vec<(String, String)> {
     let (user, home, path) = match (spec.user, kind) {
-        (User::Vcap, Kind::Isolated) => ("vcap", "/home/vcap", "/bin:/usr/bin"),
-        (User::Root, Kind::Isolated) => ("root", "/root", "/sbin:/bin:/usr/sbin:/usr/bin"),
+        (User::Vcap, Kind::Isolated(_)) => ("vcap", "/home/vcap", "/bin:/usr/bin"),
+        (User::Root, Kind::Isolated(_)) => ("root", "/root", "/sbin:/bin:/usr/sbin:/usr/bin"),
         (User::Vcap, Kind::Plain { home }) => ("vcap", home.as_str(), "/bin:/usr/bin"),
         (User::Root, Kind::Plain { home }) => {
             ("root", home.as_str(), "/sbin:/bin:/usr/sbin:/usr/bin")
@@ -250,7 +266,7 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))
             .collect();
-        environment(&spec, &Kind::Isolated)
+        environment(&spec, &Kind::Isolated(Guards::ALL))
     }
 
     fn names(env: &[(String, String)]) -> Vec<&str> {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Component, Path};
 
+use super::guards::{Guard, Guards};
 use crate::step::Step;
 use crate::sys::mount::{self, Attr};
 use crate::sys::{At, files, loopdev};
@@ -21,24 +22,31 @@ pub(super) fn build(
     spec: &KeeperSpec,
     iso: &Isolation,
     dir: &Path,
-    userns: &OwnedFd,
+    userns: Option<&OwnedFd>,
+    guards: Guards,
 ) -> Result<()> {
+    // Without a user namespace the container's ids are the host's.
+    let base = userns.map_or(0, |_| iso.uid_base);
+    let iso = &Isolation {
+        uid_base: base,
+        ..iso.clone()
+    };
     let disk = if iso.disk_image {
         mount_image(dir)?
     } else {
         dir.to_owned()
     };
     Step::DiskMount.inject(spec.fail_after)?;
-    overlay(iso, dir, &disk, userns)?;
+    overlay(iso, dir, &disk, userns, guards)?;
     Step::Overlay.inject(spec.fail_after)?;
     let root = dir.join(names::ROOT);
     write_files(spec, iso, &root)?;
     Step::Files.inject(spec.fail_after)?;
     for bind in &spec.bind_mounts {
-        bind_into(&root, bind, Some(userns))?;
+        bind_into(&root, bind, userns, guards)?;
     }
     if let Some(bundle) = &iso.ca_bundle {
-        bind_bundle(&root, bundle, userns)?;
+        bind_bundle(&root, bundle, userns, guards)?;
     }
     Step::Binds.inject(spec.fail_after)
 }
@@ -54,21 +62,28 @@ fn mount_image(dir: &Path) -> Result<std::path::PathBuf> {
     Ok(target)
 }
 
-fn overlay(iso: &Isolation, dir: &Path, disk: &Path, userns: &OwnedFd) -> Result<()> {
+fn overlay(
+    iso: &Isolation,
+    dir: &Path,
+    disk: &Path,
+    userns: Option<&OwnedFd>,
+    guards: Guards,
+) -> Result<()> {
     let (lower, root) = (dir.join("lower"), dir.join(names::ROOT));
     let (upper, work) = (disk.join("upper"), disk.join("work"));
     for path in [&lower, &root, &upper, &work] {
         mkdir(path, 0o755)?;
     }
     chown(&upper, Some(iso.uid_base), Some(iso.uid_base)).at("chown upper")?;
-    idmapped(&iso.lower, &lower, userns)?;
+    idmapped(&iso.lower, &lower, userns, guards)?;
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
         lower.display(),
         upper.display(),
         work.display()
     );
-    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    let flags =
+        guards.flag(Guard::NoSuid, libc::MS_NOSUID) | guards.flag(Guard::NoDev, libc::MS_NODEV);
     // Without `volatile` the unmount would sync the whole file system below.
     match mount::mount(
         "overlay",
@@ -84,23 +99,23 @@ fn overlay(iso: &Isolation, dir: &Path, disk: &Path, userns: &OwnedFd) -> Result
     }
     .at("mount overlay")?;
     if iso.host_usr {
-        idmapped(Path::new("/usr"), &root.join("usr"), userns)?;
+        idmapped(Path::new("/usr"), &root.join("usr"), userns, guards)?;
     }
     Ok(())
 }
 
 /// A read-only clone of `source` at `target` whose owners are shifted into the
 /// container's range.
-fn idmapped(source: &Path, target: &Path, userns: &OwnedFd) -> Result<()> {
+fn idmapped(source: &Path, target: &Path, userns: Option<&OwnedFd>, guards: Guards) -> Result<()> {
     let tree = mount::open_tree_clone(source).at(format!("open_tree {}", source.display()))?;
-    let attr = Attr(Attr::RDONLY | Attr::NOSUID | Attr::NODEV);
-    shift_owners(
-        &tree,
-        attr,
-        Some(userns),
-        &format!("idmap {}", source.display()),
-    )?;
+    let attr = Attr(guards.flag(Guard::ReadOnlyStack, Attr::RDONLY) | closed(guards));
+    shift_owners(&tree, attr, userns, &format!("idmap {}", source.display()))?;
     mount::move_to(tree.as_fd(), target).at(format!("move_mount {}", target.display()))
+}
+
+/// What every mount of the container forbids.
+fn closed(guards: Guards) -> u64 {
+    guards.flag(Guard::NoSuid, Attr::NOSUID) | guards.flag(Guard::NoDev, Attr::NODEV)
 }
 
 /// Sets the attributes of a detached clone, and shifts its owners where its file
@@ -171,22 +186,27 @@ fn home(root: &Path, uid_base: u32) -> Result<()> {
 }
 
 /// The bundle replaces the stack's own where tools look for it.
-fn bind_bundle(root: &Path, bundle: &Path, userns: &OwnedFd) -> Result<()> {
+fn bind_bundle(root: &Path, bundle: &Path, userns: Option<&OwnedFd>, guards: Guards) -> Result<()> {
     let dst = Path::new("/etc/ssl/certs/ca-certificates.crt");
     let bind = BindMount {
         src: bundle.to_owned(),
         dst: dst.to_owned(),
         writable: false,
     };
-    bind_into(root, &bind, Some(userns))
+    bind_into(root, &bind, userns, guards)
 }
 
 /// One bind mount below `root`; links of the stack cannot lead it out.
-pub(super) fn bind_into(root: &Path, bind: &BindMount, userns: Option<&OwnedFd>) -> Result<()> {
+fn bind_into(
+    root: &Path,
+    bind: &BindMount,
+    userns: Option<&OwnedFd>,
+    guards: Guards,
+) -> Result<()> {
     let step = format!("bind {} on {}", bind.src.display(), bind.dst.display());
     let is_dir = fs::metadata(&bind.src).at(&*step)?.is_dir();
     let tree = mount::open_tree_clone(&bind.src).at(&*step)?;
-    attach(root, bind, is_dir, &tree, userns)
+    attach(root, bind, is_dir, &tree, userns, guards)
 }
 
 /// Puts the clone of a bind's source in its place.
@@ -196,11 +216,12 @@ pub(super) fn attach(
     is_dir: bool,
     tree: &OwnedFd,
     userns: Option<&OwnedFd>,
+    guards: Guards,
 ) -> Result<()> {
     let step = format!("bind {} on {}", bind.src.display(), bind.dst.display());
     let target = make_target(root, &bind.dst, is_dir).at(&*step)?;
     let readonly = if bind.writable { 0 } else { Attr::RDONLY };
-    let attr = Attr(readonly | Attr::NOSUID | Attr::NODEV);
+    let attr = Attr(readonly | closed(guards));
     shift_owners(tree, attr, userns, &step)?;
     mount::move_onto(tree.as_fd(), target.as_fd()).at(&*step)
 }

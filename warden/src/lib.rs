@@ -30,9 +30,11 @@ mod scripted;
 pub use scripted::{Misbehave, Script, ScriptedBackend, ScriptedJob, ScriptedVerb};
 
 mod error;
+mod limits;
 mod spec;
 mod step;
 pub use error::{Error, Result};
+pub use limits::{Bandwidth, Limits};
 pub use spec::*;
 pub use step::Step;
 

@@ -16,6 +16,7 @@ use crate::{ContainerSpec, Error, Result, Rootfs};
 pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept>> {
     let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
     depot::check_handle(&handle)?;
+    spec.limits.check()?;
     let dir = inner.depot.make_container(&handle)?;
     let mut record = Record {
         handle: handle.clone(),
@@ -121,6 +122,7 @@ fn keeper_spec(inner: &Inner, record: &Record, spec: &ContainerSpec, lower: Path
             host_ip: slot.host_ip(),
             container_ip: slot.container_ip(),
             mtu: inner.config.mtu,
+            warm: false,
         }),
         resolv_conf: inner.network.resolv_conf(&slot),
         ca_bundle,

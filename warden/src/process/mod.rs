@@ -111,6 +111,7 @@ impl Inner {
     fn create(&self, spec: ContainerSpec) -> Result<Arc<Kept>> {
         let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
         depot::check_handle(&handle)?;
+        spec.limits.check()?;
         let dir = self.depot.make_container(&handle)?;
         match self.start(&handle, &dir, spec) {
             Ok(()) => self.find(&handle),

@@ -3,14 +3,14 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 use super::msg;
 use super::rootfs::VCAP;
 use crate::sys::process::{self, Side};
-use crate::sys::{At, creds, cstr, files};
-use crate::{Error, ProcessSpec, Result, User};
+use crate::sys::{At, creds, cstr, files, pty, socket};
+use crate::{Error, ProcessSpec, Result, User, WindowSize};
 
 /// What surrounds the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,12 @@ const ERRORS: i32 = 3;
 
 /// Starts the job described by the first descriptor; returns its pid once the
 /// program runs.
-pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
+pub(super) fn start(
+    fds: Vec<OwnedFd>,
+    stdin: bool,
+    tty: Option<WindowSize>,
+    kind: Kind,
+) -> Result<i32> {
     let mut fds = fds.into_iter();
     let mut next = || {
         fds.next()
@@ -45,6 +50,7 @@ pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
                 stdout,
                 stderr,
                 errors: theirs,
+                tty,
             };
             let error = become_job(&spec, streams, procs, &kind);
             tell(&error);
@@ -67,6 +73,7 @@ struct Streams {
     stdout: OwnedFd,
     stderr: OwnedFd,
     errors: OwnedFd,
+    tty: Option<WindowSize>,
 }
 
 /// The child says `step\nmessage`; silence and end of file mean success.
@@ -120,6 +127,7 @@ fn prepare(
     }
     process::setsid().at("setsid")?;
     let env = environment(spec, kind);
+    let tty = streams.tty;
     connect(streams)?;
     creds::limit(libc::RLIMIT_CORE as _, 0).at("setrlimit core")?;
     creds::limit(libc::RLIMIT_NOFILE as _, spec.nofile.unwrap_or(16_384)).at("setrlimit nofile")?;
@@ -127,6 +135,9 @@ fn prepare(
         process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
     } else {
         give_up(if spec.user == User::Root { 0 } else { VCAP })?;
+    }
+    if let Some(size) = tty {
+        terminal(size)?;
     }
     process::umask(0o022);
     process::reset_signals();
@@ -163,6 +174,20 @@ fn connect(streams: Streams) -> Result<()> {
     // Their numbers are closed by the call below, not by their owners.
     std::mem::forget(streams);
     process::close_from(ERRORS as u32 + 1).at("close_range")
+}
+
+/// A terminal of the container's own devpts becomes 0–2; its controlling side
+/// goes out through the socket that was given as stdin.
+fn terminal(size: WindowSize) -> Result<()> {
+    let (controller, program) = pty::open(size).at("open a terminal")?;
+    // SAFETY: `connect` put the socket there, and it stays open until the dup below.
+    let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    socket::send(socket, b"t", &[controller.as_raw_fd()]).at("send the terminal")?;
+    pty::take(&program).at("ioctl TIOCSCTTY")?;
+    for fd in 0..3 {
+        process::dup_to(program.as_raw_fd(), fd).at("dup2 of the terminal")?;
+    }
+    Ok(())
 }
 
 fn give_up(uid: u32) -> Result<()> {

@@ -15,6 +15,7 @@ mod job;
 mod jobs;
 mod keeper;
 mod msg;
+mod network;
 mod oom;
 mod plain;
 mod ring;

@@ -27,6 +27,8 @@ pub use process::{ProcessBackend, ProcessConfig};
 #[cfg(feature = "host")]
 mod scripted;
 #[cfg(feature = "host")]
+mod visitor;
+#[cfg(feature = "host")]
 pub use scripted::{Misbehave, Script, ScriptedBackend, ScriptedJob, ScriptedVerb};
 
 mod error;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,10 +35,6 @@ pub(crate) trait Outside: Send + Sync + std::fmt::Debug {
         let _ = record;
         Ok(Vec::new())
     }
-    /// Host's and container's address.
-    fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr);
-    /// Where the container's files are seen on the host.
-    fn path(&self, dir: &Path, keeper_pid: i32) -> PathBuf;
 }
 
 /// A container in a depot.
@@ -141,8 +136,11 @@ impl Container for Kept {
     async fn info(&self) -> Result<Info> {
         let keeper = self.keeper_info().await?;
         let record = self.record();
-        let (host_ip, container_ip) = self.outside.addresses(&record);
-        let path = self.outside.path(&self.dir, keeper.keeper_pid);
+        let (host_ip, container_ip) = record.addresses();
+        let path = match record.slot {
+            Some(_) => through_keeper(&self.dir, keeper.keeper_pid),
+            None => self.dir.join(names::ROOT),
+        };
         let (disk_bytes, disk_inodes) = match keeper.disk {
             Some(measured) => measured,
             None => walk(written(&self.dir)).await,
@@ -294,6 +292,16 @@ fn unexpected(verb: &str, reply: &Reply) -> Error {
         step: verb.into(),
         message: format!("unexpected reply {reply:?}"),
     }
+}
+
+/// The root as the keeper sees it: its mounts exist nowhere else.
+fn through_keeper(dir: &Path, keeper_pid: i32) -> PathBuf {
+    let inside = dir.join(names::ROOT);
+    let relative = inside.strip_prefix("/").unwrap_or(&inside);
+    Path::new("/proc")
+        .join(keeper_pid.to_string())
+        .join("root")
+        .join(relative)
 }
 
 /// Where writes land when there is no image.

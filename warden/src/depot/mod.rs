@@ -64,15 +64,7 @@ impl Depot {
 
     /// Handles that have a directory.
     pub(crate) fn handles(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join("c"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut all: Vec<String> = entries
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .collect();
-        all.sort();
-        all
+        handles_in(&self.root)
     }
 
     /// Makes the directory of a new container.
@@ -102,6 +94,16 @@ impl Depot {
         }
         Ok(())
     }
+}
+
+/// Handles that have a directory in the depot at `root`.
+pub(crate) fn handles_in(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root.join("c")).into_iter().flatten().flatten();
+    let mut all: Vec<String> = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
+    all.sort();
+    all
 }
 
 fn take_lock(root: &Path) -> Result<File> {

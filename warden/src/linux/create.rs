@@ -98,9 +98,13 @@ fn lower(inner: &Inner, rootfs: &Rootfs) -> Result<PathBuf> {
     match rootfs {
         Rootfs::Host => stack::host(inner),
         Rootfs::Dir(path) if path.join("bin").exists() => Ok(path.clone()),
-        Rootfs::Dir(path) => Err(Error::Keeper {
-            step: "find the stack".into(),
-            message: format!("{} holds no root file system (no bin)", path.display()),
+        Rootfs::Dir(path) => Err(Error::NoStack {
+            path: path.display().to_string(),
+            why: if path.exists() {
+                "it holds no root file system (no bin)".into()
+            } else {
+                "there is no such directory".into()
+            },
         }),
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod create;
 mod destroy;
 mod disk;
+mod features;
 mod links;
 mod network;
 mod nft;
@@ -22,7 +23,7 @@ pub use config::{DnsConfig, LinuxConfig};
 pub use teardown::{Report, teardown};
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -127,6 +128,24 @@ impl Inner {
     }
 }
 
+/// Whether containers can be made with this configuration.
+pub(crate) fn ping(config: &LinuxConfig) -> Result<()> {
+    features::check()?;
+    starter::check_program(&config.wshd)?;
+    nft::check()
+}
+
+/// What the host offers to a depot.
+pub(crate) fn capacity(config: &LinuxConfig, depot: &Path) -> Result<Capacity> {
+    let (memory_bytes, disk_bytes) = host_sizes(depot)?;
+    let blocks = config.pool()?.size() / 256;
+    Ok(Capacity {
+        memory_bytes,
+        disk_bytes,
+        max_containers: blocks * u64::from(register::SLOTS),
+    })
+}
+
 #[async_trait]
 impl Backend for LinuxBackend {
     fn name(&self) -> &'static str {
@@ -134,18 +153,11 @@ impl Backend for LinuxBackend {
     }
 
     async fn ping(&self) -> Result<()> {
-        starter::check_program(&self.inner.config.wshd)?;
-        nft::check()
+        ping(&self.inner.config)
     }
 
     async fn capacity(&self) -> Result<Capacity> {
-        let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
-        let blocks = self.inner.config.pool()?.size() / 256;
-        Ok(Capacity {
-            memory_bytes,
-            disk_bytes,
-            max_containers: blocks * u64::from(register::SLOTS),
-        })
+        capacity(&self.inner.config, self.inner.depot.root())
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {

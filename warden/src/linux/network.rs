@@ -1,6 +1,5 @@
 //! Pools and packet filter of one depot: the outside of its containers.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,7 +9,6 @@ use super::pools::{Now, Pools};
 use super::{links, nft, refused, register, rules};
 use crate::depot::container::Outside;
 use crate::depot::record::{Record, Slot, read_json, write_json};
-use crate::wire::names;
 use crate::{Error, NetOutRule, PortMapping, Refusal, Result};
 
 /// The network side of a depot.
@@ -163,22 +161,6 @@ impl Outside for Network {
         let table = rules::table(&self.tag);
         let listing = nft::read(&["-j", "list", "set", "ip", &table, "refused"])?;
         Ok(refused::parse(&listing, slot.container_ip()))
-    }
-
-    fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr) {
-        let ip =
-            |pick: fn(&Slot) -> Ipv4Addr| record.slot.as_ref().map_or(Ipv4Addr::LOCALHOST, pick);
-        (ip(Slot::host_ip), ip(Slot::container_ip))
-    }
-
-    /// The root as the keeper sees it: its mounts exist nowhere else.
-    fn path(&self, dir: &Path, keeper_pid: i32) -> PathBuf {
-        let inside = dir.join(names::ROOT);
-        let relative = inside.strip_prefix("/").unwrap_or(&inside);
-        Path::new("/proc")
-            .join(keeper_pid.to_string())
-            .join("root")
-            .join(relative)
     }
 }
 

@@ -21,8 +21,7 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Inner> 
             message: "it needs root; the process backend does not".into(),
         });
     }
-    starter::check_program(&config.wshd)?;
-    nft::check()?;
+    super::ping(&config)?;
     let depot = Depot::open(&config.depot)?;
     let blocks = claim(&config, &depot)?;
     let network = Network::new(

@@ -192,6 +192,17 @@ impl Inner {
     }
 }
 
+/// What the host offers to a depot.
+pub(crate) fn capacity(config: &ProcessConfig, depot: &Path) -> Result<Capacity> {
+    let (memory_bytes, disk_bytes) = host_sizes(depot)?;
+    let (first, last) = config.port_range;
+    Ok(Capacity {
+        memory_bytes,
+        disk_bytes,
+        max_containers: u64::from(last.saturating_sub(first)) + 1,
+    })
+}
+
 #[async_trait]
 impl Backend for ProcessBackend {
     fn name(&self) -> &'static str {
@@ -203,13 +214,7 @@ impl Backend for ProcessBackend {
     }
 
     async fn capacity(&self) -> Result<Capacity> {
-        let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
-        let (first, last) = self.inner.config.port_range;
-        Ok(Capacity {
-            memory_bytes,
-            disk_bytes,
-            max_containers: u64::from(last.saturating_sub(first)) + 1,
-        })
+        capacity(&self.inner.config, self.inner.depot.root())
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
@@ -323,13 +328,5 @@ impl Outside for Ports {
     fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()> {
         record.net_out.extend_from_slice(rules);
         Ok(())
-    }
-
-    fn addresses(&self, _: &Record) -> (Ipv4Addr, Ipv4Addr) {
-        (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
-    }
-
-    fn path(&self, dir: &Path, _: i32) -> PathBuf {
-        dir.join(crate::wire::names::ROOT)
     }
 }

@@ -3,11 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
+#[cfg(feature = "host")]
+use std::os::fd::AsFd;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::{NESTED, NLM_CREATE, NLM_EXCL, Netlink, attr, cname, index_of};
 use crate::Result;
 use crate::sys::At;
+#[cfg(feature = "host")]
+use crate::sys::process;
 use crate::wire::Link;
 
 const NLM_CREATE_EXCL: u16 = NLM_CREATE | NLM_EXCL;
@@ -92,6 +96,38 @@ pub(crate) fn delete(name: &str) -> Result<()> {
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
         other => other.at(format!("delete link {name}")),
     }
+}
+
+/// Makes a network namespace with a configured link ahead of need. The caller's
+/// own namespace stays what it is: this happens on a thread of its own.
+#[cfg(feature = "host")]
+pub(crate) fn prepare(link: &Link) -> Result<OwnedFd> {
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| in_new_namespace(link));
+        made.join().unwrap_or_else(|_| {
+            Err(crate::Error::Keeper {
+                step: "prepare a network".into(),
+                message: "its thread panicked".into(),
+            })
+        })
+    })
+}
+
+#[cfg(feature = "host")]
+fn in_new_namespace(link: &Link) -> Result<OwnedFd> {
+    let own =
+        || fs::File::open("/proc/thread-self/ns/net").at("open the thread's network namespace");
+    let enter = |fd: &OwnedFd| {
+        process::setns(fd.as_fd(), libc::CLONE_NEWNET).at("setns to a network namespace")
+    };
+    let host = OwnedFd::from(own()?);
+    process::unshare(libc::CLONE_NEWNET).at("unshare CLONE_NEWNET")?;
+    let inside = OwnedFd::from(own()?);
+    enter(&host)?;
+    host_end(link, &inside)?;
+    enter(&inside)?;
+    container_end(Some(link))?;
+    Ok(inside)
 }
 
 fn make_pair(netlink: &mut Netlink, link: &Link, inside: &OwnedFd) -> io::Result<()> {

@@ -8,7 +8,7 @@ pub(crate) mod tbf;
 
 pub(crate) use link::{INSIDE, container_end, host_end};
 #[cfg(feature = "host")]
-pub(crate) use link::{delete, exists};
+pub(crate) use link::{delete, exists, prepare};
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -6,7 +6,7 @@
 //! points there, and absolute paths are the host's. `/app` does not exist.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,7 +143,7 @@ impl Inner {
             ring_bytes: self.config.ring_bytes,
             fail_after: None,
         };
-        let child = starter::start(&self.config.wshd, dir, &keeper)?;
+        let child = starter::start(&self.config.wshd, dir, &keeper, None)?;
         self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -158,6 +158,7 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.get(handle)
+            .filter(|kept| !kept.has_ended())
             .cloned()
             .ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
     }
@@ -233,7 +234,7 @@ impl Backend for ProcessBackend {
             .unwrap_or_else(PoisonError::into_inner);
         Ok(all
             .values()
-            .filter(|kept| kept.has(properties))
+            .filter(|kept| kept.has(properties) && !kept.has_ended())
             .map(|kept| kept.handle().to_owned())
             .collect())
     }

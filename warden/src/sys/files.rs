@@ -81,6 +81,15 @@ pub(crate) fn mkdir_at(dir: BorrowedFd<'_>, name: &Path, mode: u32) -> io::Resul
     }
 }
 
+/// Removes a directory with everything below; absent is fine.
+#[cfg(feature = "host")]
+pub(crate) fn remove_tree(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 /// Size, free space and files of the file system that holds `path`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FsUse {

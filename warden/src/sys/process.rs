@@ -67,7 +67,7 @@ pub(crate) fn setsid() -> io::Result<()> {
 
 /// `unshare(2)`.
 pub(crate) fn unshare(flags: i32) -> io::Result<()> {
-    // SAFETY: no memory involved; the caller is single-threaded.
+    // SAFETY: no memory involved; it concerns the calling thread alone.
     cvt(unsafe { libc::unshare(flags) }.into()).map(drop)
 }
 

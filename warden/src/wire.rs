@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::step::Step;
-use crate::{BindMount, Exit, JobId, Limits, Output, ProcessSpec, State, Stream};
+use crate::{
+    BindMount, Exit, JobId, Limits, OomKill, Output, ProcessSpec, State, Stream, WindowSize,
+};
 
 /// Longest accepted frame body.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
@@ -30,6 +32,8 @@ pub(crate) mod names {
     pub(crate) const IMAGE: &str = "disk.img";
     pub(crate) const DISK: &str = "disk";
     pub(crate) const ROOT: &str = "root";
+    /// The keeper ended its container by itself; the text says why.
+    pub(crate) const ENDED: &str = "ended";
     /// A whole proc, where the host's is covered.
     pub(crate) const PROC: &str = "proc";
 }
@@ -78,6 +82,10 @@ pub(crate) struct Link {
     pub(crate) host_ip: Ipv4Addr,
     pub(crate) container_ip: Ipv4Addr,
     pub(crate) mtu: u32,
+    /// It was made ahead: the network namespace with its inner end comes with
+    /// the first byte on descriptor 0.
+    #[serde(default)]
+    pub(crate) warm: bool,
 }
 
 /// What a client asks.
@@ -91,6 +99,10 @@ pub(crate) enum Request {
         spec: ProcessSpec,
         stdin: bool,
         stdout: bool,
+        /// A terminal instead of pipes; its controlling side is sent back
+        /// through the socket given as stdin.
+        #[serde(default)]
+        tty: Option<WindowSize>,
     },
     Attach {
         job: JobId,
@@ -101,6 +113,9 @@ pub(crate) enum Request {
     },
     Limit {
         limits: Limits,
+    },
+    Grace {
+        time: Option<Duration>,
     },
     Stop {
         kill: bool,
@@ -136,6 +151,11 @@ pub(crate) enum Reply {
     UnknownJob {
         job: JobId,
     },
+    BelowUsage {
+        resource: String,
+        wanted: u64,
+        used: u64,
+    },
     Failed {
         step: String,
         message: String,
@@ -155,6 +175,15 @@ pub(crate) struct KeeperInfo {
     pub(crate) isolation: Vec<String>,
     pub(crate) keeper_pid: i32,
     pub(crate) init_pid: i32,
+    // A keeper started by an older program does not know the following.
+    #[serde(default)]
+    pub(crate) processes: Vec<i32>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) oom: Option<OomKill>,
+    #[serde(default)]
+    pub(crate) grace_time: Option<Duration>,
 }
 
 /// `state.json`: how a later backend recognises a live keeper.

@@ -2,14 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::record::{read_json, write_json};
-use crate::sys::{At, process};
+use crate::sys::{At, process, socket};
 use crate::wire::{self, KeeperSpec, KeeperState, Reply, names};
 use crate::{Error, Result, procfs};
 
@@ -17,10 +17,19 @@ use crate::{Error, Result, procfs};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes `spec.json`, starts the keeper and waits until the container is
-/// ready. On failure the keeper is gone.
-pub(crate) fn start(wshd: &Path, dir: &Path, spec: &KeeperSpec) -> Result<Child> {
+/// ready. `netns` is the namespace of a link that says it is warm. On failure
+/// the keeper is gone.
+pub(crate) fn start(
+    wshd: &Path,
+    dir: &Path,
+    spec: &KeeperSpec,
+    netns: Option<OwnedFd>,
+) -> Result<Child> {
     write_json(&dir.join(names::SPEC), spec)?;
     let (ours, theirs) = UnixStream::pair().at("socketpair for the keeper")?;
+    if let Some(netns) = netns {
+        socket::send(ours.as_fd(), b"n", &[netns.as_raw_fd()]).at("pass the network namespace")?;
+    }
     let mut child = spawn(wshd, dir, theirs.into())?;
     match hear(ours) {
         Ok(()) => Ok(child),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::{Inner, links, nft, rules};
+use super::{Inner, links};
 use crate::Result;
 use crate::cgroup::Cgroups;
 use crate::depot::record::Record;
@@ -14,6 +14,7 @@ use crate::sys::At;
 /// After the keeper was asked. What costs time and matters to nobody who waits
 /// (packet filter, link, files) follows in the background.
 pub(crate) fn after_keeper(inner: &Arc<Inner>, handle: &str, answered: bool) -> Result<()> {
+    let _at_work = inner.at_work();
     end_keeper(inner, handle, answered);
     Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
     let kept = inner.containers().remove(handle);
@@ -24,6 +25,7 @@ pub(crate) fn after_keeper(inner: &Arc<Inner>, handle: &str, answered: bool) -> 
     };
     let inner = inner.clone();
     std::thread::spawn(move || {
+        let _at_work = inner.at_work();
         if let Err(error) = fs::remove_dir_all(&trash) {
             tracing::error!(path = %trash.display(), %error, "could not remove a destroyed container's files");
         }
@@ -58,15 +60,9 @@ pub(crate) fn remnants(inner: &Inner, record: &Record) -> Result<()> {
 
 /// Gives slot and ports back once nothing in the kernel refers to them.
 fn release(inner: &Inner, record: &Record) {
-    let tag = inner.depot.tag();
     if let Some(slot) = &record.slot {
-        // Line by line: after a failed creation some elements never existed.
-        for line in rules::remove(tag, slot, &record.ports).lines() {
-            if let Err(error) = nft::apply(line) {
-                tracing::debug!(%error, line, "packet filter element was gone already");
-            }
-        }
-        if let Err(error) = links::delete(&slot.link(tag)) {
+        inner.network.filter.remove(slot, &record.ports);
+        if let Err(error) = links::outlive(&slot.link(inner.depot.tag())) {
             tracing::warn!(%error, "link of a destroyed container remains");
         }
     }

@@ -1,4 +1,5 @@
-//! Disk images: sparse ext4 files, copied from a template per size.
+//! Disk images: sparse ext4 files, copied from a template per size, most of them
+//! before they are needed (see `warm`).
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -16,6 +17,16 @@ const OVERHEAD: u64 = 1 << 20;
 const OVERHEAD_PART: u64 = 50;
 const BYTES_PER_INODE: u64 = 16 << 10;
 
+/// Directory of images made ahead.
+pub(crate) const WARM: &str = "warm";
+
+/// Room in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size {
+    bytes: u64,
+    inodes: u64,
+}
+
 /// Puts an image of that size into the container's directory. False: this host
 /// cannot, and the disk stays unlimited (`Info.isolation` then lacks `disk`).
 pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) -> Result<bool> {
@@ -23,16 +34,25 @@ pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) 
         tracing::warn!("no loop devices on this host: disk limits are not enforced");
         return Ok(false);
     }
-    let template = template(inner, bytes, inodes)?;
-    copy_sparse(&template, &dir.join(names::IMAGE))?;
+    let inodes = inodes.unwrap_or(bytes / BYTES_PER_INODE).max(64);
+    let size = Size { bytes, inodes };
+    let target = dir.join(names::IMAGE);
+    match inner.stock.take_image(size) {
+        Some(ready) => fs::rename(&ready, &target).at(format!("rename {}", ready.display()))?,
+        None => make(inner, size, &target)?,
+    }
     Ok(true)
 }
 
-fn template(inner: &Inner, bytes: u64, inodes: Option<u64>) -> Result<PathBuf> {
+/// Makes an image at `target`.
+pub(crate) fn make(inner: &Inner, size: Size, target: &Path) -> Result<()> {
+    copy_sparse(&template(inner, size)?, target)
+}
+
+fn template(inner: &Inner, Size { bytes, inodes }: Size) -> Result<PathBuf> {
     let _one_at_a_time = inner.making.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = inner.depot.root().join("templates");
     fs::create_dir_all(&dir).at("mkdir templates")?;
-    let inodes = inodes.unwrap_or(bytes / BYTES_PER_INODE).max(64);
     let path = dir.join(format!("{bytes}-{inodes}.img"));
     if !path.exists() {
         let new = path.with_extension("new");

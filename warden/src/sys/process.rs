@@ -67,7 +67,7 @@ pub(crate) fn setsid() -> io::Result<()> {
 
 /// `unshare(2)`.
 pub(crate) fn unshare(flags: i32) -> io::Result<()> {
-    // SAFETY: no memory involved; the caller is single-threaded.
+    // SAFETY: no memory involved; it concerns the calling thread alone.
     cvt(unsafe { libc::unshare(flags) }.into()).map(drop)
 }
 
@@ -158,6 +158,21 @@ pub(crate) fn prctl(option: i32, arg: u64) -> io::Result<()> {
 pub(crate) fn set_name(name: &std::ffi::CStr) {
     // SAFETY: the kernel copies at most 16 bytes of a valid string.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+}
+
+/// The program of `command` will not be able to make device files, even as root.
+#[cfg(feature = "host")]
+pub(crate) fn without_device_files(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    const CAP_MKNOD: u64 = 27;
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| match prctl(libc::PR_CAPBSET_DROP, CAP_MKNOD) {
+            // Not root: it could not make any before.
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(()),
+            other => other,
+        });
+    }
 }
 
 /// Closes every descriptor from `first` on.

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::guards::{Guard, Guards};
+use super::network::Network;
 use super::{init, msg, plain, rootfs, seccomp};
 use crate::cgroup::{Cgroups, Layout};
-use crate::netlink;
 use crate::step::Step;
 use crate::sys::process::{self, Side};
 use crate::sys::{At, mount, socket};
@@ -20,6 +20,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) init: InitHandle,
+    /// The container's network namespace; `None` when it has none of its own.
+    pub(super) netns: Option<OwnedFd>,
     pub(super) cgroups: Option<Cgroups>,
     pub(super) isolation: Vec<String>,
 }
@@ -74,7 +76,11 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> R
     mount::make_root_private().at("make / private")?;
     show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let init = clone_init(spec, filter, guards)?;
+    let network = Network::await_warm(iso.link.as_ref())?;
+    let init = match guards.has(Guard::NetNamespace) {
+        true => network.around(|flags| clone_init(spec, filter, flags, guards))?,
+        false => clone_init(spec, filter, 0, guards)?,
+    };
     Step::CloneInit.inject(spec.fail_after)?;
     let userns = match guards.has(Guard::UserNamespace) {
         true => Some(map_ids(&init, iso.uid_base)?),
@@ -87,14 +93,16 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> R
     msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
     drop(root);
     // Init mounts and locks itself meanwhile.
-    if guards.has(Guard::NetNamespace) {
-        link(iso, init.pid)?;
-    }
+    let netns = match guards.has(Guard::NetNamespace) {
+        true => Some(network.finish(iso.link.as_ref(), init.pid, spec.limits.bandwidth)?),
+        false => None,
+    };
     Step::Link.inject(spec.fail_after)?;
     expect_ready(&init)?;
     Ok(Built {
         isolation: enforced(iso, &cgroups),
         init,
+        netns,
         cgroups: Some(cgroups),
     })
 }
@@ -122,6 +130,7 @@ fn covers_proc(mountinfo: &str) -> bool {
 fn clone_init(
     spec: &KeeperSpec,
     filter: Vec<crate::sys::creds::Insn>,
+    network: i32,
     guards: Guards,
 ) -> Result<InitHandle> {
     let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
@@ -129,7 +138,7 @@ fn clone_init(
         | guards.flag(Guard::UserNamespace, libc::CLONE_NEWUSER)
         | guards.flag(Guard::PidNamespace, libc::CLONE_NEWPID)
         | guards.flag(Guard::IpcNamespace, libc::CLONE_NEWIPC)
-        | guards.flag(Guard::NetNamespace, libc::CLONE_NEWNET);
+        | network;
     match process::clone_with_pidfd(flags as u64).at("clone3 of init")? {
         Side::Child => {
             drop(ours);
@@ -179,23 +188,6 @@ pub(super) fn expect_ready(init: &InitHandle) -> Result<()> {
         Some((other, _)) => Err(msg::protocol(format!("unexpected {other:?}"))),
         None => Err(msg::protocol("init died while setting up")),
     }
-}
-
-/// Links the container's network namespace to the host's.
-fn link(iso: &Isolation, init_pid: i32) -> Result<()> {
-    let host: OwnedFd = File::open("/proc/self/ns/net")
-        .at("open own network namespace")?
-        .into();
-    let inside: OwnedFd = File::open(format!("/proc/{init_pid}/ns/net"))
-        .at("open container's network namespace")?
-        .into();
-    if let Some(link) = &iso.link {
-        netlink::host_end(link, &inside)?;
-    }
-    process::setns(inside.as_fd(), libc::CLONE_NEWNET).at("enter container's network namespace")?;
-    let made = netlink::container_end(iso.link.as_ref());
-    process::setns(host.as_fd(), libc::CLONE_NEWNET).at("return to own network namespace")?;
-    made
 }
 
 fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {

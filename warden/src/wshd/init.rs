@@ -163,8 +163,8 @@ fn handle(
     signalled: &mut bool,
 ) -> Result<()> {
     match message {
-        ToInit::Run { stdin } => {
-            let answer = match job::start(fds, stdin, below.job_kind()) {
+        ToInit::Run { stdin, tty } => {
+            let answer = match job::start(fds, stdin, tty, below.job_kind()) {
                 Ok(pid) => FromInit::Started { pid },
                 Err(error) => msg::failure(&error),
             };

@@ -16,6 +16,7 @@ mod job;
 mod jobs;
 mod keeper;
 mod msg;
+mod network;
 mod oom;
 mod plain;
 mod ring;

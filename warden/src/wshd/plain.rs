@@ -27,6 +27,7 @@ pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
     build::expect_ready(&init)?;
     Ok(Built {
         init,
+        netns: None,
         cgroups: None,
         isolation: Vec::new(),
     })
@@ -179,6 +180,11 @@ fn descendants(root: i32) -> Vec<i32> {
         queue.extend(below);
     }
     found
+}
+
+/// Every process below `init`.
+pub(super) fn processes(init: i32) -> Vec<i32> {
+    descendants(init)
 }
 
 /// Resident memory in bytes and CPU time in nanoseconds of the tree below `init`.

@@ -1,11 +1,11 @@
 //! The container's root, mounted by the keeper in its private namespace: an
 //! overlay over an idmapped clone of the stack, then files and bind mounts.
 
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
-use std::path::{Component, Path};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, fchown, symlink};
+use std::path::{Component, Path, PathBuf};
 
 use super::guards::{Guard, Guards};
 use crate::step::Step;
@@ -139,32 +139,33 @@ fn write_files(spec: &KeeperSpec, iso: &Isolation, root: &Path) -> Result<()> {
         .map_or_else(|| "127.0.1.1".into(), |l| l.container_ip.to_string());
     let handle = &spec.handle;
     let owner = iso.uid_base;
-    write(root, "etc/resolv.conf", &iso.resolv_conf, owner)?;
-    write(
-        root,
-        "etc/hosts",
-        &format!("127.0.0.1 localhost\n{ip} {handle}\n"),
-        owner,
-    )?;
-    write(root, "etc/hostname", &format!("{handle}\n"), owner)?;
-    home(root, iso.uid_base)
-}
-
-/// Replaces a file of the stack, never following a link of it.
-fn write(root: &Path, name: &str, text: &str, owner: u32) -> Result<()> {
-    let path = root.join(name);
-    match fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(e).at(format!("remove {name}"));
-        }
-        _ => {}
+    let top: OwnedFd = File::open(root).at("open root")?.into();
+    write(&top, "resolv.conf", &iso.resolv_conf, owner)?;
+    let hosts = format!("127.0.0.1 localhost\n{ip} {handle}\n");
+    write(&top, "hosts", &hosts, owner)?;
+    write(&top, "hostname", &format!("{handle}\n"), owner)?;
+    home(&top, iso.uid_base)?;
+    match symlink("/home/vcap/app", root.join("app")) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.at("symlink app"),
     }
-    fs::write(&path, text).at(format!("write {name}"))?;
-    chown(&path, Some(owner), Some(owner)).at(format!("chown {name}"))
 }
 
-/// `/home/vcap` with `app`, `logs` and `tmp`, and the link `/app`.
-fn home(root: &Path, uid_base: u32) -> Result<()> {
+/// Replaces a file of the stack's `/etc`. A link of the stack, be it the file
+/// or the directory, never leads out of the root.
+fn write(root: &OwnedFd, name: &str, text: &str, owner: u32) -> Result<()> {
+    let step = format!("write /etc/{name}");
+    let etc = open_dir(root, Path::new("etc")).at(&*step)?;
+    files::unlink_at(etc.as_fd(), Path::new(name)).at(&*step)?;
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY;
+    let file = files::open_in_root(etc.as_fd(), Path::new(name), flags, 0o644).at(&*step)?;
+    let mut file = File::from(file);
+    file.write_all(text.as_bytes()).at(&*step)?;
+    fchown(&file, Some(owner), Some(owner)).at(&*step)
+}
+
+/// `/home/vcap` with `app`, `logs` and `tmp`, and `/tmp`.
+fn home(root: &OwnedFd, uid_base: u32) -> Result<()> {
     let vcap = Some(uid_base + VCAP);
     for name in [
         "home/vcap",
@@ -172,17 +173,13 @@ fn home(root: &Path, uid_base: u32) -> Result<()> {
         "home/vcap/logs",
         "home/vcap/tmp",
     ] {
-        let path = root.join(name);
-        fs::create_dir_all(&path).at(format!("mkdir {name}"))?;
-        lchown(&path, vcap, vcap).at(format!("chown {name}"))?;
+        let step = format!("make /{name}");
+        let dir = make_dirs(root, Path::new(name)).at(&*step)?;
+        fchown(&dir, vcap, vcap).at(&*step)?;
     }
-    let tmp = root.join("tmp");
-    fs::create_dir_all(&tmp).at("mkdir tmp")?;
-    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777)).at("chmod tmp")?;
-    match symlink("/home/vcap/app", root.join("app")) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other.at("symlink app"),
-    }
+    let tmp = make_dirs(root, Path::new("tmp")).at("make /tmp")?;
+    let everybody = fs::Permissions::from_mode(0o1777);
+    tmp.set_permissions(everybody).at("chmod tmp")
 }
 
 /// The bundle replaces the stack's own where tools look for it.
@@ -227,50 +224,52 @@ pub(super) fn attach(
 }
 
 fn make_target(root: &Path, dst: &Path, is_dir: bool) -> io::Result<OwnedFd> {
-    let root: OwnedFd = fs::File::open(root)?.into();
-    let parts: Vec<&Path> = dst
-        .components()
-        .filter_map(|part| match part {
-            Component::Normal(name) => Some(Path::new(name)),
-            _ => None,
-        })
-        .collect();
-    let (last, parents) = parts
+    let root: OwnedFd = File::open(root)?.into();
+    let parts = normal(dst);
+    let (_, parents) = parts
         .split_last()
         .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let mut walked = std::path::PathBuf::from("/");
-    let mut dir = files::open_in_root(root.as_fd(), &walked, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    for name in parents {
-        dir = enter(&root, &dir, &mut walked, name)?;
-    }
+    let whole: PathBuf = parts.iter().collect();
     if is_dir {
-        return enter(&root, &dir, &mut walked, last);
+        make_dirs(&root, &whole)?;
+    } else {
+        make_dirs(&root, &parents.iter().collect::<PathBuf>())?;
+        files::open_in_root(root.as_fd(), &whole, libc::O_CREAT | libc::O_RDONLY, 0o644)?;
     }
-    walked.push(last);
-    match files::open_in_root(root.as_fd(), &walked, libc::O_CREAT | libc::O_RDONLY, 0o644) {
-        Ok(_) => files::open_in_root(root.as_fd(), &walked, libc::O_PATH, 0),
-        Err(e) => Err(e),
-    }
+    files::open_in_root(root.as_fd(), &whole, libc::O_PATH, 0)
 }
 
-fn enter(
-    root: &OwnedFd,
-    dir: &OwnedFd,
-    walked: &mut std::path::PathBuf,
-    name: &Path,
-) -> io::Result<OwnedFd> {
+/// The names of a path; `..` is left out, so that it cannot lead up.
+fn normal(path: &Path) -> Vec<&Path> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(Path::new(name)),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// Opens a directory below `root`, which must exist.
+fn open_dir(root: &OwnedFd, path: &Path) -> io::Result<File> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+    files::open_in_root(root.as_fd(), path, flags, 0).map(File::from)
+}
+
+/// Opens a directory below `root` after making what is missing of it.
+fn make_dirs(root: &OwnedFd, path: &Path) -> io::Result<File> {
+    let mut walked = PathBuf::from("/");
+    let mut dir = open_dir(root, &walked)?;
+    for name in normal(path) {
+        dir = enter(root, &dir, &mut walked, name)?;
+    }
+    Ok(dir)
+}
+
+fn enter(root: &OwnedFd, dir: &File, walked: &mut PathBuf, name: &Path) -> io::Result<File> {
     walked.push(name);
-    let flags = libc::O_PATH | libc::O_DIRECTORY;
-    match files::open_in_root(root.as_fd(), walked, flags, 0) {
+    match open_dir(root, walked) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let dir = files::open_in_root(
-                dir.as_fd(),
-                Path::new("."),
-                libc::O_RDONLY | libc::O_DIRECTORY,
-                0,
-            )?;
             files::mkdir_at(dir.as_fd(), name, 0o755)?;
-            files::open_in_root(root.as_fd(), walked, flags, 0)
+            open_dir(root, walked)
         }
         other => other,
     }

@@ -16,7 +16,7 @@ use warden::{
 
 use crate::attacker::{FACT, RESULT};
 use crate::outer;
-use crate::row::Row;
+use crate::row::{Row, is_one_of};
 use crate::walls::{Down, KEEPER, Wall};
 
 /// Longer than any attempt takes on a slow machine.
@@ -126,12 +126,12 @@ impl Lab {
         };
         self.containers.insert(down, container.clone());
         let outcome = self.inside(&container, row, user, down);
-        if row.breaks {
+        // Whoever got through may have changed anything.
+        if is_one_of(&outcome, row.succeeds) {
             self.containers.remove(&down);
             // It may be broken in any way; the depot's teardown is the last word.
-            let _ = self
-                .runtime
-                .block_on(self.backend().destroy(container.handle()));
+            let destroyed = self.backend().destroy(container.handle());
+            let _ = self.runtime.block_on(destroyed);
         }
         outcome
     }
@@ -293,6 +293,12 @@ pub(crate) fn config(scratch: &Path) -> LinuxConfig {
         // Its sysctls are those of the outer namespace, not the host's.
         register: scratch.join("register"),
         dns: None,
+        // Networks made ahead belong to the first user namespace and hold better
+        // than those made on demand; the weaker kind is the one to try.
+        warm_networks: 0,
+        warm_images: 0,
+        // Nobody is to put the packet filter up again.
+        reconcile_seconds: 3600,
         uid_base: 0x5000_0000,
         ..LinuxConfig::default()
     }

@@ -7,7 +7,16 @@ use std::process::Command;
 use warden::{Backend, LinuxBackend, Pipes, ProcessSpec, Step};
 
 use crate::contract::{plain_spec, script, until};
-use crate::{Scratch, config, end_depot, linux, may_run};
+use crate::{Scratch, end_depot, linux, may_run};
+
+/// Nothing is made ahead: the snapshots compare the links of the host.
+fn config(depot: std::path::PathBuf) -> warden::LinuxConfig {
+    warden::LinuxConfig {
+        warm_networks: 0,
+        warm_images: 0,
+        ..crate::config(depot)
+    }
+}
 
 /// Every trace of a depot outside of its directory.
 fn traces(tag: &str, depot: &Path) -> Vec<String> {

@@ -24,18 +24,18 @@ pub(super) const ROWS: &[Row] = &[
     row(
         "sysrq",
         "open sysrq-trigger for writing",
-        "EACCES",
+        "EACCES|ENOENT",
         &[READ_ONLY_PROC, USERNS],
         sysrq,
-    ),
+    )
+    .in_vm(),
     row(
         "net_sysctl",
         "change a sysctl of its own network",
-        "EROFS",
-        &[READ_ONLY_PROC],
+        "EACCES",
+        &[READ_ONLY_PROC, CAPS],
         net_sysctl,
-    )
-    .vcap("EACCES"),
+    ),
     row(
         "write_usr",
         "put a file into the stack's /usr, which is the host's",
@@ -202,9 +202,9 @@ fn setuid() -> io::Result<()> {
 }
 
 fn chown_away() -> io::Result<()> {
-    let path = "/tmp/battery-chown";
-    let _ = fs::remove_file(path);
-    File::create(path)?;
+    let path = format!("/tmp/battery-chown-{}", call!(SYS_geteuid)?);
+    let _ = fs::remove_file(&path);
+    File::create(&path)?;
     chown(path, Some(1234), Some(1234))
 }
 

@@ -136,7 +136,14 @@ fn fsopen() -> io::Result<()> {
 }
 
 fn clone_mounts() -> io::Result<()> {
-    call!(SYS_open_tree, libc::AT_FDCWD, c"/", 1).map(drop)
+    const CLONE: i32 = 1;
+    call!(
+        SYS_open_tree,
+        libc::AT_FDCWD,
+        c"/",
+        CLONE | libc::AT_RECURSIVE
+    )
+    .map(drop)
 }
 
 fn uncover_proc() -> io::Result<()> {

@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
         "init_exe",
         "overwrite init's program",
         "EACCES",
-        &[UNDUMPABLE, CAPS, USERNS],
+        &[CAPS, USERNS],
         init_exe,
     ),
     row(

@@ -13,7 +13,8 @@ pub(super) const ROWS: &[Row] = &[
         "EPERM",
         &[SECCOMP, CAPS, USERNS],
         io_ports,
-    ),
+    )
+    .in_vm(),
     row(
         "segments",
         "read the table of segments",

@@ -220,18 +220,18 @@ impl Drop for Lab {
         let _ = self.victim.wait();
         self.containers.clear();
         self.backend = None;
-        let (depot, register) = (
-            self.scratch.path().join("depot"),
-            self.scratch.path().join("register"),
-        );
-        for _ in 0..1000 {
-            match warden::teardown(&depot, Some(register.clone())) {
-                Ok(_) => return,
-                // Background work of the backend still holds the lock.
-                Err(error) => eprintln!("teardown: {error}"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        tear_down(&self.scratch.path().join("depot"), self.scratch.path());
+    }
+}
+
+/// Removes all of a depot. Background work of its backend may still hold the lock.
+pub(crate) fn tear_down(depot: &Path, scratch: &Path) {
+    for _ in 0..1000 {
+        match warden::teardown(depot, Some(scratch.join("register"))) {
+            Ok(_) => return,
+            Err(error) => eprintln!("teardown: {error}"),
         }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

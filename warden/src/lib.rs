@@ -38,7 +38,7 @@ mod step;
 pub use error::{Error, Result};
 pub use limits::{Bandwidth, Limits};
 pub use spec::*;
-pub use step::Step;
+pub use step::{Fault, FaultKind, Step};
 
 // The program that keeps one container, and what both sides share.
 mod cgroup;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::step::Step;
+use crate::step::Fault;
 use crate::{
     BindMount, Exit, JobId, Limits, OomKill, Output, ProcessSpec, State, Stream, WindowSize,
 };
@@ -51,7 +51,7 @@ pub(crate) struct KeeperSpec {
     /// Bytes of log kept per job.
     pub(crate) ring_bytes: u64,
     #[serde(default)]
-    pub(crate) fail_after: Option<Step>,
+    pub(crate) fail_after: Option<Fault>,
 }
 
 /// The isolated kind of container.

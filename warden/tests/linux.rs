@@ -8,6 +8,8 @@ mod adoption;
 #[path = "linux/cleanup.rs"]
 mod cleanup;
 mod contract;
+#[path = "linux/faults.rs"]
+mod faults;
 #[path = "linux/limits.rs"]
 mod limits;
 #[path = "linux/network.rs"]

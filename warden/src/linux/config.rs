@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, NetOutRule, Result, Step};
+use crate::{Error, Fault, NetOutRule, Result};
 
 /// Configuration of a [`super::LinuxBackend`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +47,8 @@ pub struct LinuxConfig {
     pub reconcile_seconds: u64,
     /// Directory of the register that all depots of the host share.
     pub register: PathBuf,
-    /// Test switch: creation fails after this step.
-    pub fail_after: Option<Step>,
+    /// Test switch: what goes wrong during each creation.
+    pub fail_after: Option<Fault>,
 }
 
 /// Configuration of the DNS forwarder on the gateway addresses.

@@ -128,6 +128,21 @@ pub(crate) fn wait_pid(pid: i32) -> io::Result<i32> {
     }
 }
 
+/// Ends the caller as `kill -9` would.
+pub(crate) fn die() -> ! {
+    // Pid 1 of a namespace cannot be killed from inside.
+    if std::process::id() != 1 {
+        let _ = kill(std::process::id() as i32, libc::SIGKILL);
+    }
+    exit_now(128 + libc::SIGKILL)
+}
+
+/// Kills the parent, if it is in the caller's pid namespace.
+pub(crate) fn kill_parent() -> io::Result<()> {
+    // SAFETY: always succeeds.
+    kill(unsafe { libc::getppid() }, libc::SIGKILL)
+}
+
 /// Asks for SIGKILL when the parent dies.
 pub(crate) fn die_with_parent() -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::ExitCode;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::row::outcome;
@@ -14,12 +15,13 @@ pub(crate) const RESULT: &str = "RESULT ";
 /// Facts about the surroundings come by environment variables of this prefix.
 pub(crate) const FACT: &str = "BATTERY_";
 
-/// `attack NAME`, or one of the helpers `euid`, `serve PORT`, `sleep`.
+/// `attack NAME`, or one of the helpers `as-child NAME`, `euid`, `serve PORT`, `sleep`.
 pub(crate) fn main(args: &[String]) -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["euid"] => print!("{}", call!(SYS_geteuid).unwrap_or(-1)),
         ["serve", port] => serve(port.parse().unwrap_or(0)),
         ["sleep"] => sleep_with_parent(),
+        ["as-child", name] => as_child(name),
         [name] => attack(name),
         _ => return ExitCode::FAILURE,
     }
@@ -39,6 +41,19 @@ fn attack(name: &str) {
         println!("{error}");
     }
     println!("{RESULT}{}", outcome(&result));
+}
+
+/// The attempt in a process of its own.
+fn as_child(name: &str) {
+    let child = Command::new("/proc/self/exe")
+        .args(["attack", name])
+        .status();
+    match child.map(|status| status.signal()) {
+        Ok(None) => {}
+        Ok(Some(libc::SIGKILL)) => println!("{RESULT}SIGKILL"),
+        Ok(Some(libc::SIGSYS)) => println!("{RESULT}SIGSYS"),
+        other => println!("{RESULT}{other:?}"),
+    }
 }
 
 /// A fact about the surroundings.

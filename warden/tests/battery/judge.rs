@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use warden::User;
+use warden::wshd::Guard;
 
 use crate::lab::Lab;
 use crate::row::{Row, is_one_of};
@@ -26,6 +27,11 @@ pub(crate) fn the_table_is_whole() {
         "two rows have the same name"
     );
     assert!(names.len() >= AT_LEAST, "{} attempts", names.len());
+    for guard in Guard::ALL {
+        let wall = Wall::Keeper(guard);
+        let tried = rows::all().any(|row| row.walls.contains(&wall));
+        assert!(tried, "no attempt needs {guard:?} down");
+    }
     for row in rows::all() {
         assert!(!row.walls.is_empty(), "{} names no wall", row.name);
         assert!(

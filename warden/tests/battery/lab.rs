@@ -80,6 +80,11 @@ impl Lab {
         self.backend.as_ref().unwrap()
     }
 
+    /// What attempts are told about the surroundings.
+    pub(crate) fn facts(&self) -> &[(String, String)] {
+        &self.facts
+    }
+
     /// A new container with these walls down.
     pub(crate) fn create(
         &mut self,

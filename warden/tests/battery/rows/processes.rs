@@ -83,6 +83,10 @@ fn signal_host() -> io::Result<()> {
 /// Signals init and looks whether it took effect.
 fn signal_init(signal: i32, hit: impl Fn(i64) -> bool) -> io::Result<()> {
     let init = call!(SYS_getppid)?;
+    if init == 0 {
+        // Number 0 would be the attacker's own group.
+        return Err(held("nobody above"));
+    }
     kill(init as i32, signal)?;
     let deadline = Instant::now() + Duration::from_millis(300);
     while Instant::now() < deadline {

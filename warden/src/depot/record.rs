@@ -22,6 +22,10 @@ pub(crate) struct Record {
     pub(crate) slot: Option<Slot>,
     /// Whether a disk image limits it.
     pub(crate) disk_image: bool,
+    /// The creation was finished. A container without it is nobody's: whoever
+    /// asked for it died before an answer.
+    #[serde(default)]
+    pub(crate) created: bool,
 }
 
 /// Subnet, uid range and link of one container.

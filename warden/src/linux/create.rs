@@ -26,6 +26,7 @@ pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept
         net_out: spec.net_out.clone(),
         slot: None,
         disk_image: false,
+        created: false,
     };
     match build(inner, &dir, &mut record, &spec) {
         Ok(child) => {
@@ -79,7 +80,10 @@ fn build(
         })
     };
     let child = settle(child, admitted.and_then(|()| inject(Step::Firewall)))?;
-    settle(Ok(child), inject(Step::Ready))
+    let child = settle(Ok(child), inject(Step::Ready))?;
+    // From here on a later backend takes the container over.
+    record.created = true;
+    settle(Ok(child), record.write(dir))
 }
 
 /// A keeper without its packet filter must not live.

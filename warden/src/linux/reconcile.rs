@@ -96,13 +96,15 @@ fn adopt(inner: &Inner) -> Result<Vec<Record>> {
         let dir = inner.depot.container(&handle);
         let record = Record::read(&dir);
         match record {
-            Ok(record) if starter::is_alive(&dir) && inner.network.adopt(&record) => {
+            Ok(record)
+                if record.created && starter::is_alive(&dir) && inner.network.adopt(&record) =>
+            {
                 let kept = Kept::new(dir, record.clone(), inner.network.clone());
                 inner.containers().insert(handle, Arc::new(kept));
                 records.push(record);
             }
             other => {
-                tracing::warn!(%handle, "container without a live keeper: destroying what is left of it");
+                tracing::warn!(%handle, "container without a live keeper, or never finished: destroying what is left of it");
                 let fallback = Record {
                     handle,
                     properties: BTreeMap::new(),
@@ -110,6 +112,7 @@ fn adopt(inner: &Inner) -> Result<Vec<Record>> {
                     net_out: Vec::new(),
                     slot: None,
                     disk_image: false,
+                    created: false,
                 };
                 destroy::remnants(inner, &other.unwrap_or(fallback))?;
             }

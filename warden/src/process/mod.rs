@@ -132,6 +132,7 @@ impl Inner {
             net_out: spec.net_out,
             slot: None,
             disk_image: false,
+            created: true,
         };
         record.write(dir)?;
         let keeper = KeeperSpec {

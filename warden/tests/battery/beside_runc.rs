@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use warden::User;
 
 use crate::attacker::FACT;
+use crate::judge;
 use crate::lab::{self, Lab};
 use crate::row::{Row, is_one_of};
 use crate::rows;
-use crate::walls::Down;
 
 pub(crate) fn blocks_all_that_runc_blocks() {
     if Command::new("runc")
@@ -38,7 +38,7 @@ pub(crate) fn blocks_all_that_runc_blocks() {
         "attempt", "bloomery", "runc"
     );
     for row in rows::all().filter(|row| !row.root.is_empty()) {
-        let ours = lab.attempt(row, User::Root, Down::default());
+        let ours = lab.attempt(row, User::Root, judge::down(row, &[]));
         let theirs = bundle.attempt(row);
         let mark = match (blocked(row, &ours), blocked(row, &theirs)) {
             (false, true) => {

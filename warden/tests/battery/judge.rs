@@ -97,7 +97,7 @@ impl Line {
 }
 
 /// The same limits as its control has, so that nothing else differs.
-fn down(row: &Row, walls: &[Wall]) -> Down {
+pub(crate) fn down(row: &Row, walls: &[Wall]) -> Down {
     let has_disk = row
         .walls
         .iter()

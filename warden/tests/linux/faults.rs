@@ -4,12 +4,13 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use warden::{Backend, BindMount, Fault, FaultKind, LinuxBackend, LinuxConfig, Step};
 
 use crate::cleanup::{config, elements, traces};
 use crate::contract::{plain_spec, until};
-use crate::{Scratch, end_depot, may_run};
+use crate::{Scratch, may_run};
 
 /// Who does a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,17 +99,43 @@ fn with_fault(depot: &Path, after: Step, kind: FaultKind) -> LinuxConfig {
 
 async fn nothing_is_left(case: &str, tag: &str, depot: &Path, before: &[String]) {
     let mut now = Vec::new();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while std::time::Instant::now() < deadline {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
         now = snapshot(tag, depot);
         if now == before {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let new: Vec<&String> = now.iter().filter(|t| !before.contains(t)).collect();
     let gone: Vec<&String> = before.iter().filter(|t| !now.contains(t)).collect();
     panic!("{case} left {new:?} (and took {gone:?}): {now:?}");
+}
+
+/// One depot for all cases, with what the first creation leaves for later ones
+/// (stack, disk template).
+async fn seasoned(dir: &Scratch) -> std::path::PathBuf {
+    let depot = dir.depot();
+    let backend = open(config(depot.clone())).await;
+    create_victim(&backend).await.unwrap();
+    backend.destroy("victim").await.unwrap();
+    until("the files are gone", async || {
+        std::fs::read_dir(depot.join("trash")).unwrap().count() == 0
+    })
+    .await;
+    depot
+}
+
+/// Opens a depot whose last backend may still be letting go of it.
+async fn open(config: LinuxConfig) -> LinuxBackend {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match LinuxBackend::open(config.clone()).await {
+            Ok(backend) => return backend,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The step reports a failure, or its process dies (keeper or init).
@@ -118,38 +145,29 @@ async fn a_failure_after_any_step_leaves_nothing() {
         return;
     }
     let dir = Scratch::new();
-    for kind in [FaultKind::Fail, FaultKind::Die] {
-        for step in Step::ALL {
-            if kind == FaultKind::Die && doer(step) == Doer::Backend {
-                // Its process is this test; the next test is for that.
-                continue;
-            }
-            let case = format!("{kind:?} after {step:?}");
-            let depot = dir.0.path().join(case.replace(' ', "-"));
-            let backend = LinuxBackend::open(with_fault(&depot, step, kind))
-                .await
-                .unwrap();
-            let tag = backend.tag().to_owned();
-            // The first one makes what is kept for later ones: stack, template, chain.
-            create_victim(&backend).await.unwrap_err();
-            until("the first try is undone", async || {
-                snapshot(&tag, &depot).iter().all(|t| !t.contains("victim"))
-            })
-            .await;
-            let before = snapshot(&tag, &depot);
-            let error = create_victim(&backend).await.unwrap_err().to_string();
-            if kind == FaultKind::Fail {
-                assert!(
-                    error.starts_with(&format!("{step:?}: failure injected")),
-                    "{error}"
-                );
-            }
-            nothing_is_left(&case, &tag, &depot, &before).await;
-            assert_eq!(traces(&tag, &depot).len(), 1, "only the table: {before:?}");
-            drop(backend);
-            end_depot(&depot);
+    let depot = seasoned(&dir).await;
+    for (step, kind) in failures() {
+        let backend = open(with_fault(&depot, step, kind)).await;
+        let tag = backend.tag().to_owned();
+        let before = snapshot(&tag, &depot);
+        let error = create_victim(&backend).await.unwrap_err().to_string();
+        if kind == FaultKind::Fail {
+            let injected = format!("{step:?}: failure injected");
+            assert!(error.starts_with(&injected), "{error}");
         }
+        nothing_is_left(&format!("{kind:?} after {step:?}"), &tag, &depot, &before).await;
+        assert_eq!(traces(&tag, &depot).len(), 1, "only the table: {before:?}");
     }
+}
+
+/// Every step fails; every process but the backend's, which is this test, dies.
+fn failures() -> impl Iterator<Item = (Step, FaultKind)> {
+    let fail = Step::ALL.map(|step| (step, FaultKind::Fail));
+    let others = Step::ALL
+        .into_iter()
+        .filter(|step| doer(*step) != Doer::Backend);
+    fail.into_iter()
+        .chain(others.map(|step| (step, FaultKind::Die)))
 }
 
 /// Creates a container until it is killed.
@@ -161,8 +179,7 @@ async fn helper_that_dies_while_creating() {
     };
     let fault = std::env::var("WARDEN_TEST_FAULT").unwrap();
     let fault: Fault = serde_json::from_str(&fault).unwrap();
-    let config = with_fault(Path::new(&depot), fault.after, fault.kind);
-    let backend = LinuxBackend::open(config).await.unwrap();
+    let backend = open(with_fault(Path::new(&depot), fault.after, fault.kind)).await;
     create_victim(&backend).await.unwrap();
 }
 
@@ -174,6 +191,7 @@ async fn a_backend_killed_at_any_step_leaves_nothing_for_the_next() {
         return;
     }
     let dir = Scratch::new();
+    let depot = seasoned(&dir).await;
     for step in Step::ALL {
         let kind = match doer(step) {
             Doer::Backend => FaultKind::Die,
@@ -181,41 +199,28 @@ async fn a_backend_killed_at_any_step_leaves_nothing_for_the_next() {
             // Init cannot see the backend.
             Doer::Init => continue,
         };
-        let depot = dir.0.path().join(format!("{step:?}"));
-        let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+        let backend = open(config(depot.clone())).await;
         let tag = backend.tag().to_owned();
         let before = snapshot(&tag, &depot);
         drop(backend);
-        until("the lock is free", async || !is_served(&depot)).await;
-        let fault = serde_json::to_string(&Fault { after: step, kind }).unwrap();
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "faults::helper_that_dies_while_creating",
-                "--ignored",
-            ])
-            .env("WARDEN_TEST_DEPOT", &depot)
-            .env("WARDEN_TEST_FAULT", fault)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.signal(), Some(9), "{step:?}: {output:?}");
-        let backend = LinuxBackend::open(config(depot.clone())).await.unwrap();
+        kill_a_creator(&depot, Fault { after: step, kind });
+        let backend = open(config(depot.clone())).await;
         nothing_is_left(&format!("{kind:?} after {step:?}"), &tag, &depot, &before).await;
-        assert!(
-            backend.list(&Default::default()).await.unwrap().is_empty(),
-            "{step:?}"
-        );
-        drop(backend);
-        end_depot(&depot);
+        let list = backend.list(&Default::default()).await.unwrap();
+        assert!(list.is_empty(), "{step:?}");
     }
 }
 
-/// Whether a backend holds the depot's lock.
-fn is_served(depot: &Path) -> bool {
-    let held = Command::new("flock")
-        .args(["-n", "-E", "75"])
-        .arg(depot.join("lock"))
-        .arg("true")
-        .status();
-    held.unwrap().code() == Some(75)
+fn kill_a_creator(depot: &Path, fault: Fault) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "faults::helper_that_dies_while_creating",
+            "--ignored",
+        ])
+        .env("WARDEN_TEST_DEPOT", depot)
+        .env("WARDEN_TEST_FAULT", serde_json::to_string(&fault).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.signal(), Some(9), "{fault:?}: {output:?}");
 }

@@ -143,7 +143,7 @@ impl Inner {
             ring_bytes: self.config.ring_bytes,
             fail_after: None,
         };
-        let child = starter::start(&self.config.wshd, dir, &keeper, None)?;
+        let child = starter::start(&self.config.wshd, dir, &keeper, Vec::new())?;
         self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

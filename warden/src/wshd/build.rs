@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::network::Network;
-use super::{init, msg, plain, rootfs, seccomp};
+use super::{init, msg, plain, rootfs, seccomp, warm};
 use crate::cgroup::{Cgroups, Layout};
 use crate::step::Step;
 use crate::sys::process::{self, Side};
@@ -67,6 +67,7 @@ pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
 
 fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
+    let given = warm::receive(iso)?;
     let cgroups = Cgroups::new(Layout::detect(), &iso.cgroup);
     cgroups.create(&spec.limits)?;
     Step::Cgroups.inject(spec.fail_after)?;
@@ -75,13 +76,13 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     mount::make_root_private().at("make / private")?;
     show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let network = Network::await_warm(iso.link.as_ref())?;
+    let network = Network::new(given.netns)?;
     let init = network.around(|flags| clone_init(spec, filter, flags))?;
     Step::CloneInit.inject(spec.fail_after)?;
     let userns = map_ids(&init, iso.uid_base)?;
     Step::IdMaps.inject(spec.fail_after)?;
     msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
-    rootfs::build(spec, iso, dir, &userns)?;
+    rootfs::build(spec, iso, dir, &userns, given.disk)?;
     let root = File::open(dir.join(names::ROOT)).at("open root")?;
     msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
     drop(root);

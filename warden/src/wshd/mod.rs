@@ -22,6 +22,7 @@ mod ring;
 mod rootfs;
 mod seccomp;
 mod verbs;
+mod warm;
 
 use std::fs::File;
 use std::io::Write;

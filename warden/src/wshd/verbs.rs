@@ -246,7 +246,7 @@ impl Keeper {
         }
     }
 
-    /// Ends everything inside and removes what the keeper made.
+    /// Ends everything inside.
     pub(super) fn destroy(&mut self) -> Result<()> {
         self.destroyed = true;
         if self.spec.isolation.is_none() && self.init_alive {
@@ -255,11 +255,9 @@ impl Keeper {
         self.init.kill()?;
         self.init_alive = false;
         self.end_all_jobs();
-        if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_jobs()?;
-        }
-        match &self.spec.isolation {
-            Some(iso) => rootfs::remove(iso, &self.dir),
+        // The mounts go with the keeper, the files are the backend's.
+        match &self.cgroups {
+            Some(cgroups) => cgroups.remove_jobs(),
             None => Ok(()),
         }
     }

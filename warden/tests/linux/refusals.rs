@@ -189,7 +189,7 @@ impl SmallDisk {
     fn mount(at: std::path::PathBuf) -> Self {
         std::fs::create_dir_all(&at).unwrap();
         let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1500k", "small"])
+            .args(["-t", "tmpfs", "-o", "size=400k", "small"])
             .arg(&at)
             .status();
         assert!(mounted.unwrap().success());

@@ -149,7 +149,7 @@ pub(crate) enum Reply {
     /// The job's output is complete.
     End,
     Info {
-        info: KeeperInfo,
+        info: Box<KeeperInfo>,
     },
     UnknownJob {
         job: JobId,

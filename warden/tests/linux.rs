@@ -10,6 +10,8 @@ mod bandwidth;
 #[path = "linux/cleanup.rs"]
 mod cleanup;
 mod contract;
+#[path = "linux/density.rs"]
+mod density;
 #[path = "linux/limits.rs"]
 mod limits;
 #[path = "linux/network.rs"]

@@ -73,6 +73,10 @@ pub(crate) fn remnants(inner: &Inner, record: &Record) -> Result<()> {
     Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
     let trash = inner.depot.discard(handle)?;
     fs::remove_dir_all(&trash).at(format!("remove {}", trash.display()))?;
+    if let Some(slot) = &record.slot {
+        // Somebody waits for this one.
+        links::delete(&slot.link(inner.depot.tag()))?;
+    }
     release(inner, record);
     Ok(())
 }

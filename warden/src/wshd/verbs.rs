@@ -45,7 +45,9 @@ impl Keeper {
     pub(super) fn answer(&mut self, client: &mut Client, request: Request, fds: Vec<OwnedFd>) {
         let reply = match request {
             Request::Ping => Ok(Reply::Done),
-            Request::Info => Ok(Reply::Info { info: self.info() }),
+            Request::Info => Ok(Reply::Info {
+                info: Box::new(self.info()),
+            }),
             Request::Run {
                 spec,
                 stdin,

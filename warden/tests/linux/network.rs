@@ -316,3 +316,20 @@ while True:
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }
+
+#[tokio::test]
+async fn the_metadata_address_is_refused_and_the_refusal_is_noted() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let seen = try_from_inside(&container, "169.254.169.254", 80).await;
+    assert_eq!(seen, "ECONNREFUSED");
+    let refused = container.refused().await.unwrap();
+    assert!(
+        refused
+            .iter()
+            .any(|r| r.address.to_string() == "169.254.169.254" && r.port == 80),
+        "{refused:?}"
+    );
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}

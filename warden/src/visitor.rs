@@ -19,7 +19,7 @@ use crate::{
 /// Which kind of backend the depot is for.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    Linux(LinuxConfig),
+    Linux(Box<LinuxConfig>),
     Process(ProcessConfig),
 }
 

@@ -67,6 +67,9 @@ pub(crate) struct Isolation {
     pub(crate) cgroup: String,
     /// A sparse ext4 image takes the writes.
     pub(crate) disk_image: bool,
+    /// It is mounted already: the mount comes with the first byte on descriptor 0.
+    #[serde(default)]
+    pub(crate) warm_disk: bool,
     pub(crate) link: Option<Link>,
     /// Text of `/etc/resolv.conf`.
     pub(crate) resolv_conf: String,
@@ -83,7 +86,7 @@ pub(crate) struct Link {
     pub(crate) container_ip: Ipv4Addr,
     pub(crate) mtu: u32,
     /// It was made ahead: the network namespace with its inner end comes with
-    /// the first byte on descriptor 0.
+    /// the first byte on descriptor 0, before a disk.
     #[serde(default)]
     pub(crate) warm: bool,
 }
@@ -146,7 +149,7 @@ pub(crate) enum Reply {
     /// The job's output is complete.
     End,
     Info {
-        info: KeeperInfo,
+        info: Box<KeeperInfo>,
     },
     UnknownJob {
         job: JobId,

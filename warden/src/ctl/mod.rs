@@ -73,7 +73,7 @@ fn name_the_verb(error: Error, wanted: &Verb) -> Error {
 
 async fn open(kind: Kind) -> Result<Box<dyn Backend>> {
     Ok(match kind {
-        Kind::Linux(config) => Box::new(LinuxBackend::open(config).await?),
+        Kind::Linux(config) => Box::new(LinuxBackend::open(*config).await?),
         Kind::Process(config) => Box::new(ProcessBackend::open(config)?),
     })
 }
@@ -83,12 +83,12 @@ fn kind(args: &Args) -> Kind {
     let depot = args.depot.clone();
     match args.backend {
         // A forwarder would end together with this program.
-        BackendKind::Linux => Kind::Linux(LinuxConfig {
+        BackendKind::Linux => Kind::Linux(Box::new(LinuxConfig {
             depot,
             wshd,
             dns: None,
             ..LinuxConfig::default()
-        }),
+        })),
         BackendKind::Process => Kind::Process(ProcessConfig {
             depot,
             wshd,

@@ -107,7 +107,7 @@ impl Kept {
 
     async fn keeper_info(&self) -> Result<KeeperInfo> {
         match self.ask(&Request::Info).await? {
-            Reply::Info { info } => Ok(info),
+            Reply::Info { info } => Ok(*info),
             other => Err(unexpected("info", &other)),
         }
     }

@@ -1,9 +1,11 @@
 //! Creation: the backend's steps around the keeper's. Any failure undoes all.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 
+use super::disk::Disk;
 use super::{Inner, destroy, disk, stack};
 use crate::depot::container::Kept;
 use crate::depot::record::{Record, Slot};
@@ -18,6 +20,7 @@ pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept
     let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
     depot::check_handle(&handle)?;
     spec.limits.check()?;
+    inner.await_end_of(&handle);
     let dir = inner.depot.make_container(&handle)?;
     let mut record = Record {
         handle: handle.clone(),
@@ -60,14 +63,18 @@ fn build(
     record.write(dir)?;
     let lower = lower(inner, &spec.rootfs)?;
     inject(Step::Directory)?;
-    record.disk_image = match spec.limits.disk_bytes {
+    let disk = match spec.limits.disk_bytes {
         Some(bytes) => disk::image(inner, dir, bytes, spec.limits.disk_inodes)?,
-        None => false,
+        None => Disk::default(),
     };
+    record.disk_image = disk.limited;
     record.write(dir)?;
     inject(Step::DiskImage)?;
-    let keeper = keeper_spec(inner, record, spec, lower, warm.is_some());
-    let start = || starter::start(&inner.config.wshd, dir, &keeper, warm.map(|w| w.netns));
+    let ready = (warm.is_some(), disk.mount.is_some());
+    let keeper = keeper_spec(inner, record, spec, lower, ready);
+    let netns = warm.map(|warm| warm.netns);
+    let given: Vec<OwnedFd> = netns.into_iter().chain(disk.mount).collect();
+    let start = || starter::start(&inner.config.wshd, dir, &keeper, given);
     let admit = || inner.network.filter.admit(&inner.config, record);
     let (child, admitted) = if inner.network.filter.knows(&inner.config, record) {
         (start(), admit())
@@ -139,7 +146,7 @@ fn keeper_spec(
     record: &Record,
     spec: &ContainerSpec,
     lower: PathBuf,
-    warm: bool,
+    (warm_link, warm_disk): (bool, bool),
 ) -> KeeperSpec {
     let slot = record.slot.expect("a slot was taken");
     let ca_bundle = inner
@@ -152,8 +159,9 @@ fn keeper_spec(
         host_usr: spec.rootfs == Rootfs::Host,
         cgroup: inner.cgroup(&record.handle),
         disk_image: record.disk_image,
+        warm_disk,
         link: Some(Link {
-            warm,
+            warm: warm_link,
             ..link(inner, &slot)
         }),
         resolv_conf: inner.network.resolv_conf(&slot),

@@ -2,13 +2,14 @@
 //! before they are needed (see `warm`).
 
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 
 use super::Inner;
-use crate::sys::{At, files};
+use crate::sys::{At, files, loopdev, mount};
 use crate::wire::names;
 use crate::{Error, Result};
 
@@ -27,25 +28,66 @@ pub(crate) struct Size {
     inodes: u64,
 }
 
-/// Puts an image of that size into the container's directory. False: this host
-/// cannot, and the disk stays unlimited (`Info.isolation` then lacks `disk`).
-pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) -> Result<bool> {
+/// An image that was made ahead.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) path: PathBuf,
+    /// Its file system, mounted nowhere yet; `None` on kernels that cannot do that.
+    pub(crate) mount: Option<OwnedFd>,
+}
+
+/// What a container got for its disk limit.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    /// False: this host cannot, and the disk stays unlimited (`Info.isolation`
+    /// then lacks `disk`).
+    pub(crate) limited: bool,
+    pub(crate) mount: Option<OwnedFd>,
+}
+
+/// Puts an image of that size into the container's directory.
+pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) -> Result<Disk> {
     if !Path::new("/dev/loop-control").exists() {
         tracing::warn!("no loop devices on this host: disk limits are not enforced");
-        return Ok(false);
+        return Ok(Disk::default());
     }
     let inodes = inodes.unwrap_or(bytes / BYTES_PER_INODE).max(64);
     let size = Size { bytes, inodes };
     let target = dir.join(names::IMAGE);
+    let mut disk = Disk {
+        limited: true,
+        mount: None,
+    };
     match inner.stock.take_image(size) {
-        Some(ready) => fs::rename(&ready, &target).at(format!("rename {}", ready.display()))?,
+        Some(ready) => {
+            let step = format!("rename {}", ready.path.display());
+            fs::rename(&ready.path, &target).at(step)?;
+            disk.mount = ready.mount;
+        }
         None => make(inner, size, &target)?,
     }
-    Ok(true)
+    Ok(disk)
+}
+
+/// Makes an image and mounts it nowhere.
+pub(crate) fn make_ready(inner: &Inner, size: Size, path: PathBuf) -> Result<Ready> {
+    make(inner, size, &path)?;
+    let mount = mounted(&path)
+        .inspect_err(|error| tracing::debug!(%error, "image made ahead is not mounted ahead"));
+    Ok(Ready {
+        path,
+        mount: mount.ok(),
+    })
+}
+
+fn mounted(path: &Path) -> std::io::Result<OwnedFd> {
+    // The file system holds the device from here on.
+    let (device, _held) = loopdev::attach(path)?;
+    mount::detached("ext4", &device, &["discard"])
 }
 
 /// Makes an image at `target`.
-pub(crate) fn make(inner: &Inner, size: Size, target: &Path) -> Result<()> {
+fn make(inner: &Inner, size: Size, target: &Path) -> Result<()> {
     copy_sparse(&template(inner, size)?, target)
 }
 

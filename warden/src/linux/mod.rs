@@ -28,10 +28,10 @@ pub(crate) use config::Cidr;
 pub use config::{DnsConfig, LinuxConfig};
 pub use teardown::{Report, teardown};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,6 +66,9 @@ pub(crate) struct Inner {
     pub(crate) making: Mutex<()>,
     /// What is ready for the next containers.
     pub(crate) stock: warm::Stock,
+    /// Handles whose containers are destroyed, but whose remains are not removed yet.
+    endings: Mutex<BTreeSet<String>>,
+    ended: Condvar,
     /// Held for reading by whatever makes or removes objects of the kernel, and
     /// for writing by the removal of orphans.
     pub(crate) work: RwLock<()>,
@@ -103,6 +106,9 @@ impl LinuxBackend {
     }
 }
 
+/// The end of a keeper with a full disk takes a while.
+const LONGEST_END: Duration = Duration::from_secs(20);
+
 /// How often chains of other programs are looked at.
 const FOREIGN_EVERY: Duration = Duration::from_secs(10);
 
@@ -138,6 +144,30 @@ impl Inner {
 
     pub(crate) fn children(&self) -> MutexGuard<'_, HashMap<String, Child>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn endings(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.endings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The container is gone, but its cgroups and files still are there.
+    pub(crate) fn begin_end_of(&self, handle: &str) {
+        self.endings().insert(handle.to_owned());
+    }
+
+    /// They are gone too.
+    pub(crate) fn end_of(&self, handle: &str) {
+        self.endings().remove(handle);
+        self.ended.notify_all();
+    }
+
+    /// Waits until nothing of an earlier container of that handle is left.
+    pub(crate) fn await_end_of(&self, handle: &str) {
+        let all = self.endings();
+        let still = |all: &mut BTreeSet<String>| all.contains(handle);
+        // After that long the remains fail the creation with their own error.
+        let waited = self.ended.wait_timeout_while(all, LONGEST_END, still);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Keeps orphans from being looked for while the value lives.

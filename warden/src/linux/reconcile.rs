@@ -2,7 +2,7 @@
 //! filter. Only objects of the depot's own tag are ever touched.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use super::network::Network;
 use super::warm::{self, Stock};
@@ -38,6 +38,8 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inn
     let inner = Inner {
         stock,
         work: RwLock::new(()),
+        endings: Mutex::default(),
+        ended: Condvar::new(),
         ca_bundle: config.ca_bundle.clone().or_else(stack::find_ca_bundle),
         layout: Layout::detect(),
         network: Arc::new(network),

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::disk::{self, Size};
+use super::disk::{self, Ready, Size};
 use super::{Inner, create};
 use crate::depot::record::Slot;
 use crate::sys::At;
@@ -28,7 +27,7 @@ const SIZES: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Stock {
     networks: Mutex<VecDeque<Network>>,
-    images: Mutex<BTreeMap<Size, Vec<PathBuf>>>,
+    images: Mutex<BTreeMap<Size, Vec<Ready>>>,
     orders: Sender<Order>,
 }
 
@@ -55,7 +54,7 @@ impl Stock {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn images(&self) -> MutexGuard<'_, BTreeMap<Size, Vec<PathBuf>>> {
+    fn images(&self) -> MutexGuard<'_, BTreeMap<Size, Vec<Ready>>> {
         self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +66,7 @@ impl Stock {
     }
 
     /// A ready image; the next one is ordered.
-    pub(crate) fn take_image(&self, size: Size) -> Option<PathBuf> {
+    pub(crate) fn take_image(&self, size: Size) -> Option<Ready> {
         let taken = self.images().get_mut(&size).and_then(Vec::pop);
         self.order(Order::Images(size));
         taken
@@ -142,15 +141,15 @@ fn make_image(inner: &Inner, size: Size) -> Result<()> {
     let dir = inner.depot.root().join(disk::WARM);
     fs::create_dir_all(&dir).at("mkdir warm")?;
     let path = dir.join(format!("{:016x}.img", rand::random::<u64>()));
-    disk::make(inner, size, &path)?;
+    let ready = disk::make_ready(inner, size, path)?;
     let mut images = inner.stock.images();
-    images.entry(size).or_default().push(path);
+    images.entry(size).or_default().push(ready);
     while images.len() > SIZES {
         let Some(other) = images.keys().find(|other| **other != size).copied() else {
             break;
         };
-        for path in images.remove(&other).unwrap_or_default() {
-            fs::remove_file(&path).at(format!("remove {}", path.display()))?;
+        for ready in images.remove(&other).unwrap_or_default() {
+            fs::remove_file(&ready.path).at(format!("remove {}", ready.path.display()))?;
         }
     }
     Ok(())

@@ -112,6 +112,9 @@ impl Inner {
         let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
         depot::check_handle(&handle)?;
         spec.limits.check()?;
+        if self.has_ended(&handle) {
+            self.finish_destroy(&handle)?;
+        }
         let dir = self.depot.make_container(&handle)?;
         match self.start(&handle, &dir, spec) {
             Ok(()) => self.find(&handle),
@@ -144,13 +147,22 @@ impl Inner {
             ring_bytes: self.config.ring_bytes,
             fail_after: None,
         };
-        let child = starter::start(&self.config.wshd, dir, &keeper, None)?;
+        let child = starter::start(&self.config.wshd, dir, &keeper, Vec::new())?;
         self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(handle.to_owned(), child);
         self.keep(dir.to_owned(), record);
         Ok(())
+    }
+
+    /// Whether the keeper ended that container by itself; its files are still there.
+    fn has_ended(&self, handle: &str) -> bool {
+        let all = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.get(handle).is_some_and(|kept| kept.has_ended())
     }
 
     fn find(&self, handle: &str) -> Result<Arc<Kept>> {

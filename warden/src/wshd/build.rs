@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::guards::{Guard, Guards};
 use super::network::Network;
-use super::{init, msg, plain, rootfs, seccomp};
+use super::{init, msg, plain, rootfs, seccomp, warm};
 use crate::cgroup::{Cgroups, Layout};
 use crate::step::Step;
 use crate::sys::process::{self, Side};
@@ -68,6 +68,7 @@ pub(super) fn build(spec: &KeeperSpec, dir: &Path, guards: Guards) -> Result<Bui
 
 fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> Result<Built> {
     process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
+    let given = warm::receive(iso)?;
     let cgroups = Cgroups::new(Layout::detect(), &iso.cgroup);
     cgroups.create(&spec.limits)?;
     Step::Cgroups.inject(spec.fail_after)?;
@@ -76,7 +77,7 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> R
     mount::make_root_private().at("make / private")?;
     show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let network = Network::await_warm(iso.link.as_ref())?;
+    let network = Network::new(given.netns)?;
     let init = match guards.has(Guard::NetNamespace) {
         true => network.around(|flags| clone_init(spec, filter, flags, guards))?,
         false => clone_init(spec, filter, 0, guards)?,
@@ -88,7 +89,7 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> R
     };
     Step::IdMaps.inject(spec.fail_after)?;
     msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
-    rootfs::build(spec, iso, dir, userns.as_ref(), guards)?;
+    rootfs::build(spec, iso, dir, userns.as_ref(), given.disk, guards)?;
     let root = File::open(dir.join(names::ROOT)).at("open root")?;
     msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
     drop(root);

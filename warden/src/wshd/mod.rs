@@ -23,6 +23,7 @@ mod ring;
 mod rootfs;
 mod seccomp;
 mod verbs;
+mod warm;
 
 pub use guards::{Guard, Guards};
 

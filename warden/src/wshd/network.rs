@@ -4,8 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::msg;
-use crate::sys::{At, process, socket};
+use crate::sys::{At, process};
 use crate::wire::Link;
 use crate::{Bandwidth, Result, netlink};
 
@@ -18,12 +17,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Takes the namespace made ahead from descriptor 0, if one was announced.
-    pub(super) fn await_warm(link: Option<&Link>) -> Result<Self> {
-        let warm = link
-            .is_some_and(|link| link.warm)
-            .then(receive)
-            .transpose()?;
+    /// `warm` is the namespace made ahead, if there is one.
+    pub(super) fn new(warm: Option<OwnedFd>) -> Result<Self> {
         let host = File::open("/proc/self/ns/net").at("open own network namespace")?;
         Ok(Self {
             host: host.into(),
@@ -55,15 +50,6 @@ impl Network {
         }
         Ok(inside)
     }
-}
-
-fn receive() -> Result<OwnedFd> {
-    // SAFETY: descriptor 0 is the socket the keeper was started with.
-    let socket = unsafe { BorrowedFd::borrow_raw(0) };
-    let mut byte = [0u8; 1];
-    let (_, fds) = socket::recv(socket, &mut byte).at("receive the network namespace")?;
-    let fd = fds.into_iter().next();
-    fd.ok_or_else(|| msg::protocol("the announced network namespace did not come"))
 }
 
 fn make_link(link: Option<&Link>, init_pid: i32, host: BorrowedFd<'_>) -> Result<OwnedFd> {

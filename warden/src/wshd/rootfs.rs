@@ -17,12 +17,14 @@ use crate::{BindMount, Result};
 /// uid and gid of `vcap` inside every container.
 pub(super) const VCAP: u32 = 2000;
 
-/// Builds everything below `<dir>/root`.
+/// Builds everything below `<dir>/root`. `ready` is the mount of the disk image
+/// when it was made ahead.
 pub(super) fn build(
     spec: &KeeperSpec,
     iso: &Isolation,
     dir: &Path,
     userns: Option<&OwnedFd>,
+    ready: Option<OwnedFd>,
     guards: Guards,
 ) -> Result<()> {
     // Without a user namespace the container's ids are the host's.
@@ -32,7 +34,7 @@ pub(super) fn build(
         ..iso.clone()
     };
     let disk = if iso.disk_image {
-        mount_image(dir)?
+        mount_image(dir, ready)?
     } else {
         dir.to_owned()
     };
@@ -51,9 +53,14 @@ pub(super) fn build(
     Step::Binds.inject(spec.fail_after)
 }
 
-fn mount_image(dir: &Path) -> Result<std::path::PathBuf> {
+fn mount_image(dir: &Path, ready: Option<OwnedFd>) -> Result<PathBuf> {
     let target = dir.join(names::DISK);
     mkdir(&target, 0o755)?;
+    if let Some(ready) = ready {
+        let step = format!("move_mount {}", target.display());
+        mount::move_to(ready.as_fd(), &target).at(step)?;
+        return Ok(target);
+    }
     let (device, file) = loopdev::attach(&dir.join(names::IMAGE)).at("attach disk image")?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOATIME;
     mount::mount(&device, &target, "ext4", flags, "discard").at(format!("mount {device}"))?;
@@ -280,18 +287,4 @@ fn mkdir(path: &Path, mode: u32) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other.at(format!("mkdir {}", path.display())),
     }
-}
-
-/// Unmounts and removes what the container wrote.
-pub(super) fn remove(iso: &Isolation, dir: &Path) -> Result<()> {
-    mount::umount(&dir.join(names::ROOT), true).at("umount root")?;
-    mount::umount(&dir.join("lower"), true).at("umount lower")?;
-    if iso.disk_image {
-        mount::umount(&dir.join(names::DISK), true).at("umount disk")?;
-        return fs::remove_file(dir.join(names::IMAGE)).at("remove disk image");
-    }
-    for name in ["upper", "work"] {
-        fs::remove_dir_all(dir.join(name)).at(format!("remove {name}"))?;
-    }
-    Ok(())
 }

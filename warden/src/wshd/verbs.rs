@@ -45,7 +45,9 @@ impl Keeper {
     pub(super) fn answer(&mut self, client: &mut Client, request: Request, fds: Vec<OwnedFd>) {
         let reply = match request {
             Request::Ping => Ok(Reply::Done),
-            Request::Info => Ok(Reply::Info { info: self.info() }),
+            Request::Info => Ok(Reply::Info {
+                info: Box::new(self.info()),
+            }),
             Request::Run {
                 spec,
                 stdin,
@@ -246,7 +248,7 @@ impl Keeper {
         }
     }
 
-    /// Ends everything inside and removes what the keeper made.
+    /// Ends everything inside.
     pub(super) fn destroy(&mut self) -> Result<()> {
         self.destroyed = true;
         if self.spec.isolation.is_none() && self.init_alive {
@@ -255,11 +257,9 @@ impl Keeper {
         self.init.kill()?;
         self.init_alive = false;
         self.end_all_jobs();
-        if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_jobs()?;
-        }
-        match &self.spec.isolation {
-            Some(iso) => rootfs::remove(iso, &self.dir),
+        // The mounts go with the keeper, the files are the backend's.
+        match &self.cgroups {
+            Some(cgroups) => cgroups.remove_jobs(),
             None => Ok(()),
         }
     }

@@ -66,23 +66,22 @@ impl Guard {
     ];
 }
 
-/// The set of walls to build.
+/// The set of walls to build, kept as the ones that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Guards(u32);
 
 impl Guards {
     /// Every wall.
-    pub const ALL: Self = Self(u32::MAX);
+    pub const ALL: Self = Self(0);
 
     /// All but these.
     pub fn without(missing: impl IntoIterator<Item = Guard>) -> Self {
-        let off = missing.into_iter().fold(0, |bits, guard| bits | bit(guard));
-        Self(u32::MAX & !off)
+        Self(missing.into_iter().fold(0, |bits, guard| bits | bit(guard)))
     }
 
     /// Whether this wall is built.
     pub(super) fn has(self, guard: Guard) -> bool {
-        self.0 & bit(guard) != 0
+        self.0 & bit(guard) == 0
     }
 
     /// `value` when this wall is built, zero otherwise.

@@ -315,14 +315,22 @@ fn spec(scratch: &Path, down: Down, handle: String) -> ContainerSpec {
         dst: dst.into(),
         writable,
     };
+    let mut spec = bare_spec(handle, Rootfs::Host);
+    spec.limits = down.limits();
+    spec.bind_mounts = vec![
+        bind("tools", "/battery", false),
+        bind("bound", "/bound", down.contains(Wall::ReadOnlyBind)),
+    ];
+    spec
+}
+
+/// A container with nothing special.
+pub(crate) fn bare_spec(handle: String, rootfs: Rootfs) -> ContainerSpec {
     ContainerSpec {
         handle: Some(handle),
-        rootfs: Rootfs::Host,
-        bind_mounts: vec![
-            bind("tools", "/battery", false),
-            bind("bound", "/bound", down.contains(Wall::ReadOnlyBind)),
-        ],
-        limits: down.limits(),
+        rootfs,
+        bind_mounts: vec![],
+        limits: Default::default(),
         net_out: vec![],
         properties: Default::default(),
         grace_time: None,

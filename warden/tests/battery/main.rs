@@ -6,7 +6,8 @@
 //! * `attacker`  – runs one attempt inside and prints its outcome
 //! * `lab`       – namespaces without a way out, containers, listeners, victims
 //! * `judge`     – runs rows, compares, prints the table
-//! * `scenarios` – attempts on the host's side: copies, binds, stacks, logs
+//! * `scenarios` – attempts on the host's side: copies, binds, stacks (`stage`),
+//!   logs (`flood`)
 //! * `beside_runc` – the same attempts under runc's default spec
 //!
 //! One program in three roles, hence no libtest: the tests, the attacker, and a
@@ -16,6 +17,7 @@
 
 mod attacker;
 mod beside_runc;
+mod flood;
 mod harness;
 mod judge;
 mod lab;
@@ -23,6 +25,7 @@ mod outer;
 mod row;
 mod rows;
 mod scenarios;
+mod stage;
 mod sys;
 mod walls;
 

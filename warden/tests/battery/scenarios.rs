@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use warden::{
-    Backend, BindMount, Container, LinuxBackend, LinuxConfig, Output, Pipes, ProcessSpec, Rootfs,
-    User,
-};
+use warden::{Backend, BindMount, Container, ProcessSpec, Rootfs, User};
 
+use crate::flood::log_flood;
 use crate::lab::{self, Lab};
+use crate::stage::Stage;
 use crate::walls::Down;
 
 /// A named attempt: whether harm is done by the plain way, and by ours.
@@ -179,88 +178,6 @@ pub(crate) fn copies_binds_and_logs_stay_where_they_belong() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Directories of one scenario: `into` is where copies go, `outside` is what
-/// must stay as it is.
-struct Stage {
-    dir: PathBuf,
-    into: PathBuf,
-    outside: PathBuf,
-}
-
-impl Stage {
-    fn new(scratch: &Path, name: &str, way: &str) -> Self {
-        let dir = scratch.join(format!("{name}-{way}"));
-        let stage = Self {
-            into: dir.join("into"),
-            outside: dir.join("outside"),
-            dir,
-        };
-        fs::create_dir_all(&stage.into).unwrap();
-        fs::create_dir_all(&stage.outside).unwrap();
-        // A container's root may write here if it gets here at all.
-        fs::set_permissions(&stage.outside, fs::Permissions::from_mode(0o777)).unwrap();
-        stage
-    }
-
-    /// Whether anything was put outside, or its owner or mode changed.
-    fn is_harmed(&self) -> bool {
-        let meta = fs::metadata(&self.outside).unwrap();
-        let owner = std::os::unix::fs::MetadataExt::uid(&meta);
-        fs::read_dir(&self.outside).unwrap().count() > 0
-            || owner != 0
-            || meta.permissions().mode() & 0o7777 != 0o777
-    }
-
-    fn file(&self, name: &str) -> String {
-        let path = self.dir.join(name);
-        fs::write(&path, "x").unwrap();
-        path.display().to_string()
-    }
-
-    /// An archive that a hostile container might answer with.
-    fn archive(&self, kind: &str) -> PathBuf {
-        let archive = self.dir.join(format!("{kind}.tar"));
-        let tree = self.dir.join(format!("tree-{kind}"));
-        let _ = fs::remove_dir_all(&tree);
-        fs::create_dir(&tree).unwrap();
-        let mut member = kind.to_owned();
-        let mut options = vec!["-P".to_owned()];
-        match kind {
-            "setuid" => {
-                fs::write(tree.join(kind), "x").unwrap();
-                fs::set_permissions(tree.join(kind), fs::Permissions::from_mode(0o6755)).unwrap();
-            }
-            "device" => {
-                let made = Command::new("mknod")
-                    .arg(tree.join(kind))
-                    .args(["c", "1", "5"])
-                    .status();
-                assert!(made.unwrap().success());
-            }
-            "link" => symlink(&self.outside, tree.join(kind)).unwrap(),
-            "through-link" => {
-                fs::create_dir(tree.join("link")).unwrap();
-                fs::write(tree.join("link/taken"), "x").unwrap();
-                // The member alone: its directory would replace the link.
-                member = "link/taken".into();
-            }
-            _ => {
-                fs::write(tree.join(kind), "x").unwrap();
-                options.push("--transform=s,.*,../outside/taken,".into());
-            }
-        }
-        let mut tar = Command::new("tar");
-        tar.arg("-C")
-            .arg(&tree)
-            .args(options)
-            .arg("-cf")
-            .arg(&archive)
-            .arg(member);
-        assert!(tar.status().unwrap().success());
-        archive
-    }
-}
-
 fn untar(stage: &Stage, kind: &str) {
     let mut tar = Command::new("tar");
     tar.arg("-C")
@@ -346,15 +263,8 @@ fn hostile_stack(stage: &Stage) -> PathBuf {
 
 /// The creation may fail, with a clear error; what matters is the harm.
 fn try_create(lab: &mut Lab, root: PathBuf, bind: Option<BindMount>) {
-    let spec = warden::ContainerSpec {
-        handle: Some("hostile-0".into()),
-        rootfs: Rootfs::Dir(root),
-        bind_mounts: bind.into_iter().collect(),
-        limits: Default::default(),
-        net_out: vec![],
-        properties: Default::default(),
-        grace_time: None,
-    };
+    let mut spec = lab::bare_spec("hostile-0".into(), Rootfs::Dir(root));
+    spec.bind_mounts.extend(bind);
     match lab.runtime.block_on(lab.backend().create(spec)) {
         Ok(_) => lab
             .runtime
@@ -370,80 +280,4 @@ fn mode_of(path: &Path) -> u32 {
 
 fn is_device(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_char_device())
-}
-
-const LINES: u64 = 60_000;
-const RING: u64 = 1 << 20;
-
-/// A job prints far more than is kept: the disk holds what the ring allows, and
-/// each line is either delivered or in a gap record. The control is a large ring.
-fn log_flood(lab: &mut Lab, wrong: &mut Vec<String>) {
-    for (ring, small) in [(RING, true), (256 << 20, false)] {
-        let (bytes, accounted) = flood(lab, ring);
-        println!(
-            "log_flood          ring {ring}: {bytes} bytes on disk, {accounted} of {LINES} lines accounted for"
-        );
-        if (bytes <= 2 * RING) != small || accounted != LINES {
-            wrong.push(format!(
-                "log_flood: ring {ring}, {bytes} bytes, {accounted} lines"
-            ));
-        }
-    }
-}
-
-fn flood(lab: &mut Lab, ring: u64) -> (u64, u64) {
-    let base = lab.scratch.path().join(format!("flood-{ring}"));
-    fs::create_dir(&base).unwrap();
-    let config = LinuxConfig {
-        depot: base.join("depot"),
-        ring_bytes: ring,
-        ..lab::config(lab.scratch.path())
-    };
-    let depot = config.depot.clone();
-    let found = lab.runtime.block_on(async {
-        let backend = LinuxBackend::open(config).await.unwrap();
-        let mut spec = warden::ContainerSpec {
-            handle: Some("flood-0".into()),
-            rootfs: Rootfs::Host,
-            bind_mounts: vec![],
-            limits: Default::default(),
-            net_out: vec![],
-            properties: Default::default(),
-            grace_time: None,
-        };
-        spec.limits.memory_bytes = Some(96 << 20);
-        let container = backend.create(spec).await.unwrap();
-        let script = format!(
-            "for ((i = 0; i < {LINES}; i++)); do echo {}; done",
-            "x".repeat(100)
-        );
-        let job = container
-            .run(ProcessSpec::script(script), Pipes::default())
-            .await
-            .unwrap();
-        container.wait(&job).await.unwrap();
-        let bytes = size(&depot.join("c/flood-0/jobs"));
-        let mut output = container.attach(&job, 1).await.unwrap();
-        let mut accounted = 0;
-        while let Some(item) = output.recv().await {
-            accounted += match item {
-                Output::Line { .. } => 1,
-                Output::Gap { from, to } => to - from + 1,
-            };
-        }
-        backend.destroy("flood-0").await.unwrap();
-        (bytes, accounted)
-    });
-    lab::tear_down(&depot, lab.scratch.path());
-    found
-}
-
-fn size(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries
-        .map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => size(&entry.path()),
-            _ => entry.metadata().map_or(0, |m| m.len()),
-        })
-        .sum()
 }

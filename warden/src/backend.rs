@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::{
-    Capacity, ContainerSpec, Exit, Info, JobId, Limits, NetOutRule, Output, PortMapping,
-    ProcessSpec, Refusal, Result,
+    Capacity, ContainerSpec, Error, Exit, Info, JobId, Limits, NetOutRule, Output, PortMapping,
+    ProcessSpec, Refusal, Result, WindowSize,
 };
 
 /// Standard streams given to a job instead of the log. Anything left `None` is
@@ -52,6 +53,16 @@ pub trait Container: Send + Sync {
     async fn info(&self) -> Result<Info>;
     /// Starts a job; returns once it runs.
     async fn run(&self, spec: ProcessSpec, pipes: Pipes) -> Result<JobId>;
+    /// Starts a job on a terminal of the container's own and hands over the
+    /// terminal's controlling side. Nothing of it is logged.
+    async fn run_on_terminal(
+        &self,
+        spec: ProcessSpec,
+        size: WindowSize,
+    ) -> Result<(JobId, OwnedFd)> {
+        let _ = (spec, size);
+        Err(unsupported("run on a terminal"))
+    }
     /// The job's output from sequence number `from` (1 = from the start) on; the
     /// channel closes after the last line of a finished job. Any number of readers.
     async fn attach(&self, job: &JobId, from: u64) -> Result<mpsc::Receiver<Output>>;
@@ -69,6 +80,25 @@ pub trait Container: Send + Sync {
     }
     /// Changes limits; `None` fields stay as they are.
     async fn limit(&self, limits: &Limits) -> Result<()>;
+    /// How long the container lives without a client from now on; `None` = for
+    /// ever. A client is an open connection, such as a `wait` or an `attach`.
+    async fn set_grace_time(&self, time: Option<Duration>) -> Result<()> {
+        let _ = time;
+        Err(unsupported("grace time"))
+    }
+    /// Sets a label, or removes it with `None`.
+    async fn set_property(&self, name: &str, value: Option<String>) -> Result<()> {
+        let _ = (name, value);
+        Err(unsupported("property"))
+    }
     /// TERM to every process, KILL after 10 s (at once with `kill`). The container stays.
     async fn stop(&self, kill: bool) -> Result<()>;
+}
+
+fn unsupported(verb: &'static str) -> Error {
+    Error::Unsupported {
+        verb,
+        backend: "chosen",
+        why: "it has no such verb".into(),
+    }
 }

@@ -22,6 +22,57 @@ pub enum Error {
         /// Job id asked for.
         job: String,
     },
+    /// A handle that cannot be a directory, a cgroup and a host name.
+    #[error(
+        "container handle {0:?} must be 1 to 64 letters, digits, '-', '_' or '.', and start with a letter or digit"
+    )]
+    BadHandle(String),
+    /// A limit that nothing could run with.
+    #[error("limit of {resource}: {message}")]
+    BadLimit {
+        /// `memory`, `pids`, …
+        resource: &'static str,
+        /// The figure and what is possible.
+        message: String,
+    },
+    /// A limit below what is in use now; nothing was changed.
+    #[error(
+        "limit of {resource}: {wanted} is below the {used} in use; stop jobs first or give more"
+    )]
+    BelowUsage {
+        /// `memory` (bytes).
+        resource: String,
+        /// The limit asked for.
+        wanted: u64,
+        /// What is in use.
+        used: u64,
+    },
+    /// The root file system asked for does not exist.
+    #[error("stack {path}: {why}; build it, or name another rootfs")]
+    NoStack {
+        /// Its directory.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The host lacks something that containers of this backend need.
+    #[error("this host lacks {feature}: {why}")]
+    Missing {
+        /// The kernel's feature or program.
+        feature: &'static str,
+        /// How it was noticed and what to do.
+        why: String,
+    },
+    /// Another process serves the depot, and the verb is its own to do.
+    #[error("{verb}: depot {depot} is served by {holder}; ask that one, or stop it and try again")]
+    Served {
+        /// The verb.
+        verb: &'static str,
+        /// The depot's directory.
+        depot: String,
+        /// The process that holds the lock.
+        holder: String,
+    },
     /// A pool (ports, subnets, uids) is empty.
     #[error("no {what} left in the pool {pool}; raise the pool size or stop instances")]
     Exhausted {

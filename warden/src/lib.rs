@@ -27,14 +27,18 @@ pub use process::{ProcessBackend, ProcessConfig};
 #[cfg(feature = "host")]
 mod scripted;
 #[cfg(feature = "host")]
+mod visitor;
+#[cfg(feature = "host")]
 pub use scripted::{Misbehave, Script, ScriptedBackend, ScriptedJob, ScriptedVerb};
 
 mod error;
+mod limits;
 mod spec;
 mod step;
 pub use error::{Error, Result};
+pub use limits::{Bandwidth, Limits};
 pub use spec::*;
-pub use step::Step;
+pub use step::{Fault, FaultKind, Step};
 
 // The program that keeps one container, and what both sides share.
 mod cgroup;

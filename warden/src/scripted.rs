@@ -314,6 +314,10 @@ impl Container for Handle {
             disk_inodes: 10,
             ports: inner.ports.clone(),
             jobs: running.map(|(id, _)| id.clone()).collect(),
+            processes: Vec::new(),
+            limits: self.0.spec.limits.clone(),
+            oom: None,
+            grace_time: self.0.spec.grace_time,
             properties: self.0.spec.properties.clone(),
             isolation: Vec::new(),
         })

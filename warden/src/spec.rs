@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Limits;
+
 /// Where the root file system comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,22 +29,6 @@ pub struct BindMount {
     /// Read-write when true; read-only otherwise.
     #[serde(default)]
     pub writable: bool,
-}
-
-/// Limits; `None` leaves the resource unlimited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Limits {
-    /// Bytes of memory; swap is limited to the same figure together with it.
-    pub memory_bytes: Option<u64>,
-    /// Relative CPU shares (the original's `cpu.shares`).
-    pub cpu_shares: Option<u64>,
-    /// Bytes on disk.
-    pub disk_bytes: Option<u64>,
-    /// Files and directories on disk.
-    pub disk_inodes: Option<u64>,
-    /// Processes and threads.
-    pub pids: Option<u64>,
 }
 
 /// What a rule speaks of.
@@ -215,6 +201,29 @@ pub struct Refusal {
     pub seconds_ago: u64,
 }
 
+/// Size of a terminal's window, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters per line.
+    pub columns: u16,
+}
+
+/// The kernel ended processes of a container for want of memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OomKill {
+    /// Most memory ever in use, bytes.
+    pub peak_bytes: u64,
+    /// The limit it ran into, bytes.
+    pub limit_bytes: u64,
+    /// Name of the process that the kernel chose last; `None` when the kernel's
+    /// log cannot be read.
+    pub victim: Option<String>,
+    /// Processes ended so far.
+    pub kills: u64,
+}
+
 /// Whether a container takes jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -251,6 +260,14 @@ pub struct Info {
     pub ports: Vec<PortMapping>,
     /// Unfinished jobs.
     pub jobs: Vec<JobId>,
+    /// Processes of the jobs, by their pids on the host.
+    pub processes: Vec<i32>,
+    /// Limits in force, bandwidth among them.
+    pub limits: Limits,
+    /// What is behind the event `out of memory`.
+    pub oom: Option<OomKill>,
+    /// How long the container lives without a client; `None` = for ever.
+    pub grace_time: Option<Duration>,
     /// Labels given at creation.
     pub properties: BTreeMap<String, String>,
     /// What is enforced, e.g. `userns`, `pidns`, `seccomp`, `memory`, `disk`. Empty for `process`.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys::{At, process};
+
 /// One step of creating a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,14 +70,46 @@ impl Step {
         Step::Ready,
     ];
 
-    /// The injected failure, if this step is the chosen one.
-    pub(crate) fn inject(self, fail_after: Option<Step>) -> crate::Result<()> {
-        if fail_after == Some(self) {
-            return Err(crate::Error::Keeper {
-                step: format!("{self:?}"),
-                message: "failure injected by the test switch fail_after".into(),
-            });
+    /// Does what the test asked for, if it is to happen after this step.
+    pub(crate) fn inject(self, fault: Option<Fault>) -> crate::Result<()> {
+        match fault {
+            Some(fault) if fault.after == self => fault.strike(),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// A fault that a test asks for, to see what is left of a creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The last step that is done.
+    pub after: Step,
+    /// What happens then.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The step reports a failure.
+    Fail,
+    /// The process that did the step dies, as by `kill -9`.
+    Die,
+    /// Its parent does: the backend, after a step of the keeper. The keeper goes on.
+    KillParent,
+}
+
+impl Fault {
+    fn strike(self) -> crate::Result<()> {
+        match self.kind {
+            FaultKind::Fail => Err(crate::Error::Keeper {
+                step: format!("{:?}", self.after),
+                message: "failure injected by the test switch fail_after".into(),
+            }),
+            FaultKind::Die => process::die(),
+            FaultKind::KillParent => process::kill_parent().at("kill the parent"),
+        }
     }
 }

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::step::Step;
-use crate::{BindMount, Exit, JobId, Limits, Output, ProcessSpec, State, Stream};
+use crate::step::Fault;
+use crate::{
+    BindMount, Exit, JobId, Limits, OomKill, Output, ProcessSpec, State, Stream, WindowSize,
+};
 
 /// Longest accepted frame body.
 pub(crate) const MAX_FRAME: usize = 8 << 20;
@@ -30,6 +32,8 @@ pub(crate) mod names {
     pub(crate) const IMAGE: &str = "disk.img";
     pub(crate) const DISK: &str = "disk";
     pub(crate) const ROOT: &str = "root";
+    /// The keeper ended its container by itself; the text says why.
+    pub(crate) const ENDED: &str = "ended";
     /// A whole proc, where the host's is covered.
     pub(crate) const PROC: &str = "proc";
 }
@@ -47,7 +51,7 @@ pub(crate) struct KeeperSpec {
     /// Bytes of log kept per job.
     pub(crate) ring_bytes: u64,
     #[serde(default)]
-    pub(crate) fail_after: Option<Step>,
+    pub(crate) fail_after: Option<Fault>,
 }
 
 /// The isolated kind of container.
@@ -63,6 +67,9 @@ pub(crate) struct Isolation {
     pub(crate) cgroup: String,
     /// A sparse ext4 image takes the writes.
     pub(crate) disk_image: bool,
+    /// It is mounted already: the mount comes with the first byte on descriptor 0.
+    #[serde(default)]
+    pub(crate) warm_disk: bool,
     pub(crate) link: Option<Link>,
     /// Text of `/etc/resolv.conf`.
     pub(crate) resolv_conf: String,
@@ -78,6 +85,10 @@ pub(crate) struct Link {
     pub(crate) host_ip: Ipv4Addr,
     pub(crate) container_ip: Ipv4Addr,
     pub(crate) mtu: u32,
+    /// It was made ahead: the network namespace with its inner end comes with
+    /// the first byte on descriptor 0, before a disk.
+    #[serde(default)]
+    pub(crate) warm: bool,
 }
 
 /// What a client asks.
@@ -91,6 +102,10 @@ pub(crate) enum Request {
         spec: ProcessSpec,
         stdin: bool,
         stdout: bool,
+        /// A terminal instead of pipes; its controlling side is sent back
+        /// through the socket given as stdin.
+        #[serde(default)]
+        tty: Option<WindowSize>,
     },
     Attach {
         job: JobId,
@@ -101,6 +116,9 @@ pub(crate) enum Request {
     },
     Limit {
         limits: Limits,
+    },
+    Grace {
+        time: Option<Duration>,
     },
     Stop {
         kill: bool,
@@ -131,10 +149,15 @@ pub(crate) enum Reply {
     /// The job's output is complete.
     End,
     Info {
-        info: KeeperInfo,
+        info: Box<KeeperInfo>,
     },
     UnknownJob {
         job: JobId,
+    },
+    BelowUsage {
+        resource: String,
+        wanted: u64,
+        used: u64,
     },
     Failed {
         step: String,
@@ -155,6 +178,15 @@ pub(crate) struct KeeperInfo {
     pub(crate) isolation: Vec<String>,
     pub(crate) keeper_pid: i32,
     pub(crate) init_pid: i32,
+    // A keeper started by an older program does not know the following.
+    #[serde(default)]
+    pub(crate) processes: Vec<i32>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) oom: Option<OomKill>,
+    #[serde(default)]
+    pub(crate) grace_time: Option<Duration>,
 }
 
 /// `state.json`: how a later backend recognises a live keeper.

@@ -5,13 +5,25 @@
 
 #[path = "linux/adoption.rs"]
 mod adoption;
+#[path = "linux/bandwidth.rs"]
+mod bandwidth;
 #[path = "linux/cleanup.rs"]
 mod cleanup;
 mod contract;
+#[path = "linux/density.rs"]
+mod density;
+#[path = "linux/faults.rs"]
+mod faults;
 #[path = "linux/limits.rs"]
 mod limits;
 #[path = "linux/network.rs"]
 mod network;
+#[path = "linux/reconciler.rs"]
+mod reconciler;
+#[path = "linux/refusals.rs"]
+mod refusals;
+#[path = "linux/visitor.rs"]
+mod visitor;
 #[path = "linux/walls.rs"]
 mod walls;
 
@@ -124,4 +136,8 @@ contract_tests!(linux:
     files_of_the_container_are_seen_from_outside,
     list_filters_by_properties,
     a_root_job_is_called_root,
+    bad_handles_are_refused,
+    figures_nothing_runs_with_are_refused,
+    a_terminal_belongs_to_the_job,
+    a_container_goes_away_while_files_are_copied_out,
 );

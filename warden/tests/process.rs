@@ -46,6 +46,10 @@ contract_tests!(process:
     files_of_the_container_are_seen_from_outside,
     list_filters_by_properties,
     a_root_job_is_called_root,
+    bad_handles_are_refused,
+    figures_nothing_runs_with_are_refused,
+    a_terminal_belongs_to_the_job,
+    a_container_goes_away_while_files_are_copied_out,
 );
 
 #[tokio::test]

@@ -225,6 +225,7 @@ fn container_spec(host: &Host, instance: &Instance) -> Result<ContainerSpec, Sta
             disk_bytes: Some(message.limits.disk * 1024 * 1024),
             disk_inodes: Some(host.config.instance.disk_inode_limit),
             pids: Some(host.config.instance.nproc_limit),
+            ..Limits::default()
         },
         net_out: egress::translate(&message.egress_network_rules)?,
         properties: host.properties("instance"),

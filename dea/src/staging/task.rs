@@ -305,6 +305,7 @@ impl Task<'_> {
                 disk_bytes: Some(needed.disk_mb * 1024 * 1024),
                 disk_inodes: Some(config.disk_inode_limit),
                 pids: Some(PIDS),
+                ..Limits::default()
             },
             net_out: egress::translate(&self.egress())?,
             properties: self.host.properties("staging"),

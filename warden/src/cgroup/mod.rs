@@ -133,6 +133,35 @@ impl Cgroups {
         .unwrap_or(0)
     }
 
+    /// Most memory ever in use and the limit on it, bytes; 0 where the kernel does not tell.
+    pub(crate) fn memory_marks(&self) -> (u64, u64) {
+        let Some((dir, v2)) = self.controller("memory") else {
+            return (0, 0);
+        };
+        let names = if v2 {
+            ["memory.peak", "memory.max"]
+        } else {
+            ["memory.max_usage_in_bytes", "memory.limit_in_bytes"]
+        };
+        let [peak, limit] = names.map(|name| read_number(&dir.join(name)).unwrap_or(0));
+        (peak, limit)
+    }
+
+    /// Processes of the jobs, as the caller's pid namespace numbers them.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let Some((root, _)) = self.layout.find("pids").or(self.layout.find("memory")) else {
+            return Vec::new();
+        };
+        let file = root.join(&self.path).join("j/cgroup.procs");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Path below every hierarchy.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Removes the job groups; they must be empty soon.
     pub(crate) fn remove_jobs(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(5);

@@ -25,12 +25,8 @@ pub(crate) fn writes(controller: &str, v2: bool, limits: &Limits, now: MemoryNow
             .memory_bytes
             .map_or(vec![], |bytes| memory_v1(bytes, now)),
         ("memory", true) => limits.memory_bytes.map_or(vec![], memory_v2),
-        ("cpu", false) => limits
-            .cpu_shares
-            .map_or(vec![], |s| vec![must("cpu.shares", s)]),
-        ("cpu", true) => limits
-            .cpu_shares
-            .map_or(vec![], |s| vec![must("cpu.weight", weight(s))]),
+        ("cpu", false) => cpu_v1(limits),
+        ("cpu", true) => cpu_v2(limits),
         ("pids", _) => limits.pids.map_or(vec![], |n| vec![must("pids.max", n)]),
         _ => vec![],
     }
@@ -63,6 +59,32 @@ fn memory_v2(bytes: u64) -> Vec<Write> {
             ..must("memory.oom.group", 1)
         },
     ]
+}
+
+/// The kernel shares CPU time out in periods of this many microseconds.
+const CPU_PERIOD: u64 = 100_000;
+
+fn cpu_v1(limits: &Limits) -> Vec<Write> {
+    let quota = limits.cpu_percent.map(|percent| {
+        [
+            must("cpu.cfs_period_us", CPU_PERIOD),
+            must("cpu.cfs_quota_us", percent * CPU_PERIOD / 100),
+        ]
+    });
+    let shares = limits.cpu_shares.map(|s| must("cpu.shares", s));
+    shares
+        .into_iter()
+        .chain(quota.into_iter().flatten())
+        .collect()
+}
+
+fn cpu_v2(limits: &Limits) -> Vec<Write> {
+    let quota = limits.cpu_percent.map(|percent| Write {
+        value: format!("{} {CPU_PERIOD}", percent * CPU_PERIOD / 100),
+        ..must("cpu.max", 0)
+    });
+    let shares = limits.cpu_shares.map(|s| must("cpu.weight", weight(s)));
+    shares.into_iter().chain(quota).collect()
 }
 
 fn must(file: &'static str, value: u64) -> Write {
@@ -120,6 +142,30 @@ mod tests {
 
     fn files(writes: &[Write]) -> Vec<&str> {
         writes.iter().map(|w| w.file).collect()
+    }
+
+    #[test]
+    fn a_quota_is_part_of_a_period() {
+        let limits = Limits {
+            cpu_percent: Some(150),
+            cpu_shares: Some(1024),
+            ..Limits::default()
+        };
+        let values = |v2| -> Vec<String> {
+            let all = writes("cpu", v2, &limits, MemoryNow::default());
+            all.iter()
+                .map(|w| w.file.to_owned() + "=" + &w.value)
+                .collect()
+        };
+        assert_eq!(
+            values(false),
+            [
+                "cpu.shares=1024",
+                "cpu.cfs_period_us=100000",
+                "cpu.cfs_quota_us=150000"
+            ]
+        );
+        assert_eq!(values(true)[1], "cpu.max=150000 100000");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{BindMount, NetOutRule, Protocol};
+use crate::{Bandwidth, BindMount, Limits, NetOutRule, Protocol};
 
 /// Containers by hand.
 #[derive(Debug, Parser)]
@@ -42,15 +42,14 @@ pub(super) enum Verb {
         /// `host` or a directory with a root file system.
         #[arg(long, default_value = "host")]
         rootfs: String,
-        /// MiB of memory.
-        #[arg(long)]
-        memory: Option<u64>,
+        #[command(flatten)]
+        limits: LimitArgs,
         /// MiB of disk.
         #[arg(long)]
         disk: Option<u64>,
-        /// Processes and threads.
+        /// Seconds it lives without a client; for ever when absent.
         #[arg(long)]
-        pids: Option<u64>,
+        grace: Option<u64>,
         /// `SRC:DST` read-only or `SRC:DST:rw`.
         #[arg(long, value_parser = bind)]
         bind: Vec<BindMount>,
@@ -73,6 +72,13 @@ pub(super) enum Verb {
         #[arg(last = true, required = true)]
         argv: Vec<String>,
     },
+    /// A shell on a terminal inside; exits with its code.
+    Shell {
+        handle: String,
+        /// As root of the container.
+        #[arg(long)]
+        root: bool,
+    },
     /// Show a job's output from a line on, exit with its code.
     Attach {
         handle: String,
@@ -91,13 +97,8 @@ pub(super) enum Verb {
     /// Change limits.
     Limit {
         handle: String,
-        /// MiB.
-        #[arg(long)]
-        memory: Option<u64>,
-        #[arg(long)]
-        cpu_shares: Option<u64>,
-        #[arg(long)]
-        pids: Option<u64>,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// Open a port of the host into the container.
     NetIn {
@@ -145,11 +146,70 @@ pub(super) enum Verb {
     Teardown,
 }
 
+/// Limits that can be changed.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct LimitArgs {
+    /// MiB of memory.
+    #[arg(long)]
+    memory: Option<u64>,
+    /// Relative shares of CPU time.
+    #[arg(long)]
+    cpu_shares: Option<u64>,
+    /// CPU time at most, percent of one CPU.
+    #[arg(long)]
+    cpu_percent: Option<u64>,
+    /// Processes and threads.
+    #[arg(long)]
+    pids: Option<u64>,
+    /// Network traffic per direction, KiB per second; 0 = without limit.
+    #[arg(long)]
+    rate: Option<u64>,
+    /// KiB that may pass at once.
+    #[arg(long, default_value_t = 64)]
+    burst: u64,
+}
+
+impl LimitArgs {
+    /// In the library's units.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory.map(|mib| mib << 20),
+            cpu_shares: self.cpu_shares,
+            cpu_percent: self.cpu_percent,
+            pids: self.pids,
+            bandwidth: self.rate.map(|kib| Bandwidth {
+                rate_bytes: kib << 10,
+                burst_bytes: self.burst << 10,
+            }),
+            ..Limits::default()
+        }
+    }
+}
+
 /// A list of port ranges.
 #[derive(Debug, Clone)]
 pub(super) struct Ports(pub(super) Vec<(u16, u16)>);
 
 impl Verb {
+    /// Whether it changes what belongs to the process that serves the depot.
+    pub(super) fn needs_the_depot(&self) -> bool {
+        matches!(
+            self,
+            Verb::Create { .. } | Verb::Destroy { .. } | Verb::NetIn { .. } | Verb::NetOut { .. }
+        )
+    }
+
+    /// Its name on the command line, for verbs that need the depot.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Verb::Create { .. } => "create",
+            Verb::Destroy { .. } => "destroy",
+            Verb::NetIn { .. } => "net-in",
+            Verb::NetOut { .. } => "net-out",
+            _ => "open",
+        }
+    }
+
     /// The rule of a `net-out`.
     pub(super) fn rule(protocol: Protocol, destination: String, ports: Ports) -> NetOutRule {
         NetOutRule {

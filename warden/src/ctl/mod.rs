@@ -1,9 +1,11 @@
-//! `wardenctl`: the verbs by hand, for operators and for tests. It opens the
-//! depot itself, so it works where no DEA serves it; `teardown` removes
-//! everything of a depot.
+//! `wardenctl`: the verbs by hand, for operators and for tests. What a keeper
+//! can answer works beside a DEA that serves the depot; what changes pools or
+//! the packet filter opens the depot itself and is refused beside one.
+//! `teardown` removes everything of a depot.
 
 mod args;
 mod copy;
+mod shell;
 mod verbs;
 
 use std::process::ExitCode;
@@ -11,7 +13,10 @@ use std::process::ExitCode;
 use args::{Args, BackendKind, Verb};
 use clap::Parser;
 
-use crate::{Backend, LinuxBackend, LinuxConfig, ProcessBackend, ProcessConfig, Result, teardown};
+use crate::visitor::{Kind, Visitor};
+use crate::{
+    Backend, Error, LinuxBackend, LinuxConfig, ProcessBackend, ProcessConfig, Result, teardown,
+};
 
 /// Runs the program; its exit code is the job's for `run` and `attach`.
 pub fn main() -> ExitCode {
@@ -45,30 +50,51 @@ async fn run(args: Args) -> Result<u8> {
         verbs::show(args.json, &report, &text);
         return Ok(0);
     }
-    let backend = open(&args).await?;
+    let backend: Box<dyn Backend> = if args.verb.needs_the_depot() {
+        let opened = open(kind(&args)).await;
+        opened.map_err(|e| name_the_verb(e, &args.verb))?
+    } else {
+        Box::new(Visitor::enter(kind(&args)))
+    };
     verbs::run(backend.as_ref(), args).await
 }
 
-async fn open(args: &Args) -> Result<Box<dyn Backend>> {
+/// The lock's error knows only that the depot could not be opened.
+fn name_the_verb(error: Error, wanted: &Verb) -> Error {
+    match error {
+        Error::Served { depot, holder, .. } => Error::Served {
+            verb: wanted.name(),
+            depot,
+            holder,
+        },
+        other => other,
+    }
+}
+
+async fn open(kind: Kind) -> Result<Box<dyn Backend>> {
+    Ok(match kind {
+        Kind::Linux(config) => Box::new(LinuxBackend::open(*config).await?),
+        Kind::Process(config) => Box::new(ProcessBackend::open(config)?),
+    })
+}
+
+fn kind(args: &Args) -> Kind {
     let wshd = args.wshd.clone().unwrap_or_else(beside_own_program);
     let depot = args.depot.clone();
-    Ok(match args.backend {
-        BackendKind::Linux => {
-            // A forwarder would end together with this program.
-            let config = LinuxConfig {
-                depot,
-                wshd,
-                dns: None,
-                ..LinuxConfig::default()
-            };
-            Box::new(LinuxBackend::open(config).await?)
-        }
-        BackendKind::Process => Box::new(ProcessBackend::open(ProcessConfig {
+    match args.backend {
+        // A forwarder would end together with this program.
+        BackendKind::Linux => Kind::Linux(Box::new(LinuxConfig {
+            depot,
+            wshd,
+            dns: None,
+            ..LinuxConfig::default()
+        })),
+        BackendKind::Process => Kind::Process(ProcessConfig {
             depot,
             wshd,
             ..ProcessConfig::default()
-        })?),
-    })
+        }),
+    }
 }
 
 fn beside_own_program() -> std::path::PathBuf {

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::args::{Args, Verb};
-use super::copy;
+use super::{copy, shell};
 use crate::{
     Backend, Container, ContainerSpec, Error, JobId, Limits, Output, Pipes, ProcessSpec, Result,
     Rootfs, Stream, User,
@@ -63,12 +64,11 @@ async fn on_container(backend: &dyn Backend, verb: Verb, json: bool) -> Result<u
             argv,
         } => {
             let container = backend.lookup(&handle).await?;
-            let user = if root { User::Root } else { User::Vcap };
             let spec = ProcessSpec {
                 argv,
                 env,
                 dir: None,
-                user,
+                user: user(root),
                 nofile: None,
             };
             let job = container.run(spec, Pipes::default()).await?;
@@ -85,20 +85,12 @@ async fn on_container(backend: &dyn Backend, verb: Verb, json: bool) -> Result<u
             let text = serde_json::to_string_pretty(&info).expect("info serializes");
             show(json, &info, &text);
         }
-        Verb::Limit {
-            handle,
-            memory,
-            cpu_shares,
-            pids,
-        } => {
-            let memory_bytes = memory.map(|mib| mib << 20);
-            let limits = Limits {
-                memory_bytes,
-                cpu_shares,
-                pids,
-                ..Limits::default()
-            };
-            backend.lookup(&handle).await?.limit(&limits).await?;
+        Verb::Shell { handle, root } => {
+            return shell::run(&backend.lookup(&handle).await?, user(root)).await;
+        }
+        Verb::Limit { handle, limits } => {
+            let container = backend.lookup(&handle).await?;
+            container.limit(&limits.limits()).await?;
         }
         Verb::NetIn {
             handle,
@@ -145,16 +137,15 @@ fn container_spec(verb: Verb) -> ContainerSpec {
     let Verb::Create {
         handle,
         rootfs,
-        memory,
+        limits,
         disk,
-        pids,
+        grace,
         bind,
         property,
     } = verb
     else {
         unreachable!("called for create only")
     };
-    let mib = |n: Option<u64>| n.map(|n| n << 20);
     ContainerSpec {
         handle,
         rootfs: if rootfs == "host" {
@@ -164,15 +155,17 @@ fn container_spec(verb: Verb) -> ContainerSpec {
         },
         bind_mounts: bind,
         limits: Limits {
-            memory_bytes: mib(memory),
-            disk_bytes: mib(disk),
-            pids,
-            ..Limits::default()
+            disk_bytes: disk.map(|mib| mib << 20),
+            ..limits.limits()
         },
         net_out: Vec::new(),
         properties: property.into_iter().collect(),
-        grace_time: None,
+        grace_time: grace.map(Duration::from_secs),
     }
+}
+
+fn user(root: bool) -> User {
+    if root { User::Root } else { User::Vcap }
 }
 
 /// Shows output as it comes; the job's exit code.

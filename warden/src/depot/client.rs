@@ -62,6 +62,15 @@ impl Connection {
         };
         match serde_json::from_slice(&body).map_err(|e| garbled(e.to_string()))? {
             Reply::Failed { step, message } => Err(Error::Keeper { step, message }),
+            Reply::BelowUsage {
+                resource,
+                wanted,
+                used,
+            } => Err(Error::BelowUsage {
+                resource,
+                wanted,
+                used,
+            }),
             reply => Ok(reply),
         }
     }

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::client::{self, Connection};
 use super::record::{Record, read_json};
-use crate::sys::files;
+use crate::sys::{At, files, socket};
 use crate::wire::{KeeperInfo, Reply, Request, names};
 use crate::{
     Container, Error, Exit, Info, JobId, Limits, NetOutRule, Output, Pipes, PortMapping,
-    ProcessSpec, Refusal, Result,
+    ProcessSpec, Refusal, Result, WindowSize,
 };
 
 /// Lines buffered between a keeper and a reader.
@@ -34,10 +35,6 @@ pub(crate) trait Outside: Send + Sync + std::fmt::Debug {
         let _ = record;
         Ok(Vec::new())
     }
-    /// Host's and container's address.
-    fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr);
-    /// Where the container's files are seen on the host.
-    fn path(&self, dir: &Path, keeper_pid: i32) -> PathBuf;
 }
 
 /// A container in a depot.
@@ -92,13 +89,25 @@ impl Kept {
             .map_err(|e| Error::step("change the container", std::io::Error::other(e)))?
     }
 
+    /// Whether the keeper ended the container by itself.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.dir.join(names::ENDED).exists()
+    }
+
+    async fn start(&self, request: &Request, fds: Vec<OwnedFd>) -> Result<JobId> {
+        match client::ask(&self.dir, request, fds).await? {
+            Reply::Started { job } => Ok(job),
+            other => Err(unexpected("run", &other)),
+        }
+    }
+
     async fn ask(&self, request: &Request) -> Result<Reply> {
         client::ask(&self.dir, request, Vec::new()).await
     }
 
     async fn keeper_info(&self) -> Result<KeeperInfo> {
         match self.ask(&Request::Info).await? {
-            Reply::Info { info } => Ok(info),
+            Reply::Info { info } => Ok(*info),
             other => Err(unexpected("info", &other)),
         }
     }
@@ -127,8 +136,11 @@ impl Container for Kept {
     async fn info(&self) -> Result<Info> {
         let keeper = self.keeper_info().await?;
         let record = self.record();
-        let (host_ip, container_ip) = self.outside.addresses(&record);
-        let path = self.outside.path(&self.dir, keeper.keeper_pid);
+        let (host_ip, container_ip) = record.addresses();
+        let path = match record.slot {
+            Some(_) => through_keeper(&self.dir, keeper.keeper_pid),
+            None => self.dir.join(names::ROOT),
+        };
         let (disk_bytes, disk_inodes) = match keeper.disk {
             Some(measured) => measured,
             None => walk(written(&self.dir)).await,
@@ -145,6 +157,10 @@ impl Container for Kept {
             disk_inodes,
             ports: record.ports,
             jobs: keeper.jobs,
+            processes: keeper.processes,
+            limits: keeper.limits,
+            oom: keeper.oom,
+            grace_time: keeper.grace_time,
             properties: record.properties,
             isolation: keeper.isolation,
         })
@@ -155,12 +171,33 @@ impl Container for Kept {
             spec,
             stdin: pipes.stdin.is_some(),
             stdout: pipes.stdout.is_some(),
+            tty: None,
         };
         let fds = pipes.stdin.into_iter().chain(pipes.stdout).collect();
-        match client::ask(&self.dir, &request, fds).await? {
-            Reply::Started { job } => Ok(job),
-            other => Err(unexpected("run", &other)),
-        }
+        self.start(&request, fds).await
+    }
+
+    async fn run_on_terminal(
+        &self,
+        spec: ProcessSpec,
+        size: WindowSize,
+    ) -> Result<(JobId, OwnedFd)> {
+        let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
+        let request = Request::Run {
+            spec,
+            stdin: true,
+            stdout: false,
+            tty: Some(size),
+        };
+        let job = self.start(&request, vec![theirs]).await?;
+        // It was sent before the program started.
+        let (_, fds) = socket::recv(ours.as_fd(), &mut [0]).at("receive the terminal")?;
+        let terminal = fds.into_iter().next();
+        let terminal = terminal.ok_or_else(|| Error::Keeper {
+            step: "receive the terminal".into(),
+            message: "the job started without one".into(),
+        })?;
+        Ok((job, terminal))
     }
 
     async fn attach(&self, job: &JobId, from: u64) -> Result<mpsc::Receiver<Output>> {
@@ -213,6 +250,7 @@ impl Container for Kept {
     }
 
     async fn limit(&self, limits: &Limits) -> Result<()> {
+        limits.check()?;
         let disk = limits.disk_bytes.is_some() || limits.disk_inodes.is_some();
         if disk {
             return Err(Error::Unsupported {
@@ -228,6 +266,22 @@ impl Container for Kept {
         .map(drop)
     }
 
+    async fn set_grace_time(&self, time: Option<Duration>) -> Result<()> {
+        self.ask(&Request::Grace { time }).await.map(drop)
+    }
+
+    async fn set_property(&self, name: &str, value: Option<String>) -> Result<()> {
+        let name = name.to_owned();
+        self.change(move |_, record| {
+            match value {
+                Some(value) => record.properties.insert(name, value),
+                None => record.properties.remove(&name),
+            };
+            Ok(())
+        })
+        .await
+    }
+
     async fn stop(&self, kill: bool) -> Result<()> {
         self.ask(&Request::Stop { kill }).await.map(drop)
     }
@@ -238,6 +292,16 @@ fn unexpected(verb: &str, reply: &Reply) -> Error {
         step: verb.into(),
         message: format!("unexpected reply {reply:?}"),
     }
+}
+
+/// The root as the keeper sees it: its mounts exist nowhere else.
+fn through_keeper(dir: &Path, keeper_pid: i32) -> PathBuf {
+    let inside = dir.join(names::ROOT);
+    let relative = inside.strip_prefix("/").unwrap_or(&inside);
+    Path::new("/proc")
+        .join(keeper_pid.to_string())
+        .join("root")
+        .join(relative)
 }
 
 /// Where writes land when there is no image.
@@ -276,7 +340,6 @@ fn measure(dir: &Path) -> (u64, u64) {
 
 /// The size of the depot's file system and of the host's memory.
 pub(crate) fn host_sizes(depot: &Path) -> Result<(u64, u64)> {
-    use crate::sys::At;
     let disk = files::fs_use(depot).at("statvfs of the depot")?.total_bytes;
     let meminfo = fs::read_to_string("/proc/meminfo").at("read /proc/meminfo")?;
     let kib = meminfo.lines().find_map(|line| {

@@ -64,15 +64,7 @@ impl Depot {
 
     /// Handles that have a directory.
     pub(crate) fn handles(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join("c"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut all: Vec<String> = entries
-            .map(|e| e.file_name().to_string_lossy().into_owned())
-            .collect();
-        all.sort();
-        all
+        handles_in(&self.root)
     }
 
     /// Makes the directory of a new container.
@@ -104,6 +96,16 @@ impl Depot {
     }
 }
 
+/// Handles that have a directory in the depot at `root`.
+pub(crate) fn handles_in(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root.join("c")).into_iter().flatten().flatten();
+    let mut all: Vec<String> = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
+    all.sort();
+    all
+}
+
 fn take_lock(root: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .create(true)
@@ -112,11 +114,32 @@ fn take_lock(root: &Path) -> Result<File> {
         .open(root.join("lock"))
         .at("open the depot's lock")?;
     match files::lock(&file, false) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Keeper {
-            step: format!("lock {}", root.display()),
-            message: "another backend serves this depot; stop it or use another depot".into(),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Served {
+            verb: "open",
+            depot: root.display().to_string(),
+            holder: holder(root),
         }),
-        other => other.at("lock the depot").map(|()| file),
+        other => other.at("lock the depot").and_then(|()| sign(file)),
+    }
+}
+
+/// Leaves the holder's pid in the lock, for those who find it taken.
+fn sign(file: File) -> Result<File> {
+    use std::os::unix::fs::FileExt;
+    file.set_len(0).at("truncate the depot's lock")?;
+    file.write_all_at(std::process::id().to_string().as_bytes(), 0)
+        .at("sign the depot's lock")?;
+    Ok(file)
+}
+
+/// Who holds the lock, in words.
+pub(crate) fn holder(root: &Path) -> String {
+    let pid = fs::read_to_string(root.join("lock")).unwrap_or_default();
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
+    match (pid.trim(), name.trim()) {
+        ("", _) => "another process".into(),
+        (pid, "") => format!("process {pid}"),
+        (pid, name) => format!("process {pid} ({name})"),
     }
 }
 
@@ -141,12 +164,7 @@ pub(crate) fn check_handle(handle: &str) -> Result<()> {
     if starts && handle.len() <= 64 && handle.chars().all(fine) {
         return Ok(());
     }
-    Err(Error::Keeper {
-        step: "check the handle".into(),
-        message: format!(
-            "{handle:?} must be 1 to 64 letters, digits, '-', '_' or '.', and start with a letter or digit"
-        ),
-    })
+    Err(Error::BadHandle(handle.chars().take(80).collect()))
 }
 
 /// A handle nobody chose.
@@ -167,7 +185,7 @@ mod tests {
             Depot::open(dir.path())
                 .unwrap_err()
                 .to_string()
-                .contains("another backend")
+                .contains(&format!("served by process {}", std::process::id()))
         );
         drop(first);
         Depot::open(dir.path()).unwrap();

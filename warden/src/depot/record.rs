@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -21,6 +22,10 @@ pub(crate) struct Record {
     pub(crate) slot: Option<Slot>,
     /// Whether a disk image limits it.
     pub(crate) disk_image: bool,
+    /// The creation was finished. A container without it is nobody's: whoever
+    /// asked for it died before an answer.
+    #[serde(default)]
+    pub(crate) created: bool,
 }
 
 /// Subnet, uid range and link of one container.
@@ -29,24 +34,34 @@ pub(crate) struct Slot {
     /// Number within the depot; part of the link's name.
     pub(crate) number: u32,
     /// First address of the /30.
-    pub(crate) subnet: std::net::Ipv4Addr,
+    pub(crate) subnet: Ipv4Addr,
     pub(crate) uid_base: u32,
 }
 
 impl Slot {
     /// The host's end.
-    pub(crate) fn host_ip(&self) -> std::net::Ipv4Addr {
+    pub(crate) fn host_ip(&self) -> Ipv4Addr {
         (u32::from(self.subnet) + 1).into()
     }
 
     /// The container's end.
-    pub(crate) fn container_ip(&self) -> std::net::Ipv4Addr {
+    pub(crate) fn container_ip(&self) -> Ipv4Addr {
         (u32::from(self.subnet) + 2).into()
     }
 
     /// Name of the host's link.
     pub(crate) fn link(&self, tag: &str) -> String {
         format!("b{tag}{}", self.number)
+    }
+}
+
+impl Record {
+    /// Host's and container's address; both are the host's own without isolation.
+    pub(crate) fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
+        self.slot
+            .map_or((Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST), |slot| {
+                (slot.host_ip(), slot.container_ip())
+            })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::record::{read_json, write_json};
-use crate::sys::{At, process};
+use crate::sys::{At, process, socket};
 use crate::wire::{self, KeeperSpec, KeeperState, Reply, names};
 use crate::{Error, Result, procfs};
 
@@ -17,10 +17,20 @@ use crate::{Error, Result, procfs};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes `spec.json`, starts the keeper and waits until the container is
-/// ready. On failure the keeper is gone.
-pub(crate) fn start(wshd: &Path, dir: &Path, spec: &KeeperSpec) -> Result<Child> {
+/// ready. `given` is what the specification calls warm: a network namespace, a
+/// disk. On failure the keeper is gone.
+pub(crate) fn start(
+    wshd: &Path,
+    dir: &Path,
+    spec: &KeeperSpec,
+    given: Vec<OwnedFd>,
+) -> Result<Child> {
     write_json(&dir.join(names::SPEC), spec)?;
     let (ours, theirs) = UnixStream::pair().at("socketpair for the keeper")?;
+    if !given.is_empty() {
+        let raw: Vec<_> = given.iter().map(AsRawFd::as_raw_fd).collect();
+        socket::send(ours.as_fd(), b"w", &raw).at("pass what was made ahead")?;
+    }
     let mut child = spawn(wshd, dir, theirs.into())?;
     match hear(ours) {
         Ok(()) => Ok(child),
@@ -104,9 +114,13 @@ pub(crate) fn is_alive(dir: &Path) -> bool {
 
 /// Kills the keeper of `dir`, if it lives, and waits until it is gone.
 pub(crate) fn kill(dir: &Path) {
-    let Ok(state) = read_json::<KeeperState>(&dir.join(names::STATE)) else {
-        return;
-    };
+    if let Some(state) = state(dir) {
+        kill_keeper(&state);
+    }
+}
+
+/// Kills that keeper, if it lives, and waits until it is gone.
+pub(crate) fn kill_keeper(state: &KeeperState) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while procfs::is_alive(state.keeper_pid, state.keeper_started) && Instant::now() < deadline {
         // It may end between the look and the signal.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, NetOutRule, Result, Step};
+use crate::{Error, Fault, NetOutRule, Result};
 
 /// Configuration of a [`super::LinuxBackend`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +38,17 @@ pub struct LinuxConfig {
     pub ring_bytes: u64,
     /// MTU of the links.
     pub mtu: u32,
+    /// Networks kept ready for the next containers.
+    pub warm_networks: usize,
+    /// Disk images kept ready per size asked for.
+    pub warm_images: usize,
+    /// Every so many seconds the kernel's objects of this depot are compared with
+    /// its containers, and orphans removed; at least 1.
+    pub reconcile_seconds: u64,
     /// Directory of the register that all depots of the host share.
     pub register: PathBuf,
-    /// Test switch: creation fails after this step.
-    pub fail_after: Option<Step>,
+    /// Test switch: what goes wrong during each creation.
+    pub fail_after: Option<Fault>,
 }
 
 /// Configuration of the DNS forwarder on the gateway addresses.
@@ -70,6 +77,9 @@ impl Default for LinuxConfig {
             port_rest_seconds: 130,
             ring_bytes: 4 << 20,
             mtu: 1500,
+            warm_networks: 4,
+            warm_images: 2,
+            reconcile_seconds: 30,
             register: "/run/bloomery".into(),
             fail_after: None,
         }

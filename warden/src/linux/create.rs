@@ -1,12 +1,14 @@
 //! Creation: the backend's steps around the keeper's. Any failure undoes all.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 
-use super::{Inner, destroy, disk, nft, rules, stack};
+use super::disk::Disk;
+use super::{Inner, destroy, disk, stack};
 use crate::depot::container::Kept;
-use crate::depot::record::Record;
+use crate::depot::record::{Record, Slot};
 use crate::depot::{self, starter};
 use crate::step::Step;
 use crate::wire::{Isolation, KeeperSpec, Link};
@@ -14,8 +16,11 @@ use crate::{ContainerSpec, Error, Result, Rootfs};
 
 /// Makes a container; on failure nothing of it is left.
 pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept>> {
+    let _at_work = inner.at_work();
     let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
     depot::check_handle(&handle)?;
+    spec.limits.check()?;
+    inner.await_end_of(&handle);
     let dir = inner.depot.make_container(&handle)?;
     let mut record = Record {
         handle: handle.clone(),
@@ -24,6 +29,7 @@ pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept
         net_out: spec.net_out.clone(),
         slot: None,
         disk_image: false,
+        created: false,
     };
     match build(inner, &dir, &mut record, &spec) {
         Ok(child) => {
@@ -48,27 +54,43 @@ fn build(
     spec: &ContainerSpec,
 ) -> Result<Child> {
     let inject = |step: Step| step.inject(inner.config.fail_after);
-    record.slot = Some(inner.network.take_slot()?);
+    let warm = inner.stock.take_network();
+    record.slot = Some(match &warm {
+        Some(ready) => ready.slot,
+        None => inner.network.take_slot()?,
+    });
     inject(Step::Allocate)?;
     record.write(dir)?;
     let lower = lower(inner, &spec.rootfs)?;
     inject(Step::Directory)?;
-    record.disk_image = match spec.limits.disk_bytes {
+    let disk = match spec.limits.disk_bytes {
         Some(bytes) => disk::image(inner, dir, bytes, spec.limits.disk_inodes)?,
-        None => false,
+        None => Disk::default(),
     };
+    record.disk_image = disk.limited;
     record.write(dir)?;
     inject(Step::DiskImage)?;
-    let keeper = keeper_spec(inner, record, spec, lower);
-    let add = rules::add(inner.depot.tag(), &inner.config, record)?;
-    // The packet filter's program and the keeper work at the same time.
-    let child = std::thread::scope(|scope| {
-        let filter = scope.spawn(|| nft::apply(&add));
-        let child = starter::start(&inner.config.wshd, dir, &keeper);
-        let filter = filter.join().unwrap_or_else(|_| Err(panicked()));
-        settle(child, filter.and_then(|()| inject(Step::Firewall)))
-    })?;
-    settle(Ok(child), inject(Step::Ready))
+    let ready = (warm.is_some(), disk.mount.is_some());
+    let keeper = keeper_spec(inner, record, spec, lower, ready);
+    let netns = warm.map(|warm| warm.netns);
+    let given: Vec<OwnedFd> = netns.into_iter().chain(disk.mount).collect();
+    let start = || starter::start(&inner.config.wshd, dir, &keeper, given);
+    let admit = || inner.network.filter.admit(&inner.config, record);
+    let (child, admitted) = if inner.network.filter.knows(&inner.config, record) {
+        (start(), admit())
+    } else {
+        // The packet filter's program and the keeper work at the same time.
+        std::thread::scope(|scope| {
+            let admitted = scope.spawn(admit);
+            let child = start();
+            (child, admitted.join().unwrap_or_else(|_| Err(panicked())))
+        })
+    };
+    let child = settle(child, admitted.and_then(|()| inject(Step::Firewall)))?;
+    let child = settle(Ok(child), inject(Step::Ready))?;
+    // From here on a later backend takes the container over.
+    record.created = true;
+    settle(Ok(child), record.write(dir))
 }
 
 /// A keeper without its packet filter must not live.
@@ -97,14 +119,35 @@ fn lower(inner: &Inner, rootfs: &Rootfs) -> Result<PathBuf> {
     match rootfs {
         Rootfs::Host => stack::host(inner),
         Rootfs::Dir(path) if path.join("bin").exists() => Ok(path.clone()),
-        Rootfs::Dir(path) => Err(Error::Keeper {
-            step: "find the stack".into(),
-            message: format!("{} holds no root file system (no bin)", path.display()),
+        Rootfs::Dir(path) => Err(Error::NoStack {
+            path: path.display().to_string(),
+            why: if path.exists() {
+                "it holds no root file system (no bin)".into()
+            } else {
+                "there is no such directory".into()
+            },
         }),
     }
 }
 
-fn keeper_spec(inner: &Inner, record: &Record, spec: &ContainerSpec, lower: PathBuf) -> KeeperSpec {
+/// The link of a slot.
+pub(crate) fn link(inner: &Inner, slot: &Slot) -> Link {
+    Link {
+        name: slot.link(inner.depot.tag()),
+        host_ip: slot.host_ip(),
+        container_ip: slot.container_ip(),
+        mtu: inner.config.mtu,
+        warm: false,
+    }
+}
+
+fn keeper_spec(
+    inner: &Inner,
+    record: &Record,
+    spec: &ContainerSpec,
+    lower: PathBuf,
+    (warm_link, warm_disk): (bool, bool),
+) -> KeeperSpec {
     let slot = record.slot.expect("a slot was taken");
     let ca_bundle = inner
         .ca_bundle
@@ -116,11 +159,10 @@ fn keeper_spec(inner: &Inner, record: &Record, spec: &ContainerSpec, lower: Path
         host_usr: spec.rootfs == Rootfs::Host,
         cgroup: inner.cgroup(&record.handle),
         disk_image: record.disk_image,
+        warm_disk,
         link: Some(Link {
-            name: slot.link(inner.depot.tag()),
-            host_ip: slot.host_ip(),
-            container_ip: slot.container_ip(),
-            mtu: inner.config.mtu,
+            warm: warm_link,
+            ..link(inner, &slot)
         }),
         resolv_conf: inner.network.resolv_conf(&slot),
         ca_bundle,

@@ -22,15 +22,31 @@ pub(crate) fn of_tag(tag: &str) -> Vec<String> {
         .collect()
 }
 
-/// Removes a link and waits until it is gone: the kernel may be removing it
-/// itself, together with the container's network namespace.
+/// Removes a link and waits until it is gone.
 pub(crate) fn delete(name: &str) -> Result<()> {
     netlink::delete(name)?;
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while netlink::exists(name) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    await_gone(name, Duration::from_secs(5));
     Ok(())
+}
+
+/// The kernel removes a link together with its network namespace, many at once,
+/// which is cheaper than asking for each. What stays is removed by request.
+pub(crate) fn outlive(name: &str) -> Result<()> {
+    if await_gone(name, Duration::from_secs(2)) {
+        return Ok(());
+    }
+    delete(name)
+}
+
+fn await_gone(name: &str, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while netlink::exists(name) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 /// Networks the host has routes to, except the default route.

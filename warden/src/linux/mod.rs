@@ -5,26 +5,33 @@ mod config;
 mod create;
 mod destroy;
 mod disk;
+mod features;
+mod filter;
+mod foreign;
 mod links;
 mod network;
 mod nft;
+mod orphans;
 mod pools;
 mod reconcile;
 mod refused;
 mod register;
 mod rules;
+mod seen;
 mod stack;
+mod sweep;
 mod sysctl;
 mod teardown;
+mod warm;
 
 pub(crate) use config::Cidr;
 pub use config::{DnsConfig, LinuxConfig};
 pub use teardown::{Report, teardown};
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,6 +64,14 @@ pub(crate) struct Inner {
     children: Mutex<HashMap<String, Child>>,
     /// Serialises the making of disk templates and skeletons.
     pub(crate) making: Mutex<()>,
+    /// What is ready for the next containers.
+    pub(crate) stock: warm::Stock,
+    /// Handles whose containers are destroyed, but whose remains are not removed yet.
+    endings: Mutex<BTreeSet<String>>,
+    ended: Condvar,
+    /// Held for reading by whatever makes or removes objects of the kernel, and
+    /// for writing by the removal of orphans.
+    pub(crate) work: RwLock<()>,
 }
 
 impl LinuxBackend {
@@ -70,8 +85,15 @@ impl LinuxBackend {
         };
         let dns_port = forwarder.as_ref().map(dns::Forwarder::port);
         let inner = blocking("open", move || reconcile::open(config, dns_port)).await?;
-        let inner = Arc::new(inner);
-        tokio::spawn(watch_foreign_forward(Arc::downgrade(&inner)));
+        let every = Duration::from_secs(inner.config.reconcile_seconds.max(1));
+        let weak = Arc::downgrade(&inner);
+        tokio::spawn(repeat(weak.clone(), every, "sweep", sweep::round));
+        tokio::spawn(repeat(
+            weak,
+            FOREIGN_EVERY,
+            "opening foreign forward chains",
+            |inner| foreign::open(inner.depot.tag()),
+        ));
         Ok(Self {
             inner,
             _dns: forwarder,
@@ -84,21 +106,26 @@ impl LinuxBackend {
     }
 }
 
+/// The end of a keeper with a full disk takes a while.
+const LONGEST_END: Duration = Duration::from_secs(20);
+
 /// How often chains of other programs are looked at.
 const FOREIGN_EVERY: Duration = Duration::from_secs(10);
 
-/// Keeps forwarding open for as long as the backend lives, whenever a dockerd comes.
-async fn watch_foreign_forward(inner: Weak<Inner>) {
+/// Repeats work on the depot for as long as its backend lives.
+async fn repeat(
+    inner: Weak<Inner>,
+    every: Duration,
+    what: &'static str,
+    work: fn(&Arc<Inner>) -> Result<()>,
+) {
     loop {
-        tokio::time::sleep(FOREIGN_EVERY).await;
-        let Some(tag) = inner.upgrade().map(|inner| inner.depot.tag().to_owned()) else {
+        tokio::time::sleep(every).await;
+        let Some(inner) = inner.upgrade() else {
             return;
         };
-        let opened = blocking("foreign forward chains", move || {
-            nft::open_foreign_forward(&tag)
-        });
-        if let Err(error) = opened.await {
-            tracing::warn!(%error, "a forward chain of another program may stop traffic of containers");
+        if let Err(error) = blocking(what, move || work(&inner)).await {
+            tracing::warn!(%error, "{what} failed; it is tried again");
         }
     }
 }
@@ -119,12 +146,60 @@ impl Inner {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn endings(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.endings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The container is gone, but its cgroups and files still are there.
+    pub(crate) fn begin_end_of(&self, handle: &str) {
+        self.endings().insert(handle.to_owned());
+    }
+
+    /// They are gone too.
+    pub(crate) fn end_of(&self, handle: &str) {
+        self.endings().remove(handle);
+        self.ended.notify_all();
+    }
+
+    /// Waits until nothing of an earlier container of that handle is left.
+    pub(crate) fn await_end_of(&self, handle: &str) {
+        let all = self.endings();
+        let still = |all: &mut BTreeSet<String>| all.contains(handle);
+        // After that long the remains fail the creation with their own error.
+        let waited = self.ended.wait_timeout_while(all, LONGEST_END, still);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Keeps orphans from being looked for while the value lives.
+    pub(crate) fn at_work(&self) -> RwLockReadGuard<'_, ()> {
+        self.work.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn find(&self, handle: &str) -> Result<Arc<Kept>> {
         self.containers()
             .get(handle)
+            .filter(|kept| !kept.has_ended())
             .cloned()
             .ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
     }
+}
+
+/// Whether containers can be made with this configuration.
+pub(crate) fn ping(config: &LinuxConfig) -> Result<()> {
+    features::check()?;
+    starter::check_program(&config.wshd)?;
+    nft::check()
+}
+
+/// What the host offers to a depot.
+pub(crate) fn capacity(config: &LinuxConfig, depot: &Path) -> Result<Capacity> {
+    let (memory_bytes, disk_bytes) = host_sizes(depot)?;
+    let blocks = config.pool()?.size() / 256;
+    Ok(Capacity {
+        memory_bytes,
+        disk_bytes,
+        max_containers: blocks * u64::from(register::SLOTS),
+    })
 }
 
 #[async_trait]
@@ -134,18 +209,11 @@ impl Backend for LinuxBackend {
     }
 
     async fn ping(&self) -> Result<()> {
-        starter::check_program(&self.inner.config.wshd)?;
-        nft::check()
+        ping(&self.inner.config)
     }
 
     async fn capacity(&self) -> Result<Capacity> {
-        let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
-        let blocks = self.inner.config.pool()?.size() / 256;
-        Ok(Capacity {
-            memory_bytes,
-            disk_bytes,
-            max_containers: blocks * u64::from(register::SLOTS),
-        })
+        capacity(&self.inner.config, self.inner.depot.root())
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
@@ -160,7 +228,7 @@ impl Backend for LinuxBackend {
         let all = self.inner.containers();
         Ok(all
             .values()
-            .filter(|kept| kept.has(properties))
+            .filter(|kept| kept.has(properties) && !kept.has_ended())
             .map(|kept| kept.handle().to_owned())
             .collect())
     }

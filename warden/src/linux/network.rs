@@ -1,16 +1,15 @@
 //! Pools and packet filter of one depot: the outside of its containers.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::LinuxConfig;
+use super::filter::Filter;
 use super::pools::{Now, Pools};
 use super::{links, nft, refused, register, rules};
 use crate::depot::container::Outside;
 use crate::depot::record::{Record, Slot, read_json, write_json};
-use crate::wire::names;
 use crate::{Error, NetOutRule, PortMapping, Refusal, Result};
 
 /// The network side of a depot.
@@ -21,6 +20,8 @@ pub(crate) struct Network {
     tag: String,
     forwarder: bool,
     pools: Mutex<Pools>,
+    /// The packet filter.
+    pub(crate) filter: Filter,
 }
 
 const RESTING: &str = "resting-ports.json";
@@ -43,6 +44,7 @@ impl Network {
             tag: tag.to_owned(),
             forwarder,
             pools: Mutex::new(pools),
+            filter: Filter::new(tag),
         }
     }
 
@@ -61,6 +63,21 @@ impl Network {
             what: "subnet",
             pool: self.config.subnet_pool.clone(),
         })
+    }
+
+    /// A slot to make ready ahead of need; never claims another block for it.
+    pub(crate) fn spare_slot(&self) -> Option<Slot> {
+        self.pools().take_slot(now())
+    }
+
+    /// Gives back a slot that no container had.
+    pub(crate) fn return_slot(&self, slot: &Slot) {
+        self.pools().free_slot(slot.number, now());
+    }
+
+    /// Slots and ports that are in use, also by what is being made right now.
+    pub(crate) fn in_use(&self) -> (Vec<Slot>, Vec<u16>) {
+        self.pools().in_use()
     }
 
     fn take_port(&self) -> Result<u16> {
@@ -140,7 +157,7 @@ impl Outside for Network {
             host_port,
             container_port: container_port.unwrap_or(host_port),
         };
-        if let Err(error) = nft::apply(&rules::add_port(&self.tag, &slot, mapping)) {
+        if let Err(error) = self.filter.open(&slot, mapping) {
             self.pools().free_port(host_port, now());
             return Err(error);
         }
@@ -151,7 +168,7 @@ impl Outside for Network {
     fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()> {
         let mut changed = record.clone();
         changed.net_out.extend_from_slice(rules);
-        nft::apply(&rules::replace(&self.tag, &self.config, &changed)?)?;
+        self.filter.replace(&self.config, &changed)?;
         *record = changed;
         Ok(())
     }
@@ -163,22 +180,6 @@ impl Outside for Network {
         let table = rules::table(&self.tag);
         let listing = nft::read(&["-j", "list", "set", "ip", &table, "refused"])?;
         Ok(refused::parse(&listing, slot.container_ip()))
-    }
-
-    fn addresses(&self, record: &Record) -> (Ipv4Addr, Ipv4Addr) {
-        let ip =
-            |pick: fn(&Slot) -> Ipv4Addr| record.slot.as_ref().map_or(Ipv4Addr::LOCALHOST, pick);
-        (ip(Slot::host_ip), ip(Slot::container_ip))
-    }
-
-    /// The root as the keeper sees it: its mounts exist nowhere else.
-    fn path(&self, dir: &Path, keeper_pid: i32) -> PathBuf {
-        let inside = dir.join(names::ROOT);
-        let relative = inside.strip_prefix("/").unwrap_or(&inside);
-        Path::new("/proc")
-            .join(keeper_pid.to_string())
-            .join("root")
-            .join(relative)
     }
 }
 

@@ -61,6 +61,12 @@ impl Pools {
         None
     }
 
+    /// Slots and ports given out and not yet freed.
+    pub(crate) fn in_use(&self) -> (Vec<Slot>, Vec<u16>) {
+        let slots = self.slots.iter().map(|number| self.slot(*number));
+        (slots.collect(), self.ports.iter().copied().collect())
+    }
+
     fn slot(&self, number: u32) -> Slot {
         let block = &self.blocks[(number / SLOTS) as usize];
         let index = number % SLOTS;

@@ -2,11 +2,14 @@
 //! filter. Only objects of the depot's own tag are ever touched.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use super::network::Network;
-use super::{Inner, LinuxConfig, destroy, links, nft, register, rules, stack, sysctl};
-use crate::cgroup::{self, Cgroups, Layout};
+use super::warm::{self, Stock};
+use super::{
+    Inner, LinuxConfig, destroy, foreign, links, nft, register, rules, stack, sweep, sysctl,
+};
+use crate::cgroup::Layout;
 use crate::depot::container::Kept;
 use crate::depot::record::Record;
 use crate::depot::{Depot, starter};
@@ -14,15 +17,14 @@ use crate::sys::files;
 use crate::{Error, Result};
 
 /// Opens the depot of `config`.
-pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Inner> {
+pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inner>> {
     if !files::is_root() {
         return Err(Error::Keeper {
             step: "open the linux backend".into(),
             message: "it needs root; the process backend does not".into(),
         });
     }
-    starter::check_program(&config.wshd)?;
-    nft::check()?;
+    super::ping(&config)?;
     let depot = Depot::open(&config.depot)?;
     let blocks = claim(&config, &depot)?;
     let network = Network::new(
@@ -32,7 +34,12 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Inner> 
         blocks,
         dns_port.is_some(),
     );
+    let (stock, orders) = Stock::new();
     let inner = Inner {
+        stock,
+        work: RwLock::new(()),
+        endings: Mutex::default(),
+        ended: Condvar::new(),
         ca_bundle: config.ca_bundle.clone().or_else(stack::find_ca_bundle),
         layout: Layout::detect(),
         network: Arc::new(network),
@@ -43,14 +50,18 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Inner> 
         depot,
     };
     let records = adopt(&inner)?;
-    sweep(&inner, &records)?;
+    sweep::empty_old_stock(&inner)?;
     nft::apply(&rules::whole(
         inner.depot.tag(),
         &inner.config,
         dns_port,
         &records,
     )?)?;
-    nft::open_foreign_forward(inner.depot.tag())?;
+    // After the table was written anew: what is found now is older than this backend.
+    sweep::remove_all(&inner, &sweep::suspects(&inner)?);
+    foreign::open(inner.depot.tag())?;
+    let inner = Arc::new(inner);
+    warm::start(&inner, orders);
     Ok(inner)
 }
 
@@ -87,13 +98,15 @@ fn adopt(inner: &Inner) -> Result<Vec<Record>> {
         let dir = inner.depot.container(&handle);
         let record = Record::read(&dir);
         match record {
-            Ok(record) if starter::is_alive(&dir) && inner.network.adopt(&record) => {
+            Ok(record)
+                if record.created && starter::is_alive(&dir) && inner.network.adopt(&record) =>
+            {
                 let kept = Kept::new(dir, record.clone(), inner.network.clone());
                 inner.containers().insert(handle, Arc::new(kept));
                 records.push(record);
             }
             other => {
-                tracing::warn!(%handle, "container without a live keeper: destroying what is left of it");
+                tracing::warn!(%handle, "container without a live keeper, or never finished: destroying what is left of it");
                 let fallback = Record {
                     handle,
                     properties: BTreeMap::new(),
@@ -101,32 +114,11 @@ fn adopt(inner: &Inner) -> Result<Vec<Record>> {
                     net_out: Vec::new(),
                     slot: None,
                     disk_image: false,
+                    created: false,
                 };
                 destroy::remnants(inner, &other.unwrap_or(fallback))?;
             }
         }
     }
     Ok(records)
-}
-
-/// Removes kernel objects of this tag that belong to no container.
-fn sweep(inner: &Inner, records: &[Record]) -> Result<()> {
-    inner.depot.empty_trash()?;
-    let tag = inner.depot.tag();
-    for handle in cgroup::handles_below(&inner.layout, &format!("bloomery/{tag}")) {
-        if !records.iter().any(|record| record.handle == handle) {
-            tracing::warn!(%handle, "cgroup without a container: removing it");
-            Cgroups::new(inner.layout.clone(), &inner.cgroup(&handle)).purge()?;
-        }
-    }
-    let ours: Vec<String> = records
-        .iter()
-        .filter_map(|r| Some(r.slot?.link(tag)))
-        .collect();
-    for link in links::of_tag(tag) {
-        if !ours.contains(&link) {
-            links::delete(&link)?;
-        }
-    }
-    Ok(())
 }

@@ -49,6 +49,9 @@ pub(crate) fn whole(
     Ok(text)
 }
 
+/// A port leads into its container for both protocols.
+const TO_CONTAINERS: &str = "fib daddr type local dnat ip to tcp dport map @ports\nfib daddr type local dnat ip to udp dport map @ports\n";
+
 fn nat(text: &mut String, links: &str, pool: &str, dns_port: Option<u16>) {
     *text += "chain prerouting {\ntype nat hook prerouting priority -100; policy accept;\n";
     if let Some(port) = dns_port {
@@ -59,9 +62,10 @@ fn nat(text: &mut String, links: &str, pool: &str, dns_port: Option<u16>) {
             );
         }
     }
-    *text += "fib daddr type local dnat ip to tcp dport map @ports\n}\n";
-    *text += "chain output {\ntype nat hook output priority -100; policy accept;\n";
-    *text += "fib daddr type local dnat ip to tcp dport map @ports\n}\n";
+    *text += TO_CONTAINERS;
+    *text += "}\nchain output {\ntype nat hook output priority -100; policy accept;\n";
+    *text += TO_CONTAINERS;
+    *text += "}\n";
     *text += "chain postrouting {\ntype nat hook postrouting priority 100; policy accept;\n";
     // From 127.0.0.1 through a link the answer could not come back.
     let _ = writeln!(text, "ip saddr 127.0.0.0/8 oifname {links} masquerade");
@@ -110,55 +114,22 @@ fn forward(text: &mut String, links: &str) {
 }
 
 /// Chain and element of one container.
-pub(crate) fn add(tag: &str, config: &LinuxConfig, record: &Record) -> Result<String> {
+fn add(tag: &str, config: &LinuxConfig, record: &Record) -> Result<String> {
     let Some(slot) = &record.slot else {
         return Ok(String::new());
     };
     let table = table(tag);
-    let (name, mut text) = chain(tag, config, record)?;
+    let Chain { name, mut script } = chain(tag, config, record)?;
     let _ = writeln!(
-        text,
+        script,
         "add element ip {table} egress {{ {} : jump {name} }}",
         key(tag, slot)
     );
-    Ok(text)
-}
-
-/// Puts new rules of a container in the place of its old ones.
-pub(crate) fn replace(tag: &str, config: &LinuxConfig, record: &Record) -> Result<String> {
-    let Some(slot) = &record.slot else {
-        return Ok(String::new());
-    };
-    let table = table(tag);
-    let (name, mut text) = chain(tag, config, record)?;
-    let key = key(tag, slot);
-    let _ = writeln!(text, "delete element ip {table} egress {{ {key} }}");
-    let _ = writeln!(
-        text,
-        "add element ip {table} egress {{ {key} : jump {name} }}"
-    );
-    Ok(text)
-}
-
-/// Takes a container out. Its chain stays until the next start of a backend.
-pub(crate) fn remove(tag: &str, slot: &Slot, ports: &[PortMapping]) -> String {
-    let table = table(tag);
-    let mut text = format!(
-        "delete element ip {table} egress {{ {} }}\n",
-        key(tag, slot)
-    );
-    for port in ports {
-        let _ = writeln!(
-            text,
-            "delete element ip {table} ports {{ {} }}",
-            port.host_port
-        );
-    }
-    text
+    Ok(script)
 }
 
 /// One port.
-pub(crate) fn add_port(tag: &str, slot: &Slot, port: PortMapping) -> String {
+fn add_port(tag: &str, slot: &Slot, port: PortMapping) -> String {
     let table = table(tag);
     let to = format!("{} . {}", slot.container_ip(), port.container_port);
     format!(
@@ -171,8 +142,20 @@ fn key(tag: &str, slot: &Slot) -> String {
     format!("\"{}\" . {}", slot.link(tag), slot.container_ip())
 }
 
-/// The chain for a container's rules, made anew with the same content.
-fn chain(tag: &str, config: &LinuxConfig, record: &Record) -> Result<(String, String)> {
+/// The chain of one set of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chain {
+    /// Made from a hash of the rules.
+    pub(crate) name: String,
+    /// Makes it anew with the same content.
+    pub(crate) script: String,
+}
+
+/// What every chain of a rule set is called at the front.
+pub(crate) const CHAIN: &str = "rules_";
+
+/// The chain for a container's rules.
+pub(crate) fn chain(tag: &str, config: &LinuxConfig, record: &Record) -> Result<Chain> {
     let rules: Vec<String> = config
         .net_out
         .iter()
@@ -184,13 +167,13 @@ fn chain(tag: &str, config: &LinuxConfig, record: &Record) -> Result<(String, St
     let hash = body.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     });
-    let name = format!("rules_{hash:016x}");
+    let name = format!("{CHAIN}{hash:016x}");
     let table = table(tag);
-    let mut text = format!("add chain ip {table} {name}\nflush chain ip {table} {name}\n");
+    let mut script = format!("add chain ip {table} {name}\nflush chain ip {table} {name}\n");
     for rule in rules {
-        let _ = writeln!(text, "add rule ip {table} {name} {rule}");
+        let _ = writeln!(script, "add rule ip {table} {name} {rule}");
     }
-    Ok((name, text))
+    Ok(Chain { name, script })
 }
 
 /// One security group rule as nft expressions; several when it lists ports and

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{links, nft, register, rules, sysctl};
+use super::{foreign, links, nft, register, rules, sysctl};
 use crate::Result;
 use crate::cgroup::{self, Cgroups, Layout};
 use crate::depot::{Depot, starter};
@@ -71,7 +71,7 @@ fn containers(depot: &Depot, layout: &Layout) -> Result<Vec<String>> {
 }
 
 fn table(tag: &str) -> Result<bool> {
-    nft::close_foreign_forward(tag)?;
+    foreign::close(tag)?;
     let name = rules::table(tag);
     let exists = nft::read(&["list", "tables"])?
         .lines()
@@ -81,7 +81,7 @@ fn table(tag: &str) -> Result<bool> {
 }
 
 fn files(depot: &Depot) -> Result<()> {
-    for name in ["c", "trash", "stacks", "templates"] {
+    for name in ["c", "trash", "stacks", "templates", super::disk::WARM] {
         let path = depot.root().join(name);
         if path.exists() {
             std::fs::remove_dir_all(&path).at(format!("remove {}", path.display()))?;

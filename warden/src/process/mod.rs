@@ -6,7 +6,7 @@
 //! points there, and absolute paths are the host's. `/app` does not exist.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,6 +111,10 @@ impl Inner {
     fn create(&self, spec: ContainerSpec) -> Result<Arc<Kept>> {
         let handle = spec.handle.clone().unwrap_or_else(depot::new_handle);
         depot::check_handle(&handle)?;
+        spec.limits.check()?;
+        if self.has_ended(&handle) {
+            self.finish_destroy(&handle)?;
+        }
         let dir = self.depot.make_container(&handle)?;
         match self.start(&handle, &dir, spec) {
             Ok(()) => self.find(&handle),
@@ -131,6 +135,7 @@ impl Inner {
             net_out: spec.net_out,
             slot: None,
             disk_image: false,
+            created: true,
         };
         record.write(dir)?;
         let keeper = KeeperSpec {
@@ -142,7 +147,7 @@ impl Inner {
             ring_bytes: self.config.ring_bytes,
             fail_after: None,
         };
-        let child = starter::start(&self.config.wshd, dir, &keeper)?;
+        let child = starter::start(&self.config.wshd, dir, &keeper, Vec::new())?;
         self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -151,12 +156,22 @@ impl Inner {
         Ok(())
     }
 
+    /// Whether the keeper ended that container by itself; its files are still there.
+    fn has_ended(&self, handle: &str) -> bool {
+        let all = self
+            .containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.get(handle).is_some_and(|kept| kept.has_ended())
+    }
+
     fn find(&self, handle: &str) -> Result<Arc<Kept>> {
         let all = self
             .containers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.get(handle)
+            .filter(|kept| !kept.has_ended())
             .cloned()
             .ok_or_else(|| Error::UnknownHandle(handle.to_owned()))
     }
@@ -191,6 +206,17 @@ impl Inner {
     }
 }
 
+/// What the host offers to a depot.
+pub(crate) fn capacity(config: &ProcessConfig, depot: &Path) -> Result<Capacity> {
+    let (memory_bytes, disk_bytes) = host_sizes(depot)?;
+    let (first, last) = config.port_range;
+    Ok(Capacity {
+        memory_bytes,
+        disk_bytes,
+        max_containers: u64::from(last.saturating_sub(first)) + 1,
+    })
+}
+
 #[async_trait]
 impl Backend for ProcessBackend {
     fn name(&self) -> &'static str {
@@ -202,13 +228,7 @@ impl Backend for ProcessBackend {
     }
 
     async fn capacity(&self) -> Result<Capacity> {
-        let (memory_bytes, disk_bytes) = host_sizes(self.inner.depot.root())?;
-        let (first, last) = self.inner.config.port_range;
-        Ok(Capacity {
-            memory_bytes,
-            disk_bytes,
-            max_containers: u64::from(last.saturating_sub(first)) + 1,
-        })
+        capacity(&self.inner.config, self.inner.depot.root())
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
@@ -227,7 +247,7 @@ impl Backend for ProcessBackend {
             .unwrap_or_else(PoisonError::into_inner);
         Ok(all
             .values()
-            .filter(|kept| kept.has(properties))
+            .filter(|kept| kept.has(properties) && !kept.has_ended())
             .map(|kept| kept.handle().to_owned())
             .collect())
     }
@@ -322,13 +342,5 @@ impl Outside for Ports {
     fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()> {
         record.net_out.extend_from_slice(rules);
         Ok(())
-    }
-
-    fn addresses(&self, _: &Record) -> (Ipv4Addr, Ipv4Addr) {
-        (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
-    }
-
-    fn path(&self, dir: &Path, _: i32) -> PathBuf {
-        dir.join(crate::wire::names::ROOT)
     }
 }

@@ -41,8 +41,41 @@ pub(crate) fn become_id(id: u32) -> io::Result<()> {
     }
 }
 
+/// Becomes `id` and keeps every capability through the next exec. For the
+/// security battery's controls only.
+pub(crate) fn become_id_with_caps(id: u32) -> io::Result<()> {
+    use super::process::prctl;
+    prctl(libc::PR_SET_KEEPCAPS, 1)?;
+    become_id(id)?;
+    let all = own_permitted()?;
+    write_caps(all, all)?;
+    for cap in 0..64u64 {
+        if all & (1 << cap) != 0 {
+            raise_ambient(cap)?;
+        }
+    }
+    Ok(())
+}
+
+fn raise_ambient(cap: u64) -> io::Result<()> {
+    let raise = libc::PR_CAP_AMBIENT_RAISE as u64;
+    // SAFETY: numbers only; the unused arguments must be zero.
+    cvt(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, raise, cap, 0u64, 0u64) }.into()).map(drop)
+}
+
+fn own_permitted() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("CapPrm:"));
+    line.and_then(|text| u64::from_str_radix(text.trim(), 16).ok())
+        .ok_or_else(|| io::Error::other("no CapPrm in /proc/self/status"))
+}
+
 /// Effective and permitted = `caps`, inheritable = none.
 pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
+    write_caps(caps, 0)
+}
+
+fn write_caps(caps: u64, inheritable: u64) -> io::Result<()> {
     let header = CapHeader {
         version: CAP_V3,
         pid: 0,
@@ -50,7 +83,7 @@ pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
     let low = CapData {
         effective: caps as u32,
         permitted: caps as u32,
-        inheritable: 0,
+        inheritable: inheritable as u32,
     };
     let high = (caps >> 32) as u32;
     let data = [
@@ -58,7 +91,7 @@ pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
         CapData {
             effective: high,
             permitted: high,
-            inheritable: 0,
+            inheritable: (inheritable >> 32) as u32,
         },
     ];
     // SAFETY: version 3 takes a header and two data words, both given.

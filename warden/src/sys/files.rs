@@ -81,6 +81,25 @@ pub(crate) fn mkdir_at(dir: BorrowedFd<'_>, name: &Path, mode: u32) -> io::Resul
     }
 }
 
+/// Removes a directory with everything below; absent is fine.
+#[cfg(feature = "host")]
+pub(crate) fn remove_tree(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes the file or link `name` from the open directory; absent is fine.
+pub(crate) fn unlink_at(dir: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: name is a valid string.
+    match cvt(unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), 0) }.into()) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Size, free space and files of the file system that holds `path`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FsUse {

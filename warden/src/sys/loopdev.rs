@@ -9,6 +9,8 @@ use super::cvt;
 
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
+#[cfg(feature = "host")]
+const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
 #[repr(C)]
@@ -58,6 +60,18 @@ pub(crate) fn attach(image: &Path) -> io::Result<(String, File)> {
         }
     }
     Err(io::Error::from_raw_os_error(libc::EBUSY))
+}
+
+/// Gives a device free; one that is mounted becomes free with its last mount.
+#[cfg(feature = "host")]
+pub(crate) fn detach(device: &Path) -> io::Result<()> {
+    let device = File::open(device)?;
+    // SAFETY: this ioctl takes no argument.
+    match cvt(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD as _) }.into()) {
+        // Free already.
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 fn configure(device: &File, backing: &File) -> io::Result<()> {

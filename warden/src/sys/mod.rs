@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod loopdev;
 pub(crate) mod mount;
 pub(crate) mod process;
+pub(crate) mod pty;
 pub(crate) mod socket;
 
 use std::ffi::CString;

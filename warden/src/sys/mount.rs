@@ -193,3 +193,52 @@ pub(crate) fn pivot_here() -> io::Result<()> {
     cvt(ret)?;
     umount(Path::new("."), true)
 }
+
+/// A file system on a device, mounted nowhere yet: it lives as long as the
+/// descriptor and may be moved into any mount namespace.
+#[cfg(feature = "host")]
+pub(crate) fn detached(kind: &str, device: &str, flags: &[&str]) -> io::Result<OwnedFd> {
+    const SET_FLAG: u32 = 0;
+    const SET_STRING: u32 = 1;
+    const CREATE: u32 = 6;
+    const CLOEXEC: u32 = 1;
+    let kind = cstr(kind)?;
+    // SAFETY: kind is a valid string; the result is a fresh descriptor.
+    let context = unsafe {
+        let fd = cvt(libc::syscall(libc::SYS_fsopen, kind.as_ptr(), CLOEXEC))?;
+        OwnedFd::from_raw_fd(fd as i32)
+    };
+    let configure = |command: u32, key: Option<&str>, value: Option<&str>| -> io::Result<()> {
+        let (key, value) = (key.map(cstr).transpose()?, value.map(cstr).transpose()?);
+        let text = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |t| t.as_ptr());
+        let (key_at, value_at) = (text(&key), text(&value));
+        // SAFETY: both strings are alive or null, as the command wants them.
+        let ret = unsafe {
+            libc::syscall(
+                libc::SYS_fsconfig,
+                context.as_raw_fd(),
+                command,
+                key_at,
+                value_at,
+                0,
+            )
+        };
+        cvt(ret).map(drop)
+    };
+    configure(SET_STRING, Some("source"), Some(device))?;
+    for flag in flags {
+        configure(SET_FLAG, Some(flag), None)?;
+    }
+    configure(CREATE, None, None)?;
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOATIME;
+    // SAFETY: the context is a valid descriptor; the result is fresh.
+    unsafe {
+        let fd = cvt(libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            CLOEXEC,
+            attributes as u32,
+        ))?;
+        Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}

@@ -67,7 +67,7 @@ pub(crate) fn setsid() -> io::Result<()> {
 
 /// `unshare(2)`.
 pub(crate) fn unshare(flags: i32) -> io::Result<()> {
-    // SAFETY: no memory involved; the caller is single-threaded.
+    // SAFETY: no memory involved; it concerns the calling thread alone.
     cvt(unsafe { libc::unshare(flags) }.into()).map(drop)
 }
 
@@ -128,6 +128,21 @@ pub(crate) fn wait_pid(pid: i32) -> io::Result<i32> {
     }
 }
 
+/// Ends the caller as `kill -9` would.
+pub(crate) fn die() -> ! {
+    // Pid 1 of a namespace cannot be killed from inside.
+    if std::process::id() != 1 {
+        let _ = kill(std::process::id() as i32, libc::SIGKILL);
+    }
+    exit_now(128 + libc::SIGKILL)
+}
+
+/// Kills the parent, if it is in the caller's pid namespace.
+pub(crate) fn kill_parent() -> io::Result<()> {
+    // SAFETY: always succeeds.
+    kill(unsafe { libc::getppid() }, libc::SIGKILL)
+}
+
 /// Asks for SIGKILL when the parent dies.
 pub(crate) fn die_with_parent() -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64)
@@ -140,7 +155,12 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
 
 /// Hides /proc/self and the core from everybody but root.
 pub(crate) fn not_dumpable() -> io::Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, 0)
+    set_dumpable(false)
+}
+
+/// Whether others of the same user may look into this process.
+pub(crate) fn set_dumpable(yes: bool) -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, yes.into())
 }
 
 /// `prctl(2)` with one argument.
@@ -153,6 +173,21 @@ pub(crate) fn prctl(option: i32, arg: u64) -> io::Result<()> {
 pub(crate) fn set_name(name: &std::ffi::CStr) {
     // SAFETY: the kernel copies at most 16 bytes of a valid string.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) };
+}
+
+/// The program of `command` will not be able to make device files, even as root.
+#[cfg(feature = "host")]
+pub(crate) fn without_device_files(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    const CAP_MKNOD: u64 = 27;
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| match prctl(libc::PR_CAPBSET_DROP, CAP_MKNOD) {
+            // Not root: it could not make any before.
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(()),
+            other => other,
+        });
+    }
 }
 
 /// Closes every descriptor from `first` on.

@@ -149,14 +149,35 @@ fn not_interrupted(result: io::Result<libc::c_long>) -> io::Result<usize> {
     }
 }
 
-/// A route-netlink socket of the network namespace the caller is in.
-pub(crate) fn route_netlink() -> io::Result<OwnedFd> {
+/// A netlink socket of that family in the network namespace the caller is in.
+pub(crate) fn netlink(family: i32) -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
     // SAFETY: the result is a fresh descriptor.
     unsafe {
-        let fd = cvt(libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE).into())?;
+        let fd = cvt(libc::socket(libc::AF_NETLINK, kind, family).into())?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
     }
+}
+
+/// Reads that wait longer than so many seconds fail with EAGAIN.
+#[cfg(feature = "host")]
+pub(crate) fn set_patience(socket: &impl AsRawFd, seconds: u64) -> io::Result<()> {
+    let time = libc::timeval {
+        tv_sec: seconds as _,
+        tv_usec: 0,
+    };
+    // SAFETY: pointer and length describe `time`.
+    cvt(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVTIMEO,
+            ptr::from_ref(&time).cast(),
+            size_of::<libc::timeval>() as u32,
+        )
+    }
+    .into())
+    .map(drop)
 }
 
 /// Number of a network interface.

@@ -6,9 +6,10 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use super::{init, msg, plain, rootfs, seccomp};
+use super::guards::{Guard, Guards};
+use super::network::Network;
+use super::{init, msg, plain, rootfs, seccomp, warm};
 use crate::cgroup::{Cgroups, Layout};
-use crate::netlink;
 use crate::step::Step;
 use crate::sys::process::{self, Side};
 use crate::sys::{At, mount, socket};
@@ -19,6 +20,8 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Built {
     pub(super) init: InitHandle,
+    /// The container's network namespace; `None` when it has none of its own.
+    pub(super) netns: Option<OwnedFd>,
     pub(super) cgroups: Option<Cgroups>,
     pub(super) isolation: Vec<String>,
 }
@@ -56,15 +59,16 @@ impl Drop for InitHandle {
 }
 
 /// Builds the container described by `spec` in `dir`.
-pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
+pub(super) fn build(spec: &KeeperSpec, dir: &Path, guards: Guards) -> Result<Built> {
     match &spec.isolation {
-        Some(isolation) => isolated(spec, isolation, dir),
+        Some(isolation) => isolated(spec, isolation, dir, guards),
         None => plain::build(spec, dir),
     }
 }
 
-fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
+fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path, guards: Guards) -> Result<Built> {
     process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
+    let given = warm::receive(iso)?;
     let cgroups = Cgroups::new(Layout::detect(), &iso.cgroup);
     cgroups.create(&spec.limits)?;
     Step::Cgroups.inject(spec.fail_after)?;
@@ -73,22 +77,33 @@ fn isolated(spec: &KeeperSpec, iso: &Isolation, dir: &Path) -> Result<Built> {
     mount::make_root_private().at("make / private")?;
     show_whole_proc(dir)?;
     Step::MountNamespace.inject(spec.fail_after)?;
-    let init = clone_init(spec, filter)?;
+    let network = Network::new(given.netns)?;
+    let init = match guards.has(Guard::NetNamespace) {
+        true => network.around(|flags| clone_init(spec, filter, flags, guards))?,
+        false => clone_init(spec, filter, 0, guards)?,
+    };
     Step::CloneInit.inject(spec.fail_after)?;
-    let userns = map_ids(&init, iso.uid_base)?;
+    let userns = match guards.has(Guard::UserNamespace) {
+        true => Some(map_ids(&init, iso.uid_base)?),
+        false => None,
+    };
     Step::IdMaps.inject(spec.fail_after)?;
     msg::send(&init.sock, &msg::ToInit::Mapped, &[])?;
-    rootfs::build(spec, iso, dir, &userns)?;
+    rootfs::build(spec, iso, dir, userns.as_ref(), given.disk, guards)?;
     let root = File::open(dir.join(names::ROOT)).at("open root")?;
     msg::send(&init.sock, &msg::ToInit::RootReady, &[root.as_raw_fd()])?;
     drop(root);
     // Init mounts and locks itself meanwhile.
-    link(iso, init.pid)?;
+    let netns = match guards.has(Guard::NetNamespace) {
+        true => Some(network.finish(iso.link.as_ref(), init.pid, spec.limits.bandwidth)?),
+        false => None,
+    };
     Step::Link.inject(spec.fail_after)?;
     expect_ready(&init)?;
     Ok(Built {
         isolation: enforced(iso, &cgroups),
         init,
+        netns,
         cgroups: Some(cgroups),
     })
 }
@@ -113,17 +128,22 @@ fn covers_proc(mountinfo: &str) -> bool {
     targets.any(|target| target.starts_with("/proc/"))
 }
 
-fn clone_init(spec: &KeeperSpec, filter: Vec<crate::sys::creds::Insn>) -> Result<InitHandle> {
+fn clone_init(
+    spec: &KeeperSpec,
+    filter: Vec<crate::sys::creds::Insn>,
+    network: i32,
+    guards: Guards,
+) -> Result<InitHandle> {
     let (ours, theirs) = socket::seqpacket_pair().at("socketpair")?;
-    let flags = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWNET;
+    let flags = libc::CLONE_NEWUTS
+        | guards.flag(Guard::UserNamespace, libc::CLONE_NEWUSER)
+        | guards.flag(Guard::PidNamespace, libc::CLONE_NEWPID)
+        | guards.flag(Guard::IpcNamespace, libc::CLONE_NEWIPC)
+        | network;
     match process::clone_with_pidfd(flags as u64).at("clone3 of init")? {
         Side::Child => {
             drop(ours);
-            init::main(&theirs, spec, &filter)
+            init::main(&theirs, spec, &filter, guards)
         }
         Side::Parent((pid, pidfd)) => Ok(InitHandle {
             pid,
@@ -169,23 +189,6 @@ pub(super) fn expect_ready(init: &InitHandle) -> Result<()> {
         Some((other, _)) => Err(msg::protocol(format!("unexpected {other:?}"))),
         None => Err(msg::protocol("init died while setting up")),
     }
-}
-
-/// Links the container's network namespace to the host's.
-fn link(iso: &Isolation, init_pid: i32) -> Result<()> {
-    let host: OwnedFd = File::open("/proc/self/ns/net")
-        .at("open own network namespace")?
-        .into();
-    let inside: OwnedFd = File::open(format!("/proc/{init_pid}/ns/net"))
-        .at("open container's network namespace")?
-        .into();
-    if let Some(link) = &iso.link {
-        netlink::host_end(link, &inside)?;
-    }
-    process::setns(inside.as_fd(), libc::CLONE_NEWNET).at("enter container's network namespace")?;
-    let made = netlink::container_end(iso.link.as_ref());
-    process::setns(host.as_fd(), libc::CLONE_NEWNET).at("return to own network namespace")?;
-    made
 }
 
 fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {

@@ -183,6 +183,15 @@ impl Client {
 /// A failure as a reply.
 pub(super) fn failed(error: &Error) -> Reply {
     match error {
+        Error::BelowUsage {
+            resource,
+            wanted,
+            used,
+        } => Reply::BelowUsage {
+            resource: resource.clone(),
+            wanted: *wanted,
+            used: *used,
+        },
         Error::Step { step, source } => Reply::Failed {
             step: step.clone(),
             message: source.to_string(),

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::guards::{Guard, Guards};
 use super::msg::{self, FromInit, ToInit};
 use super::{init_mounts, job};
 use crate::step::Step;
@@ -16,11 +17,11 @@ use crate::{Error, Result};
 pub(super) const SOCKET: i32 = 3;
 
 /// The child side of `clone3`. Never returns.
-pub(super) fn main(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn]) -> ! {
+pub(super) fn main(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn], guards: Guards) -> ! {
     let code = match take_socket(sock) {
         Err(_) => 1,
-        Ok(sock) => match set_up(&sock, spec, filter) {
-            Ok(()) => serve(&sock, &Pidns),
+        Ok(sock) => match set_up(&sock, spec, filter, guards) {
+            Ok(()) => serve(&sock, &Pidns(guards)),
             Err(error) => report(&sock, &error),
         },
     };
@@ -43,7 +44,7 @@ pub(super) fn report(sock: &OwnedFd, error: &Error) -> i32 {
     1
 }
 
-fn set_up(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn]) -> Result<()> {
+fn set_up(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn], guards: Guards) -> Result<()> {
     process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
     process::set_name(c"wshd: init");
     expect(sock, |m| matches!(m, ToInit::Mapped))?;
@@ -53,11 +54,11 @@ fn set_up(sock: &OwnedFd, spec: &KeeperSpec, filter: &[Insn]) -> Result<()> {
         .into_iter()
         .next()
         .ok_or_else(|| msg::protocol("the root's descriptor is missing"))?;
-    init_mounts::enter(&root)?;
+    init_mounts::enter(&root, guards)?;
     drop(root);
     process::set_hostname(&spec.handle).at("sethostname")?;
     Step::InitMounts.inject(spec.fail_after)?;
-    lock(filter)?;
+    lock(filter, guards)?;
     Step::InitLock.inject(spec.fail_after)?;
     msg::send(sock, &FromInit::Ready, &[])
 }
@@ -72,18 +73,27 @@ fn expect(sock: &OwnedFd, wanted: impl Fn(&ToInit) -> bool) -> Result<Vec<OwnedF
 
 /// Everything a job must not be able to do, init cannot do either: jobs inherit
 /// it, so nothing can be forgotten at a later start.
-fn lock(filter: &[Insn]) -> Result<()> {
+fn lock(filter: &[Insn], guards: Guards) -> Result<()> {
     process::setsid().at("setsid")?;
-    creds::new_session_keyring().at("keyctl JOIN_SESSION_KEYRING")?;
-    creds::limit_bounding(creds::INIT_CAPS).at("prctl PR_CAPBSET_DROP")?;
-    creds::set_caps(creds::INIT_CAPS).at("capset")?;
-    process::not_dumpable().at("prctl PR_SET_DUMPABLE")?;
+    if guards.has(Guard::Keyring) {
+        creds::new_session_keyring().at("keyctl JOIN_SESSION_KEYRING")?;
+    }
+    if guards.has(Guard::Capabilities) {
+        creds::limit_bounding(creds::INIT_CAPS).at("prctl PR_CAPBSET_DROP")?;
+        creds::set_caps(creds::INIT_CAPS).at("capset")?;
+    }
+    process::set_dumpable(!guards.has(Guard::Undumpable)).at("prctl PR_SET_DUMPABLE")?;
     standard_streams_to_null()?;
     process::prepare_sigchld().at("sigaction SIGCHLD")?;
     // A change of credentials cleared it.
     process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
-    creds::no_new_privs().at("prctl PR_SET_NO_NEW_PRIVS")?;
-    creds::load_filter(filter).at("seccomp")
+    if guards.has(Guard::NoNewPrivs) {
+        creds::no_new_privs().at("prctl PR_SET_NO_NEW_PRIVS")?;
+    }
+    if guards.has(Guard::Seccomp) {
+        creds::load_filter(filter).at("seccomp")?;
+    }
+    Ok(())
 }
 
 /// Descriptors 0–2 on `/dev/null`.
@@ -108,7 +118,7 @@ pub(super) trait Below {
 }
 
 /// A pid namespace: the kernel knows who is inside.
-struct Pidns;
+struct Pidns(Guards);
 
 impl Below for Pidns {
     fn signal(&self, signal: i32) {
@@ -117,7 +127,7 @@ impl Below for Pidns {
     }
 
     fn job_kind(&self) -> job::Kind {
-        job::Kind::Isolated
+        job::Kind::Isolated(self.0)
     }
 }
 
@@ -153,8 +163,8 @@ fn handle(
     signalled: &mut bool,
 ) -> Result<()> {
     match message {
-        ToInit::Run { stdin } => {
-            let answer = match job::start(fds, stdin, below.job_kind()) {
+        ToInit::Run { stdin, tty } => {
+            let answer = match job::start(fds, stdin, tty, below.job_kind()) {
                 Ok(pid) => FromInit::Started { pid },
                 Err(error) => msg::failure(&error),
             };

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use super::guards::{Guard, Guards};
 use crate::Result;
 use crate::sys::mount::{self, Attr};
 use crate::sys::{At, process};
@@ -32,7 +33,7 @@ const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 /// Makes the directory `root` the root of a mount namespace owned by the
 /// container. The container's own user cannot reach it by path (a depot is
 /// closed to others), so all of this works from the inside of the directory.
-pub(super) fn enter(root: &OwnedFd) -> Result<()> {
+pub(super) fn enter(root: &OwnedFd, guards: Guards) -> Result<()> {
     process::change_dir(root.as_fd()).at("init: fchdir root")?;
     // The current directory follows into the copy of the mount tree.
     process::unshare(libc::CLONE_NEWNS).at("init: unshare CLONE_NEWNS")?;
@@ -41,16 +42,32 @@ pub(super) fn enter(root: &OwnedFd) -> Result<()> {
     let tree = mount::open_tree_clone_all(Path::new(".")).at("init: clone root")?;
     mount::move_to(tree.as_fd(), Path::new(".")).at("init: mount root onto itself")?;
     process::change_dir(tree.as_fd()).at("init: fchdir root")?;
-    proc(Path::new("proc"))?;
-    dev(Path::new("dev"))?;
+    proc(Path::new("proc"), guards)?;
+    dev(Path::new("dev"), guards)?;
     mount::pivot_here().at("init: pivot_root")?;
     std::env::set_current_dir("/").at("init: chdir /")
 }
 
-fn proc(proc: &Path) -> Result<()> {
+fn proc(proc: &Path, guards: Guards) -> Result<()> {
     dir(proc)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-    mount::mount("proc", proc, "proc", flags, "").at("init: mount proc")?;
+    if guards.has(Guard::PidNamespace) {
+        mount::mount("proc", proc, "proc", flags, "").at("init: mount proc")?;
+    } else {
+        // The kernel gives nobody a new one for a namespace that is not theirs.
+        let whole = mount::open_tree_clone_all(Path::new("/proc")).at("init: clone proc")?;
+        mount::move_to(whole.as_fd(), proc).at("init: move proc")?;
+    }
+    if guards.has(Guard::HiddenProc) {
+        hide(proc, flags)?;
+    }
+    if guards.has(Guard::ReadOnlyProc) {
+        make_read_only(proc)?;
+    }
+    Ok(())
+}
+
+fn hide(proc: &Path, flags: libc::c_ulong) -> Result<()> {
     for path in existing(proc, &HIDDEN_FILES) {
         mount::bind(Path::new("/dev/null"), &path).at(format!("init: hide {}", path.display()))?;
     }
@@ -64,6 +81,10 @@ fn proc(proc: &Path) -> Result<()> {
         )
         .at(format!("init: hide {}", path.display()))?;
     }
+    Ok(())
+}
+
+fn make_read_only(proc: &Path) -> Result<()> {
     for path in existing(proc, &READ_ONLY) {
         let step = format!("init: make {} read-only", path.display());
         mount::bind(&path, &path).at(&*step)?;
@@ -81,7 +102,7 @@ fn existing(base: &Path, names: &[&str]) -> Vec<std::path::PathBuf> {
         .collect()
 }
 
-fn dev(dev: &Path) -> Result<()> {
+fn dev(dev: &Path, guards: Guards) -> Result<()> {
     dir(dev)?;
     let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
     mount::mount("tmpfs", dev, "tmpfs", flags, "size=64k,mode=755").at("init: mount dev")?;
@@ -104,7 +125,8 @@ fn dev(dev: &Path) -> Result<()> {
     for (target, name) in LINKS {
         symlink(target, dev.join(name)).at(format!("init: link dev/{name}"))?;
     }
-    mount::set_attr_at(dev, Attr(Attr::RDONLY)).at("init: make dev read-only")
+    let attr = Attr(guards.flag(Guard::ReadOnlyDev, Attr::RDONLY));
+    mount::set_attr_at(dev, attr).at("init: make dev read-only")
 }
 
 fn node(source: &Path, target: &Path) -> Result<()> {

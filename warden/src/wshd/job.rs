@@ -3,20 +3,21 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
+use super::guards::{Guard, Guards};
 use super::msg;
 use super::rootfs::VCAP;
 use crate::sys::process::{self, Side};
-use crate::sys::{At, creds, cstr, files};
-use crate::{Error, ProcessSpec, Result, User};
+use crate::sys::{At, creds, cstr, files, pty, socket};
+use crate::{Error, ProcessSpec, Result, User, WindowSize};
 
 /// What surrounds the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Inside a container.
-    Isolated,
+    /// Inside a container, behind these walls.
+    Isolated(Guards),
     /// A process of the host; `home` stands for `/home/vcap`.
     Plain { home: String },
 }
@@ -24,9 +25,17 @@ pub(super) enum Kind {
 /// The descriptor on which a child says why it could not start.
 const ERRORS: i32 = 3;
 
+/// Bytes a job may lock into memory: the kernel's default.
+const MEMLOCK: u64 = 8 << 20;
+
 /// Starts the job described by the first descriptor; returns its pid once the
 /// program runs.
-pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
+pub(super) fn start(
+    fds: Vec<OwnedFd>,
+    stdin: bool,
+    tty: Option<WindowSize>,
+    kind: Kind,
+) -> Result<i32> {
     let mut fds = fds.into_iter();
     let mut next = || {
         fds.next()
@@ -45,6 +54,7 @@ pub(super) fn start(fds: Vec<OwnedFd>, stdin: bool, kind: Kind) -> Result<i32> {
                 stdout,
                 stderr,
                 errors: theirs,
+                tty,
             };
             let error = become_job(&spec, streams, procs, &kind);
             tell(&error);
@@ -67,6 +77,7 @@ struct Streams {
     stdout: OwnedFd,
     stderr: OwnedFd,
     errors: OwnedFd,
+    tty: Option<WindowSize>,
 }
 
 /// The child says `step\nmessage`; silence and end of file mean success.
@@ -120,13 +131,22 @@ fn prepare(
     }
     process::setsid().at("setsid")?;
     let env = environment(spec, kind);
+    let tty = streams.tty;
     connect(streams)?;
-    creds::limit(libc::RLIMIT_CORE as _, 0).at("setrlimit core")?;
-    creds::limit(libc::RLIMIT_NOFILE as _, spec.nofile.unwrap_or(16_384)).at("setrlimit nofile")?;
-    if *kind != Kind::Isolated {
-        process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
-    } else {
-        give_up(if spec.user == User::Root { 0 } else { VCAP })?;
+    match kind {
+        Kind::Isolated(guards) => {
+            if guards.has(Guard::ResourceLimits) {
+                limit(spec)?;
+            }
+            give_up(if spec.user == User::Root { 0 } else { VCAP }, *guards)?;
+        }
+        Kind::Plain { .. } => {
+            limit(spec)?;
+            process::die_with_parent().at("prctl PR_SET_PDEATHSIG")?;
+        }
+    }
+    if let Some(size) = tty {
+        terminal(size)?;
     }
     process::umask(0o022);
     process::reset_signals();
@@ -165,8 +185,36 @@ fn connect(streams: Streams) -> Result<()> {
     process::close_from(ERRORS as u32 + 1).at("close_range")
 }
 
-fn give_up(uid: u32) -> Result<()> {
-    process::unshare(libc::CLONE_NEWCGROUP).at("unshare CLONE_NEWCGROUP")?;
+/// A terminal of the container's own devpts becomes 0–2; its controlling side
+/// goes out through the socket that was given as stdin.
+fn terminal(size: WindowSize) -> Result<()> {
+    let (controller, program) = pty::open(size).at("open a terminal")?;
+    // SAFETY: `connect` put the socket there, and it stays open until the dup below.
+    let socket = unsafe { BorrowedFd::borrow_raw(0) };
+    socket::send(socket, b"t", &[controller.as_raw_fd()]).at("send the terminal")?;
+    pty::take(&program).at("ioctl TIOCSCTTY")?;
+    for fd in 0..3 {
+        process::dup_to(program.as_raw_fd(), fd).at("dup2 of the terminal")?;
+    }
+    Ok(())
+}
+
+fn limit(spec: &ProcessSpec) -> Result<()> {
+    creds::limit(libc::RLIMIT_CORE as _, 0).at("setrlimit core")?;
+    // Whatever the backend's own are: a service manager may have lifted them.
+    creds::limit(libc::RLIMIT_MEMLOCK as _, MEMLOCK).at("setrlimit memlock")?;
+    creds::limit(libc::RLIMIT_RTPRIO as _, 0).at("setrlimit rtprio")?;
+    creds::limit(libc::RLIMIT_NICE as _, 0).at("setrlimit nice")?;
+    creds::limit(libc::RLIMIT_NOFILE as _, spec.nofile.unwrap_or(16_384)).at("setrlimit nofile")
+}
+
+fn give_up(uid: u32, guards: Guards) -> Result<()> {
+    if guards.has(Guard::CgroupNamespace) {
+        process::unshare(libc::CLONE_NEWCGROUP).at("unshare CLONE_NEWCGROUP")?;
+    }
+    if !guards.has(Guard::Capabilities) {
+        return creds::become_id_with_caps(uid).at("setresuid with all capabilities");
+    }
     creds::limit_bounding(0).at("prctl PR_CAPBSET_DROP")?;
     creds::become_id(uid).at("setresuid")?;
     creds::clear_ambient().at("prctl PR_CAP_AMBIENT_CLEAR_ALL")?;
@@ -176,8 +224,8 @@ fn give_up(uid: u32) -> Result<()> {
 /// The four defaults first, unless given, then exactly what was asked for.
 fn environment(spec: &ProcessSpec, kind: &Kind) -> Vec<(String, String)> {
     let (user, home, path) = match (spec.user, kind) {
-        (User::Vcap, Kind::Isolated) => ("vcap", "/home/vcap", "/bin:/usr/bin"),
-        (User::Root, Kind::Isolated) => ("root", "/root", "/sbin:/bin:/usr/sbin:/usr/bin"),
+        (User::Vcap, Kind::Isolated(_)) => ("vcap", "/home/vcap", "/bin:/usr/bin"),
+        (User::Root, Kind::Isolated(_)) => ("root", "/root", "/sbin:/bin:/usr/sbin:/usr/bin"),
         (User::Vcap, Kind::Plain { home }) => ("vcap", home.as_str(), "/bin:/usr/bin"),
         (User::Root, Kind::Plain { home }) => {
             ("root", home.as_str(), "/sbin:/bin:/usr/sbin:/usr/bin")
@@ -250,7 +298,7 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).into(), (*v).into()))
             .collect();
-        environment(&spec, &Kind::Isolated)
+        environment(&spec, &Kind::Isolated(Guards::ALL))
     }
 
     fn names(env: &[(String, String)]) -> Vec<&str> {

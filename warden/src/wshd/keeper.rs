@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::step::Step;
 use crate::sys::At;
 use crate::sys::socket::{self, PollFd};
 use crate::wire::{KeeperSpec, KeeperState, Reply, names};
-use crate::{JobId, Result, State, Stream};
+use crate::{JobId, Limits, OomKill, Result, State, Stream};
 
 /// Between two rounds of KILL for processes that fork faster than one reaches.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
@@ -38,6 +38,11 @@ pub(super) struct Keeper {
     pub(super) next_job: u64,
     pub(super) state: State,
     pub(super) events: Vec<String>,
+    pub(super) oom_kill: Option<OomKill>,
+    /// Limits in force.
+    pub(super) limits: Limits,
+    /// The container's network namespace.
+    pub(super) netns: Option<OwnedFd>,
     pub(super) ending: Option<Ending>,
     /// The container was destroyed; the loop ends.
     pub(super) destroyed: bool,
@@ -78,6 +83,9 @@ impl Keeper {
         write_state(&dir, built.init.pid)?;
         Step::State.inject(spec.fail_after)?;
         Ok(Self {
+            limits: spec.limits.clone(),
+            oom_kill: None,
+            netns: built.netns,
             spec,
             dir,
             init: built.init,
@@ -220,6 +228,7 @@ impl Keeper {
         if !oom.confirm(cgroups, now) {
             return Ok(());
         }
+        self.oom_kill = Some(oom.report(cgroups));
         self.event("out of memory");
         self.signal_jobs(libc::SIGKILL)?;
         self.ending.get_or_insert(Ending {
@@ -296,10 +305,15 @@ impl Keeper {
         }
         if self.grace_ends().is_some_and(|end| now >= end) {
             log("no client within the grace time");
-            if let Err(error) = self.destroy() {
+            if let Err(error) = self.destroy().and_then(|()| self.say_ended("grace time")) {
                 log(&error.to_string());
             }
         }
+    }
+
+    /// Tells the backend that nobody asked for this end.
+    fn say_ended(&self, why: &str) -> Result<()> {
+        fs::write(self.dir.join(names::ENDED), why).at("write ended")
     }
 
     /// Gives every client what became available. True: some want more at once.

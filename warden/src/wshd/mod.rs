@@ -9,18 +9,23 @@
 
 mod build;
 mod clients;
+mod guards;
 mod init;
 mod init_mounts;
 mod job;
 mod jobs;
 mod keeper;
 mod msg;
+mod network;
 mod oom;
 mod plain;
 mod ring;
 mod rootfs;
 mod seccomp;
 mod verbs;
+mod warm;
+
+pub use guards::{Guard, Guards};
 
 use std::fs::File;
 use std::io::Write;
@@ -35,11 +40,17 @@ use crate::{Error, Result};
 /// container is destroyed; returns the exit code. Descriptor 0 must be a
 /// socket: it receives one frame, ready or failed.
 pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
+    main_with(args, Guards::ALL)
+}
+
+/// The same with a choice of walls. For the security battery's own keeper only.
+#[doc(hidden)]
+pub fn main_with(args: impl IntoIterator<Item = std::ffi::OsString>, guards: Guards) -> i32 {
     let Some(dir) = args.into_iter().nth(1).map(PathBuf::from) else {
         eprintln!("usage: wshd CONTAINER_DIRECTORY (started by a warden backend, not by hand)");
         return 2;
     };
-    match run(&dir) {
+    match run(&dir, guards) {
         Ok(()) => 0,
         Err(error) => {
             log(&error.to_string());
@@ -49,10 +60,10 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
     }
 }
 
-fn run(dir: &Path) -> Result<()> {
+fn run(dir: &Path, guards: Guards) -> Result<()> {
     detach()?;
     let spec = read_spec(dir)?;
-    let built = build::build(&spec, dir)?;
+    let built = build::build(&spec, dir, guards)?;
     let mut keeper = keeper::Keeper::new(spec, dir.to_owned(), built)?;
     let ready = Reply::Ready {
         keeper_pid: std::process::id() as i32,

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::sys::{At, files, socket};
-use crate::{Error, ProcessSpec, Result};
+use crate::{Error, ProcessSpec, Result, WindowSize};
 
 /// From keeper to init.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,7 +19,10 @@ pub(super) enum ToInit {
     /// The root is mounted.
     RootReady,
     /// Start a job. Descriptors: spec, stdin if set, stdout, stderr, `cgroup.procs`.
-    Run { stdin: bool },
+    Run {
+        stdin: bool,
+        tty: Option<WindowSize>,
+    },
     /// Signal every job process; `Quiet` follows when none is left.
     Signal(i32),
 }

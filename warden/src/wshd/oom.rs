@@ -1,13 +1,14 @@
 //! Notice of processes killed for want of memory, both cgroup generations.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::cgroup::Cgroups;
 use crate::sys::{At, files, socket::PollFd};
+use crate::{OomKill, Result};
 
 /// A watch on the job group's memory.
 #[derive(Debug)]
@@ -97,6 +98,17 @@ impl OomWatch {
         killed
     }
 
+    /// What is to be told about the kills so far.
+    pub(super) fn report(&self, cgroups: &Cgroups) -> OomKill {
+        let (peak_bytes, limit_bytes) = cgroups.memory_marks();
+        OomKill {
+            peak_bytes,
+            limit_bytes,
+            victim: last_victim(cgroups.path()),
+            kills: self.seen,
+        }
+    }
+
     fn acknowledge(&mut self) {
         match &mut self.source {
             Source::Counter(fd) => drain(fd),
@@ -109,10 +121,62 @@ impl OomWatch {
     }
 }
 
+/// The name of the last victim in the group, from the kernel's log; `None` when
+/// that cannot be read or says nothing.
+fn last_victim(group: &str) -> Option<String> {
+    let mut log = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/kmsg")
+        .ok()?;
+    let mut record = vec![0u8; 8 << 10];
+    let mut found = None;
+    loop {
+        match log.read(&mut record) {
+            Ok(n) => found = victim(&String::from_utf8_lossy(&record[..n]), group).or(found),
+            // Records were overwritten while we read.
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+            Err(_) => return found,
+        }
+    }
+}
+
+/// The name in one record, when it speaks of the group.
+fn victim(record: &str, group: &str) -> Option<String> {
+    let (_, facts) = record.split_once("oom-kill:")?;
+    facts
+        .split(',')
+        .any(|fact| fact.starts_with("oom_memcg=") && fact.ends_with(&format!("/{group}/j")))
+        .then_some(())?;
+    let name = facts
+        .split(',')
+        .find_map(|fact| fact.strip_prefix("task="))?;
+    Some(name.to_owned())
+}
+
 fn drain(fd: &OwnedFd) {
     let mut number = [0u8; 8];
     if let Ok(fd) = fd.try_clone() {
         // Non-blocking: an empty counter is fine.
         let _ = File::from(fd).read(&mut number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::victim;
+
+    #[test]
+    fn the_victim_of_this_group_is_found_in_the_kernels_words() {
+        let record = "6,991,77,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/bloomery/abcdef/web/j,task_memcg=/bloomery/abcdef/web/j,task=python3,pid=55,uid=2000\n";
+        assert_eq!(
+            victim(record, "bloomery/abcdef/web").as_deref(),
+            Some("python3")
+        );
+        assert_eq!(victim(record, "bloomery/abcdef/eb"), None);
+        assert_eq!(
+            victim("6,1,2,-;something else", "bloomery/abcdef/web"),
+            None
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::build::{self, Built};
+use super::guards::Guards;
 use super::init::{self, Below};
 use super::msg::{self, FromInit};
 use super::{job, rootfs};
@@ -26,6 +27,7 @@ pub(super) fn build(spec: &KeeperSpec, dir: &Path) -> Result<Built> {
     build::expect_ready(&init)?;
     Ok(Built {
         init,
+        netns: None,
         cgroups: None,
         isolation: Vec::new(),
     })
@@ -108,7 +110,7 @@ fn mount_all(spec: &KeeperSpec, private: &Path) -> Result<()> {
     mount::move_to(sources[0].as_fd(), Path::new("/home/vcap")).at("bind /home/vcap")?;
     mount::move_to(sources[1].as_fd(), Path::new("/tmp")).at("bind /tmp")?;
     for (bind, (tree, is_dir)) in spec.bind_mounts.iter().zip(binds) {
-        rootfs::attach(Path::new("/"), bind, is_dir, &tree, None)?;
+        rootfs::attach(Path::new("/"), bind, is_dir, &tree, None, Guards::ALL)?;
     }
     Ok(())
 }
@@ -178,6 +180,11 @@ fn descendants(root: i32) -> Vec<i32> {
         queue.extend(below);
     }
     found
+}
+
+/// Every process below `init`.
+pub(super) fn processes(init: i32) -> Vec<i32> {
+    descendants(init)
 }
 
 /// Resident memory in bytes and CPU time in nanoseconds of the tree below `init`.

@@ -9,32 +9,60 @@ use super::jobs::Job;
 use super::keeper::{Ending, Keeper};
 use super::msg::{self, FromInit, ToInit};
 use super::ring::Cursor;
-use super::{plain, rootfs};
+use super::{network, plain, rootfs};
+use crate::cgroup::Cgroups;
 use crate::sys::{At, files, socket};
 use crate::wire::{KeeperInfo, Reply, Request, names};
-use crate::{Error, JobId, Limits, ProcessSpec, Result, User};
+use crate::{Error, JobId, Limits, ProcessSpec, Result, User, WindowSize};
 
 /// From TERM to KILL.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// Finished jobs whose logs are kept.
 const FINISHED_JOBS: usize = 64;
 
+/// How a job's standard streams are given.
+struct Streams {
+    stdin: bool,
+    stdout: bool,
+    tty: Option<WindowSize>,
+}
+
+/// The kernel would end processes to get below a limit: that is for `stop` to do.
+fn room(cgroups: &Cgroups, limits: &Limits) -> Result<()> {
+    let used = cgroups.memory_bytes();
+    match limits.memory_bytes.filter(|wanted| *wanted < used) {
+        Some(wanted) => Err(Error::BelowUsage {
+            resource: "memory".into(),
+            wanted,
+            used,
+        }),
+        None => Ok(()),
+    }
+}
+
 impl Keeper {
     /// Answers one request, at once or by what the client then waits for.
     pub(super) fn answer(&mut self, client: &mut Client, request: Request, fds: Vec<OwnedFd>) {
         let reply = match request {
             Request::Ping => Ok(Reply::Done),
-            Request::Info => Ok(Reply::Info { info: self.info() }),
+            Request::Info => Ok(Reply::Info {
+                info: Box::new(self.info()),
+            }),
             Request::Run {
                 spec,
                 stdin,
                 stdout,
-            } => self.run(&spec, stdin, stdout, fds),
+                tty,
+            } => self.run(&spec, Streams { stdin, stdout, tty }, fds),
             Request::Attach { job, from } => {
                 return self.wait_for(client, job, |id| Waiting::Output(id, Cursor::at(from)));
             }
             Request::Wait { job } => return self.wait_for(client, job, Waiting::Exit),
-            Request::Limit { limits } => self.limit(&limits),
+            Request::Limit { limits } => self.limit(&limits).map(|()| Reply::Done),
+            Request::Grace { time } => {
+                self.spec.grace_time = time;
+                Ok(Reply::Done)
+            }
             Request::Stop { kill } => match self.stop(kill) {
                 Ok(()) => {
                     client.waiting = Waiting::Quiet;
@@ -58,8 +86,7 @@ impl Keeper {
     fn run(
         &mut self,
         spec: &ProcessSpec,
-        stdin: bool,
-        stdout: bool,
+        Streams { stdin, stdout, tty }: Streams,
         fds: Vec<OwnedFd>,
     ) -> Result<Reply> {
         if !self.init_alive {
@@ -94,7 +121,7 @@ impl Keeper {
         pass.extend(stdin_fd.as_ref().map(AsRawFd::as_raw_fd));
         pass.extend([ends.stdout.as_raw_fd(), ends.stderr.as_raw_fd()]);
         pass.extend(msg::raw::<File>(&procs));
-        msg::send(&self.init.sock, &ToInit::Run { stdin }, &pass)?;
+        msg::send(&self.init.sock, &ToInit::Run { stdin, tty }, &pass)?;
         match self.await_start() {
             Ok(pid) => job.pid = pid,
             Err(error) => {
@@ -148,11 +175,21 @@ impl Keeper {
         }
     }
 
-    fn limit(&mut self, limits: &Limits) -> Result<Reply> {
-        match &self.cgroups {
-            Some(cgroups) => cgroups.limit(limits).map(|()| Reply::Done),
-            None => Ok(Reply::Done),
+    fn limit(&mut self, limits: &Limits) -> Result<()> {
+        if let Some(cgroups) = &self.cgroups {
+            room(cgroups, limits)?;
+            cgroups.limit(limits)?;
         }
+        if let (Some(bandwidth), Some(netns)) = (limits.bandwidth, &self.netns) {
+            let link = self
+                .spec
+                .isolation
+                .as_ref()
+                .and_then(|iso| iso.link.as_ref());
+            link.map_or(Ok(()), |link| network::shape(link, netns, bandwidth))?;
+        }
+        self.limits = self.limits.updated(limits);
+        Ok(())
     }
 
     fn stop(&mut self, kill: bool) -> Result<()> {
@@ -201,10 +238,17 @@ impl Keeper {
             isolation: self.isolation.clone(),
             keeper_pid: std::process::id() as i32,
             init_pid: self.init.pid,
+            processes: match &self.cgroups {
+                Some(cgroups) => cgroups.processes(),
+                None => plain::processes(self.init.pid),
+            },
+            limits: self.limits.clone(),
+            oom: self.oom_kill.clone(),
+            grace_time: self.spec.grace_time,
         }
     }
 
-    /// Ends everything inside and removes what the keeper made.
+    /// Ends everything inside.
     pub(super) fn destroy(&mut self) -> Result<()> {
         self.destroyed = true;
         if self.spec.isolation.is_none() && self.init_alive {
@@ -213,11 +257,9 @@ impl Keeper {
         self.init.kill()?;
         self.init_alive = false;
         self.end_all_jobs();
-        if let Some(cgroups) = &self.cgroups {
-            cgroups.remove_jobs()?;
-        }
-        match &self.spec.isolation {
-            Some(iso) => rootfs::remove(iso, &self.dir),
+        // The mounts go with the keeper, the files are the backend's.
+        match &self.cgroups {
+            Some(cgroups) => cgroups.remove_jobs(),
             None => Ok(()),
         }
     }

@@ -475,6 +475,106 @@ pub(crate) async fn a_root_job_is_called_root(backend: &dyn Backend) {
     backend.destroy(container.handle()).await.unwrap();
 }
 
+pub(crate) async fn bad_handles_are_refused(backend: &dyn Backend) {
+    for handle in ["", "..", "a/b", "-x", "a b", "a\nb", &"x".repeat(65)] {
+        let mut spec = plain_spec();
+        spec.handle = Some(handle.to_owned());
+        let error = backend.create(spec).await.err();
+        assert!(
+            matches!(error, Some(Error::BadHandle(_))),
+            "{handle:?}: {error:?}"
+        );
+    }
+    assert!(backend.list(&BTreeMap::new()).await.unwrap().is_empty());
+}
+
+pub(crate) async fn figures_nothing_runs_with_are_refused(backend: &dyn Backend) {
+    let mut spec = plain_spec();
+    spec.limits.memory_bytes = Some(4096);
+    let error = backend.create(spec).await.err().unwrap();
+    assert!(
+        matches!(
+            error,
+            Error::BadLimit {
+                resource: "memory",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let container = backend.create(plain_spec()).await.unwrap();
+    let zero = Limits {
+        pids: Some(0),
+        ..Limits::default()
+    };
+    let error = container.limit(&zero).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::BadLimit {
+                resource: "pids",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    backend.destroy(container.handle()).await.unwrap();
+}
+
+pub(crate) async fn a_terminal_belongs_to_the_job(backend: &dyn Backend) {
+    let container = backend.create(plain_spec()).await.unwrap();
+    let spec = ProcessSpec::script("read line; stty size; echo \"got $line\"; test -t 2; exit $?");
+    let size = warden::WindowSize {
+        rows: 33,
+        columns: 77,
+    };
+    let (job, terminal) = container.run_on_terminal(spec, size).await.unwrap();
+    let said = tokio::task::spawn_blocking(move || {
+        let mut terminal = std::fs::File::from(terminal);
+        terminal.write_all(b"keys\n").unwrap();
+        let mut said = Vec::new();
+        // Ends with EIO when the last program has left.
+        let _ = terminal.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let said = said.await.unwrap();
+    assert!(
+        said.contains("33 77") && said.contains("got keys"),
+        "{said:?}"
+    );
+    assert_eq!(container.wait(&job).await.unwrap().code, 0);
+    backend.destroy(container.handle()).await.unwrap();
+}
+
+pub(crate) async fn a_container_goes_away_while_files_are_copied_out(backend: &dyn Backend) {
+    let container = backend.create(plain_spec()).await.unwrap();
+    let (mut result, stdout) = std::os::unix::net::UnixStream::pair().unwrap();
+    let pipes = Pipes {
+        stdin: None,
+        stdout: Some(stdout.into()),
+    };
+    let endless = ProcessSpec::script("exec tar -cf - -C / dev/zero usr/bin usr/lib");
+    let job = container.run(endless, pipes).await.unwrap();
+    let waiting = tokio::spawn({
+        let (container, job) = (container.clone(), job.clone());
+        async move { container.wait(&job).await }
+    });
+    let first = tokio::task::spawn_blocking(move || {
+        result.read_exact(&mut [0; 512]).unwrap();
+        result
+    });
+    let mut result = first.await.unwrap();
+    backend.destroy(container.handle()).await.unwrap();
+    // The reader sees the end, and the waiter a killed job.
+    let rest = tokio::task::spawn_blocking(move || result.read_to_end(&mut Vec::new()));
+    rest.await.unwrap().unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().code, 137);
+    assert!(matches!(
+        backend.destroy(container.handle()).await,
+        Err(Error::UnknownHandle(_))
+    ));
+}
+
 /// Makes one test per claim for a fixture that yields a backend.
 #[macro_export]
 macro_rules! contract_tests {

@@ -23,6 +23,13 @@ async fn out_of_memory_ends_the_job_and_is_an_event() {
     assert_eq!(container.wait(&job).await.unwrap().signal, Some(9));
     let info = container.info().await.unwrap();
     assert_eq!(info.events, ["out of memory"]);
+    let facts = info.oom.expect("the facts of the kill");
+    assert_eq!(facts.limit_bytes, 48 << 20);
+    assert!(facts.kills >= 1 && facts.peak_bytes > 40 << 20, "{facts:?}");
+    // Without access to the kernel's log there is no name.
+    if let Some(victim) = &facts.victim {
+        assert_eq!(victim, "python3");
+    }
     let (exit, lines) = script(&container, "echo still here").await;
     assert_eq!((exit.code, lines), (0, vec!["still here".to_owned()]));
     fixture.backend.destroy(container.handle()).await.unwrap();
@@ -132,6 +139,23 @@ async fn usage_is_measured() {
     let info = container.info().await.unwrap();
     assert!(info.cpu_ns > 1_000_000, "{}", info.cpu_ns);
     assert_eq!(info.jobs, [job]);
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}
+
+#[tokio::test]
+async fn a_quota_holds_back_a_job_that_could_have_a_whole_cpu() {
+    let Some(fixture) = linux().await else { return };
+    let mut spec = plain_spec();
+    spec.limits.cpu_percent = Some(20);
+    let container = fixture.backend.create(spec).await.unwrap();
+    // CPU time is bounded by the quota times the time on the wall, however loaded the host is.
+    let text = "python3 -c 'import time
+began = time.monotonic()
+while time.monotonic() - began < 2: pass
+print(time.process_time() / (time.monotonic() - began) < 0.5)'";
+    let (_, lines) = script(&container, text).await;
+    assert_eq!(lines, ["True"]);
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }

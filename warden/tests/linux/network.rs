@@ -9,7 +9,7 @@ use warden::{
     Protocol,
 };
 
-use crate::contract::{fetch, plain_spec, script};
+use crate::contract::{fetch, plain_spec, script, until};
 use crate::{Scratch, config, end_depot, linux, may_run};
 
 const SERVER: &str = "exec python3 -c 'import os,socket
@@ -19,6 +19,12 @@ while True:
 
 async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> PortMapping {
     let port = container.net_in(container_port).await.unwrap();
+    serve_on(container, port).await;
+    port
+}
+
+/// A server that says hello; returns once it listens.
+pub(crate) async fn serve_on(container: &Arc<dyn Container>, port: PortMapping) -> warden::JobId {
     let mut job = ProcessSpec::script(SERVER);
     job.env = vec![("PORT".into(), port.container_port.to_string())];
     let job = container.run(job, Pipes::default()).await.unwrap();
@@ -29,7 +35,7 @@ async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> P
         .recv()
         .await
         .expect("it says up");
-    port
+    job
 }
 
 /// What a container gets from an address: `hello` or the error's name.
@@ -263,6 +269,67 @@ async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later
         }
     }
     assert_eq!(seen, "hello");
+    // dockerd starts anew and puts its own rules on top.
+    let above = [
+        "insert", "rule", "ip", "filter", "FORWARD", "counter", "drop",
+    ];
+    let put = std::process::Command::new("nft")
+        .args(above)
+        .status()
+        .unwrap();
+    assert!(put.success());
+    until("our rules are on top again", async || {
+        try_from_inside(&client, &host, port.host_port).await == "hello"
+    })
+    .await;
     drop(chain);
+    fixture.end();
+}
+
+#[tokio::test]
+async fn a_port_takes_udp_too() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let port = container.net_in(None).await.unwrap();
+    let mut job = ProcessSpec::script(
+        "exec python3 -c 'import os,socket
+s=socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", int(os.environ[\"PORT\"]))); print(\"up\", flush=True)
+while True:
+    d,a=s.recvfrom(99); s.sendto(d.upper(), a)'",
+    );
+    job.env = vec![("PORT".into(), port.container_port.to_string())];
+    let job = container.run(job, Pipes::default()).await.unwrap();
+    let mut output = container.attach(&job, 1).await.unwrap();
+    output.recv().await.expect("it says up");
+    let answer = tokio::task::spawn_blocking(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let patience = std::time::Duration::from_secs(10);
+        socket.set_read_timeout(Some(patience)).unwrap();
+        socket
+            .send_to(b"hello", ("127.0.0.1", port.host_port))
+            .unwrap();
+        let mut buf = [0u8; 9];
+        let (n, _) = socket.recv_from(&mut buf).unwrap();
+        String::from_utf8_lossy(&buf[..n]).into_owned()
+    });
+    assert_eq!(answer.await.unwrap(), "HELLO");
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}
+
+#[tokio::test]
+async fn the_metadata_address_is_refused_and_the_refusal_is_noted() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let seen = try_from_inside(&container, "169.254.169.254", 80).await;
+    assert_eq!(seen, "ECONNREFUSED");
+    let refused = container.refused().await.unwrap();
+    assert!(
+        refused
+            .iter()
+            .any(|r| r.address.to_string() == "169.254.169.254" && r.port == 80),
+        "{refused:?}"
+    );
+    fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }

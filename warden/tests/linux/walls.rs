@@ -125,7 +125,7 @@ attempt('passwd', lambda: open('/etc/passwd', 'w'))
 attempt('packet', lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
 attempt('raw', lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1))
 attempt('setuid', lambda: os.setuid(0))
-attempt('kcore', lambda: print('bytes', len(open('/proc/kcore', 'rb').read(10))))
+print('kcore', len(open('/proc/kcore', 'rb').read(10)) if os.path.exists('/proc/kcore') else 0, 'bytes')
 "#;
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn escape_attempts_fail_with_the_expected_errno() {
         "packet EAFNOSUPPORT",
         "raw EPERM",
         "setuid EPERM",
-        "kcore ENOENT",
+        "kcore 0 bytes",
     ];
     assert_eq!(lines, want);
     fixture.backend.destroy(container.handle()).await.unwrap();

@@ -1,17 +1,20 @@
-//! The few netlink messages that make a container's link: no program is
-//! started, so it costs less than a millisecond.
+//! A container's link: a pair of virtual Ethernet devices with addresses and a route.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Ipv4Addr;
+#[cfg(feature = "host")]
+use std::os::fd::AsFd;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::{NESTED, NLM_CREATE, NLM_EXCL, Netlink, attr, cname, index_of};
 use crate::Result;
-use crate::sys::{At, socket};
+use crate::sys::At;
+#[cfg(feature = "host")]
+use crate::sys::process;
 use crate::wire::Link;
 
-const NLM_REQUEST_ACK: u16 = 0x1 | 0x4;
-const NLM_CREATE_EXCL: u16 = 0x400 | 0x200;
+const NLM_CREATE_EXCL: u16 = NLM_CREATE | NLM_EXCL;
 const RTM_NEWLINK: u16 = 16;
 #[cfg(feature = "host")]
 const RTM_DELLINK: u16 = 17;
@@ -28,10 +31,9 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
-const NESTED: u16 = 0x8000;
 const AF_INET: u8 = 2;
 /// Name of the link inside.
-const INSIDE: &str = "eth0";
+pub(crate) const INSIDE: &str = "eth0";
 /// All links are /30 networks.
 const PREFIX: u8 = 30;
 
@@ -96,6 +98,38 @@ pub(crate) fn delete(name: &str) -> Result<()> {
     }
 }
 
+/// Makes a network namespace with a configured link ahead of need. The caller's
+/// own namespace stays what it is: this happens on a thread of its own.
+#[cfg(feature = "host")]
+pub(crate) fn prepare(link: &Link) -> Result<OwnedFd> {
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| in_new_namespace(link));
+        made.join().unwrap_or_else(|_| {
+            Err(crate::Error::Keeper {
+                step: "prepare a network".into(),
+                message: "its thread panicked".into(),
+            })
+        })
+    })
+}
+
+#[cfg(feature = "host")]
+fn in_new_namespace(link: &Link) -> Result<OwnedFd> {
+    let own =
+        || fs::File::open("/proc/thread-self/ns/net").at("open the thread's network namespace");
+    let enter = |fd: &OwnedFd| {
+        process::setns(fd.as_fd(), libc::CLONE_NEWNET).at("setns to a network namespace")
+    };
+    let host = OwnedFd::from(own()?);
+    process::unshare(libc::CLONE_NEWNET).at("unshare CLONE_NEWNET")?;
+    let inside = OwnedFd::from(own()?);
+    enter(&host)?;
+    host_end(link, &inside)?;
+    enter(&inside)?;
+    container_end(Some(link))?;
+    Ok(inside)
+}
+
 fn make_pair(netlink: &mut Netlink, link: &Link, inside: &OwnedFd) -> io::Result<()> {
     // The peer must not be up yet: its partner does not exist (ENOTCONN).
     let mut peer = link_head(0, 0);
@@ -114,20 +148,7 @@ fn make_pair(netlink: &mut Netlink, link: &Link, inside: &OwnedFd) -> io::Result
     netlink.request(RTM_NEWLINK, NLM_CREATE_EXCL, &body)
 }
 
-/// A route-netlink socket.
-struct Netlink {
-    file: fs::File,
-    seq: u32,
-}
-
 impl Netlink {
-    fn open() -> io::Result<Self> {
-        Ok(Self {
-            file: fs::File::from(socket::route_netlink()?),
-            seq: 0,
-        })
-    }
-
     fn set_up(&mut self, index: u32) -> io::Result<()> {
         self.request(RTM_NEWLINK, 0, &link_head(index, libc::IFF_UP as u32))
     }
@@ -151,36 +172,6 @@ impl Netlink {
         attr(&mut body, RTA_OIF, &index.to_ne_bytes());
         self.request(RTM_NEWROUTE, NLM_CREATE_EXCL, &body)
     }
-
-    /// Sends one request and reads its acknowledgement.
-    fn request(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-        self.seq += 1;
-        let mut message = Vec::with_capacity(16 + body.len());
-        message.extend((16 + body.len() as u32).to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend((flags | NLM_REQUEST_ACK).to_ne_bytes());
-        message.extend(self.seq.to_ne_bytes());
-        message.extend([0; 4]);
-        message.extend(body);
-        self.file.write_all(&message)?;
-        let mut answer = [0u8; 4096];
-        let n = self.file.read(&mut answer)?;
-        acknowledged(&answer[..n])
-    }
-}
-
-/// The errno in an acknowledgement.
-fn acknowledged(answer: &[u8]) -> io::Result<()> {
-    let Some(code) = answer.get(16..20) else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "short netlink answer",
-        ));
-    };
-    match i32::from_ne_bytes([code[0], code[1], code[2], code[3]]) {
-        0 => Ok(()),
-        errno => Err(io::Error::from_raw_os_error(-errno)),
-    }
 }
 
 /// `struct ifinfomsg` with flags to set.
@@ -190,23 +181,6 @@ fn link_head(index: u32, flags: u32) -> Vec<u8> {
     head.extend(flags.to_ne_bytes());
     head.extend(flags.to_ne_bytes());
     head
-}
-
-fn attr(out: &mut Vec<u8>, kind: u16, data: &[u8]) {
-    out.extend((4 + data.len() as u16).to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(data);
-    while !out.len().is_multiple_of(4) {
-        out.push(0);
-    }
-}
-
-fn cname(name: &str) -> Vec<u8> {
-    [name.as_bytes(), b"\0"].concat()
-}
-
-fn index_of(name: &str) -> io::Result<u32> {
-    socket::interface_index(name)
 }
 
 /// Whether a link of that name exists in the caller's network namespace.

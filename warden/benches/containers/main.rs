@@ -26,9 +26,9 @@ struct Size {
 fn main() {
     let size = arguments();
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    let depot = dir.path().join("depot");
+    let depot = Depot(dir.path().join("depot"));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = config(depot.clone(), size.wshd.clone());
+    let config = config(depot.0.clone(), size.wshd.clone());
     println!("keeper: {}", size.wshd.display());
     runtime.block_on(async {
         rounds::run(&config, dir.path(), size.rounds).await;
@@ -42,8 +42,6 @@ fn main() {
         .await;
         idle::adopt(&config, size.adopt).await;
     });
-    drop(runtime);
-    teardown(&depot);
 }
 
 fn arguments() -> Size {
@@ -90,11 +88,19 @@ async fn open(config: &LinuxConfig) -> LinuxBackend {
     }
 }
 
-fn teardown(depot: &std::path::Path) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while let Err(error) = warden::teardown(depot, None) {
-        assert!(Instant::now() < deadline, "teardown: {error}");
-        std::thread::sleep(Duration::from_millis(50));
+/// Torn down when dropped, also after a panic.
+struct Depot(PathBuf);
+
+impl Drop for Depot {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Err(error) = warden::teardown(&self.0, None) {
+            if Instant::now() > deadline {
+                eprintln!("teardown of {}: {error}", self.0.display());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

@@ -10,6 +10,16 @@ use crate::{milliseconds, open, quick_job, runc, spec};
 /// Bytes of the disk image of a full instance.
 const DISK: u64 = 1 << 30;
 
+/// Everybody pays in turn for what the one before left to the kernel.
+const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [2, 0, 1],
+    [2, 1, 0],
+    [1, 2, 0],
+    [1, 0, 2],
+];
+
 /// Times of one kind of life.
 #[derive(Default)]
 struct Times {
@@ -28,9 +38,8 @@ pub(crate) async fn run(config: &LinuxConfig, dir: &Path, rounds: usize) {
     let bundle = runc::Bundle::prepare(&config.depot, dir);
     let mut peer = Vec::new();
     for round in 0..rounds {
-        // Everybody pays in turn for what the one before left to the kernel.
-        for turn in 0..3 {
-            match (round + turn) % 3 {
+        for turn in ORDERS[round % ORDERS.len()] {
+            match turn {
                 0 => life(&backend, None, &mut plain).await,
                 1 => life(&backend, Some(DISK), &mut full).await,
                 _ => peer.extend(bundle.as_ref().map(|bundle| bundle.life(round))),

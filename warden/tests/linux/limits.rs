@@ -139,6 +139,15 @@ async fn usage_is_measured() {
     let info = container.info().await.unwrap();
     assert!(info.cpu_ns > 1_000_000, "{}", info.cpu_ns);
     assert_eq!(info.jobs, [job]);
+    let names: Vec<String> = info
+        .processes
+        .iter()
+        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok())
+        .collect();
+    assert!(
+        names.iter().any(|name| name.trim() == "python3"),
+        "{names:?}"
+    );
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }

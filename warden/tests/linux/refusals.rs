@@ -20,16 +20,19 @@ async fn open(change: impl FnOnce(&mut LinuxConfig)) -> Option<(LinuxBackend, Sc
     Some((LinuxBackend::open(config).await.unwrap(), dir))
 }
 
-/// The register is inside, so it goes by hand.
+/// The register is inside, so the depot goes by hand, after background work let go of it.
 fn end(backend: LinuxBackend, dir: &Scratch) {
     drop(backend);
-    let depot = dir.depot();
-    for _ in 0..1000 {
-        if warden::teardown(&depot, Some(dir.0.path().join("register"))).is_ok() {
-            return;
+    let (depot, register) = (dir.depot(), dir.0.path().join("register"));
+    let mut last = None;
+    for _ in 0..2000 {
+        match warden::teardown(&depot, Some(register.clone())) {
+            Ok(_) => return,
+            Err(error) => last = Some(error),
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+    panic!("teardown: {last:?}");
 }
 
 #[tokio::test]

@@ -81,10 +81,17 @@ impl Line {
         } else {
             &self.control
         };
-        let alone = self.alone.join(" ");
+        // Where the walls were not tried one by one, at least their names.
+        let names = || row.walls.iter().map(|wall| short(*wall)).collect();
+        let walls: Vec<String> = if self.alone.is_empty() {
+            names()
+        } else {
+            self.alone.clone()
+        };
+        let walls = walls.join(" ");
         format!(
             "{:<18} root {:<13} vcap {:<13} control {:<10} {}",
-            row.name, self.root, self.vcap, control, alone
+            row.name, self.root, self.vcap, control, walls
         )
     }
 

@@ -8,7 +8,7 @@ use super::recorder::Exchange;
 
 /// How a peer's verdict differs from ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     peer: Peer,
     kind: Kind,
     /// Why we refused, in the words of our answer; else empty.
@@ -48,7 +48,7 @@ fn gist(exchange: &Exchange) -> Vec<String> {
 }
 
 /// The difference, if there is one.
-pub fn difference(peer: Peer, ours: &Exchange, theirs: &Exchange) -> Option<Difference> {
+pub(crate) fn difference(peer: Peer, ours: &Exchange, theirs: &Exchange) -> Option<Difference> {
     let (we, they) = (gist(ours), gist(theirs));
     if we == they {
         return None;
@@ -69,7 +69,7 @@ pub fn difference(peer: Peer, ours: &Exchange, theirs: &Exchange) -> Option<Diff
 }
 
 /// The table of reasons, and which of them were needed.
-pub struct Explanations {
+pub(crate) struct Explanations {
     rows: Vec<(Row, bool)>,
 }
 
@@ -83,7 +83,7 @@ struct Row {
 }
 
 impl Explanations {
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let lines = include_str!("explained.tsv").lines();
         let rows = lines
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -107,7 +107,7 @@ impl Explanations {
     }
 
     /// Is it explained?
-    pub fn cover(&mut self, difference: &Difference, case: &Case) -> bool {
+    pub(crate) fn cover(&mut self, difference: &Difference, case: &Case) -> bool {
         let text = difference.to_string();
         let fits = |row: &Row| {
             let peer = row.peer == "both" || text.starts_with(row.peer);
@@ -124,7 +124,7 @@ impl Explanations {
     }
 
     /// Rows that explained nothing.
-    pub fn unused(&self) -> Vec<&'static str> {
+    pub(crate) fn unused(&self) -> Vec<&'static str> {
         let idle = self.rows.iter().filter(|(_, used)| !used);
         idle.map(|(row, _)| row.text).collect()
     }

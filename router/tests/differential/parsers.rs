@@ -16,20 +16,20 @@ use super::corpus_case::Case;
 
 /// What a parser makes of a stream: method, target and body of each request, or that it gave up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub struct Seen {
+pub(crate) struct Seen {
     requests: Vec<(String, String, String)>,
     refused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parser {
+pub(crate) enum Parser {
     Hyper,
     Node,
     Gunicorn,
 }
 
 /// All three; none when the tools for one of them are missing.
-pub fn all() -> Option<[Parser; 3]> {
+pub(crate) fn all() -> Option<[Parser; 3]> {
     let node = Command::new("node").arg("--version").output().is_ok();
     (node && gunicorn().is_some()).then_some([Parser::Hyper, Parser::Node, Parser::Gunicorn])
 }
@@ -49,14 +49,14 @@ const UNREADABLE: [(Parser, &str, &str); 2] = [
 ];
 
 /// Is it known that this parser cannot read this case?
-pub fn explained(parser: Parser, case: &Case) -> bool {
+pub(crate) fn explained(parser: Parser, case: &Case) -> bool {
     let mut known = UNREADABLE.iter().filter(|(which, _, _)| *which == parser);
     known.any(|(_, part, _)| case.text.contains(part))
 }
 
 impl Parser {
     /// Reads each stream by itself.
-    pub async fn read(self, streams: &[Vec<u8>]) -> Vec<Seen> {
+    pub(crate) async fn read(self, streams: &[Vec<u8>]) -> Vec<Seen> {
         match self {
             Self::Hyper => {
                 let mut seen = Vec::new();

@@ -13,10 +13,10 @@ const LANES: usize = 24;
 /// How long nothing may come before a peer counts as having said everything.
 const QUIET: Duration = Duration::from_millis(150);
 
-pub const ALL: [Peer; 2] = [Peer::Nginx, Peer::Haproxy];
+pub(crate) const ALL: [Peer; 2] = [Peer::Nginx, Peer::Haproxy];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
+pub(crate) enum Peer {
     Nginx,
     Haproxy,
 }
@@ -35,14 +35,14 @@ impl Drop for Running {
 }
 
 /// A peer and the ways through it, each with an instance of its own behind it.
-pub struct Lanes {
+pub(crate) struct Lanes {
     lanes: Vec<(Arc<Recorder>, SocketAddr)>,
     _running: Running,
 }
 
 impl Lanes {
     /// Sends all cases through.
-    pub async fn all(&self, cases: &[Case]) -> Vec<Exchange> {
+    pub(crate) async fn all(&self, cases: &[Case]) -> Vec<Exchange> {
         let requests: Arc<Vec<Vec<u8>>> =
             Arc::new(cases.iter().map(|case| case.request.clone()).collect());
         let begun = self
@@ -70,14 +70,14 @@ impl Lanes {
     }
 
     /// Sends one case through, with all the time it may need on a busy machine.
-    pub async fn alone(&self, case: &Case) -> Exchange {
+    pub(crate) async fn alone(&self, case: &Case) -> Exchange {
         let (recorder, proxy) = &self.lanes[0];
         recorder.send(*proxy, &case.request, None, 10 * QUIET).await
     }
 }
 
 impl Peer {
-    pub fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
@@ -85,7 +85,7 @@ impl Peer {
     }
 
     /// Starts it; none when it is not installed.
-    pub async fn start(self) -> Option<Lanes> {
+    pub(crate) async fn start(self) -> Option<Lanes> {
         let mut lanes = Vec::new();
         for _ in 0..LANES {
             let proxy = SocketAddr::from(([127, 0, 0, 1], free_port()));

@@ -9,21 +9,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Streams = Arc<Mutex<Vec<Vec<u8>>>>;
 
-pub struct Recorder {
-    pub port: u16,
+pub(crate) struct Recorder {
+    pub(crate) port: u16,
     streams: Streams,
 }
 
 /// What a case led to: the answers, and what reached the instance on each of its connections.
 #[derive(Debug, Clone, Default)]
-pub struct Exchange {
-    pub answers: String,
-    pub received: Vec<Vec<u8>>,
+pub(crate) struct Exchange {
+    pub(crate) answers: String,
+    pub(crate) received: Vec<Vec<u8>>,
 }
 
 impl Exchange {
     /// Statuses of the answers.
-    pub fn statuses(&self) -> Vec<u16> {
+    pub(crate) fn statuses(&self) -> Vec<u16> {
         let heads = self.answers.split("HTTP/1.").skip(1);
         heads
             .filter_map(|head| head.get(2..5)?.parse().ok())
@@ -32,13 +32,13 @@ impl Exchange {
     }
 
     /// All that reached an instance, one after the other.
-    pub fn stream(&self) -> Vec<u8> {
+    pub(crate) fn stream(&self) -> Vec<u8> {
         self.received.concat()
     }
 }
 
 impl Recorder {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let streams = Streams::default();
@@ -53,7 +53,7 @@ impl Recorder {
 
     /// Sends a case through a proxy and listens until so many answers have come, it hangs up,
     /// or nothing comes for a while.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         proxy: SocketAddr,
         request: &[u8],

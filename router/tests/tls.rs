@@ -316,3 +316,107 @@ async fn http2_bodies_stream_both_ways() {
         .to_bytes();
     assert_eq!(body, "ok");
 }
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A frame as RFC 9113 §4.1 has it.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// `GET https://a.example.com/` in HPACK: three entries of the static table, one literal.
+fn get_block() -> Vec<u8> {
+    let mut block = vec![0x82, 0x87, 0x84, 0x41, 13];
+    block.extend(b"a.example.com");
+    block
+}
+
+/// An attack that goes on until the connection is closed; fails if that never happens.
+async fn is_cut_off(attack: impl Fn(u32) -> Vec<u8>) {
+    let authority = Authority::new();
+    let files = authority.sign("a", "a.example.com");
+    let edge = edge(authority.tls(vec![files], ClientCertificates::None)).await;
+    let app = Instance::serving(|mut stream| async move {
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    })
+    .await;
+    edge.register(&app.endpoint("i1", &["a.example.com"])).await;
+    let h2 = connector(&authority, None, b"h2");
+    let stream = connect(&edge, &h2, "a.example.com").await.unwrap();
+    let (mut read, mut write) = tokio::io::split(stream);
+    let attacking = async {
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+        write.write_all(&hello).await?;
+        for round in 0..1_000_000 {
+            write.write_all(&attack(round)).await?;
+        }
+        panic!("a million rounds, and still connected");
+    };
+    let listening = async {
+        let mut room = vec![0; 4096];
+        while let Ok(1..) = read.read(&mut room).await {}
+        Err::<(), _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    };
+    let ended = async {
+        tokio::select! {
+            ended = attacking => ended,
+            ended = listening => ended,
+        }
+    };
+    assert!(within("the attacker to be cut off", ended).await.is_err());
+    assert_eq!(
+        edge.get("nobody.example.com", "/").await.status,
+        404,
+        "others are served"
+    );
+}
+
+#[tokio::test]
+async fn taking_requests_back_as_fast_as_they_are_made_is_cut_off() {
+    is_cut_off(|round| {
+        let stream = 2 * round + 1;
+        let ask = frame(HEADERS, END_STREAM | END_HEADERS, stream, &get_block());
+        [ask, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_continued_for_ever_is_cut_off() {
+    is_cut_off(|round| match round {
+        0 => frame(HEADERS, END_STREAM, 1, &get_block()),
+        // A literal header, never indexed: `x: yyy…`.
+        _ => {
+            let mut block = vec![0x10, 1, b'x', 100];
+            block.extend([b'y'; 100]);
+            frame(CONTINUATION, 0, 1, &block)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_small_head_that_unpacks_into_a_large_one_is_refused() {
+    is_cut_off(|round| {
+        // One entry of 4,000 bytes into the dynamic table, then named over and over.
+        let mut block = get_block();
+        if round == 0 {
+            block.extend([0x40, 1, b'x', 0x7f, 0xa1, 0x1e]);
+            block.extend([b'y'; 4000]);
+        }
+        block.extend(std::iter::repeat_n(0xbe_u8, 8000));
+        frame(HEADERS, END_STREAM | END_HEADERS, 2 * round + 1, &block)
+    })
+    .await;
+}

@@ -17,6 +17,7 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::server::TlsStream;
 
 use super::listener::Inside;
@@ -27,6 +28,8 @@ use crate::rewrite::Peer;
 const STREAMS: u32 = 250;
 /// Requests that a client may take back before they were looked at; more is an attack.
 const RESETS: usize = 20;
+/// Requests that a client may take back before they are answered; more, and more than half of all, is an attack.
+const TAKEN_BACK: usize = 100;
 /// A client that is there answers a ping this often and this soon.
 const PING: Duration = Duration::from_secs(20);
 
@@ -41,6 +44,29 @@ struct Session {
     /// Requests being served, and all so far.
     open: AtomicUsize,
     begun: AtomicUsize,
+    /// Requests taken back before they were answered.
+    taken_back: AtomicUsize,
+    abuse: Notify,
+}
+
+/// A request being answered; dropped early when the client takes it back.
+struct Answering<'a> {
+    session: &'a Session,
+    answered: bool,
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        let session = self.session;
+        session.open.fetch_sub(1, Ordering::Relaxed);
+        if self.answered {
+            return;
+        }
+        let taken_back = session.taken_back.fetch_add(1, Ordering::Relaxed) + 1;
+        if taken_back > TAKEN_BACK && 2 * taken_back > session.begun.load(Ordering::Relaxed) {
+            session.abuse.notify_one();
+        }
+    }
 }
 
 /// Serves a connection to its end.
@@ -52,6 +78,8 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, peer: Peer, place: Place
         idle: Mutex::default(),
         open: AtomicUsize::new(0),
         begun: AtomicUsize::new(0),
+        taken_back: AtomicUsize::new(0),
+        abuse: Notify::new(),
     });
     let serving = session.clone();
     let service = service_fn(move |request| {
@@ -73,6 +101,10 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, peer: Peer, place: Place
             if let Err(error) = ended {
                 tracing::debug!(%error, "an HTTP/2 connection ended early");
             }
+            return;
+        }
+        () = session.abuse.notified() => {
+            tracing::info!(addr = %session.peer.addr, "an HTTP/2 client takes its requests back: closed");
             return;
         }
         () = session.idle(inside.shared.times.header) => {}
@@ -102,11 +134,15 @@ impl Session {
     ) -> Result<Response<Body>, hyper::Error> {
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
+        let mut answering = Answering {
+            session: &self,
+            answered: false,
+        };
         let answer = match downgraded(request) {
             Ok(request) => self.ask(request).await,
             Err(status) => Ok(own(status)),
         };
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        answering.answered = true;
         answer
     }
 

@@ -182,9 +182,13 @@ async fn async_nats_drains_what_it_has_received_and_closes() {
     let server = nats_lite::start(Config::on_free_port()).await.unwrap();
     let client = within(async_nats::connect(server.url())).await.unwrap();
     let inbox = client.subscribe("news").await.unwrap();
+    let mut end = client.subscribe("end").await.unwrap();
     for _ in 0..100 {
         client.publish("news", "x".into()).await.unwrap();
     }
+    // This client does not wait for what is still on its way when it drains.
+    client.publish("end", "".into()).await.unwrap();
+    within(end.next()).await.unwrap();
     within(client.drain()).await.unwrap();
     assert_eq!(within(inbox.count()).await, 100);
 }

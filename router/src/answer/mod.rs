@@ -187,10 +187,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        head_bytes: 8192,
-        fields: 100,
-    };
+    const LIMITS: Limits = Limits::OF_TESTS;
 
     fn head(text: &str) -> Result<Option<(usize, Answer)>, Broken> {
         let mut found = Answer::default();

@@ -38,6 +38,15 @@ pub struct Limits {
     pub fields: usize,
 }
 
+#[cfg(test)]
+impl Limits {
+    /// What tests of the pure parts read with.
+    pub(crate) const OF_TESTS: Self = Self {
+        head_bytes: 8192,
+        fields: 100,
+    };
+}
+
 /// Where in the client's stream we are.
 #[derive(Debug)]
 enum State {

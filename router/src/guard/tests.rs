@@ -1,10 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 
-const LIMITS: Limits = Limits {
-    head_bytes: 8192,
-    fields: 100,
-};
+const LIMITS: Limits = Limits::OF_TESTS;
 
 fn read(guard: &mut Guard, text: &str) -> Result<Option<(Span, Head)>, Refused> {
     let mut found = Head::default();

@@ -211,10 +211,7 @@ mod tests {
     use super::*;
     use crate::guard::{Limits, judge};
 
-    const LIMITS: Limits = Limits {
-        head_bytes: 8192,
-        fields: 100,
-    };
+    const LIMITS: Limits = Limits::OF_TESTS;
 
     const GIVEN: &str = "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nX-Vcap-Request-Id: theirs\r\n";
 

@@ -92,10 +92,7 @@ mod tests {
     use super::*;
     use crate::guard::{Limits, judge};
 
-    const LIMITS: Limits = Limits {
-        head_bytes: 8192,
-        fields: 100,
-    };
+    const LIMITS: Limits = Limits::OF_TESTS;
 
     fn names() -> Names {
         Names {

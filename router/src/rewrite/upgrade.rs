@@ -34,11 +34,7 @@ mod tests {
             ("Connection: upgrade\r\nUpgrade: websocket, H2c\r\n", false),
         ] {
             let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-            let limits = Limits {
-                head_bytes: 8192,
-                fields: 100,
-            };
-            let head = judge(raw.as_bytes(), limits).unwrap();
+            let head = judge(raw.as_bytes(), Limits::OF_TESTS).unwrap();
             assert_eq!(
                 upgrade(&head, raw.as_bytes()).is_some(),
                 expected,

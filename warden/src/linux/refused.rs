@@ -37,10 +37,21 @@ fn refusal(element: &Value, of: Ipv4Addr) -> Option<Refusal> {
     (from == of).then_some(())?;
     Some(Refusal {
         address: to.as_str()?.parse().ok()?,
-        protocol: protocol.as_str()?.to_owned(),
+        protocol: name(protocol)?,
         port: port.as_u64()?.try_into().ok()?,
         seconds_ago: KEPT.saturating_sub(element["expires"].as_u64()?),
     })
+}
+
+/// The protocol's name; its number where the host has no `/etc/protocols`.
+fn name(protocol: &Value) -> Option<String> {
+    let number = protocol.as_u64();
+    match number {
+        Some(6) => Some("tcp".to_owned()),
+        Some(17) => Some("udp".to_owned()),
+        Some(other) => Some(other.to_string()),
+        None => protocol.as_str().map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +74,11 @@ mod tests {
             ),
             ("10.1.2.3".into(), 443, 10)
         );
+        let numbers = listing.replace("\"tcp\"", "6").replace("\"udp\"", "17");
+        for (address, protocol) in [("10.254.0.2", "tcp"), ("10.254.0.6", "udp")] {
+            let found = parse(&numbers, address.parse().unwrap());
+            assert_eq!(found[0].protocol, protocol, "a host without /etc/protocols");
+        }
         assert!(parse("nonsense", "10.254.0.2".parse().unwrap()).is_empty());
     }
 }

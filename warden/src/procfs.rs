@@ -22,6 +22,13 @@ pub(crate) fn is_alive(pid: i32, started: u64) -> bool {
     same && !matches!(stat.first().map(String::as_str), Some("Z" | "X"))
 }
 
+/// Whether no such process runs (a zombie does not).
+#[cfg(feature = "host")]
+pub(crate) fn has_ended(pid: i32) -> bool {
+    let state = stat(pid).and_then(|stat| stat.into_iter().next());
+    state.is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
+}
+
 /// The parent's pid.
 pub(crate) fn parent(pid: i32) -> Option<i32> {
     stat(pid)?.get(1)?.parse().ok()

@@ -16,7 +16,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use crate::procfs;
 use crate::sys::{At, files};
 use crate::{Error, Result};
 
@@ -113,14 +115,33 @@ fn take_lock(root: &Path) -> Result<File> {
         .truncate(false)
         .open(root.join("lock"))
         .at("open the depot's lock")?;
-    match files::lock(&file, false) {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(Error::Served {
-            verb: "open",
-            depot: root.display().to_string(),
-            holder: holder(root),
-        }),
-        other => other.at("lock the depot").and_then(|()| sign(file)),
+    let until = Instant::now() + ENDING;
+    loop {
+        match files::lock(&file, false) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                if !holder_has_ended(root) || Instant::now() > until {
+                    return Err(Error::Served {
+                        verb: "open",
+                        depot: root.display().to_string(),
+                        holder: holder(root),
+                    });
+                }
+                std::thread::sleep(LOOK);
+            }
+            other => return other.at("lock the depot").and_then(|()| sign(file)),
+        }
     }
+}
+
+/// A process that has ended still holds its lock while one of its threads is in
+/// the kernel, deleting a link, say: that long it is waited for.
+const ENDING: Duration = Duration::from_secs(5);
+/// How often it is looked again.
+const LOOK: Duration = Duration::from_millis(10);
+
+fn holder_has_ended(root: &Path) -> bool {
+    let pid = fs::read_to_string(root.join("lock")).unwrap_or_default();
+    pid.trim().parse().is_ok_and(procfs::has_ended)
 }
 
 /// Leaves the holder's pid in the lock, for those who find it taken.
@@ -188,6 +209,18 @@ mod tests {
                 .contains(&format!("served by process {}", std::process::id()))
         );
         drop(first);
+        Depot::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_has_ended_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        Depot::open(dir.path()).unwrap();
+        // The shell ends at once; what it started holds the lock a little longer.
+        let script = "exec 9<>lock; flock 9; printf $$ > lock; sleep 0.5 &";
+        let mut shell = std::process::Command::new("sh");
+        let ended = shell.args(["-c", script]).current_dir(dir.path()).status();
+        assert!(ended.unwrap().success());
         Depot::open(dir.path()).unwrap();
     }
 

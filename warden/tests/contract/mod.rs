@@ -359,7 +359,11 @@ pub(crate) async fn destroy_ends_the_whole_tree(backend: &dyn Backend) {
     });
     backend.destroy(container.handle()).await.unwrap();
     assert_eq!(sleepers(&mark), 0);
-    assert_eq!(waiting.await.unwrap().unwrap().code, 137);
+    match waiting.await.unwrap() {
+        Ok(exit) => assert_eq!(exit.code, 137),
+        // It asked when there was nobody left to answer.
+        Err(error) => assert!(error.to_string().contains("keeper"), "{error}"),
+    }
 }
 
 fn rand_number() -> u32 {

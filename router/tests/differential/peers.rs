@@ -13,6 +13,9 @@ const LANES: usize = 24;
 /// How long nothing may come before a peer counts as having said everything.
 const QUIET: Duration = Duration::from_millis(150);
 
+/// It ends at once when somebody else has taken one of its ports.
+const STARTS: usize = 5;
+
 pub(crate) const ALL: [Peer; 2] = [Peer::Nginx, Peer::Haproxy];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,24 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Waits for all its sockets; false when it has ended instead.
+    async fn listens(&mut self, lanes: &[(Arc<Recorder>, SocketAddr)]) -> bool {
+        super::common::within("a peer to listen or to end", async {
+            for (_, proxy) in lanes {
+                while tokio::net::TcpStream::connect(proxy).await.is_err() {
+                    if self.child.try_wait().unwrap().is_some() {
+                        return false;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            true
+        })
+        .await
     }
 }
 
@@ -86,23 +107,24 @@ impl Peer {
 
     /// Starts it; none when it is not installed.
     pub(crate) async fn start(self) -> Option<Lanes> {
-        let mut lanes = Vec::new();
-        for _ in 0..LANES {
-            let proxy = SocketAddr::from(([127, 0, 0, 1], free_port()));
-            lanes.push((Arc::new(Recorder::start().await), proxy));
+        for _ in 0..STARTS {
+            let mut lanes = Vec::new();
+            for proxy in free_addresses() {
+                lanes.push((Arc::new(Recorder::start().await), proxy));
+            }
+            let ports: Vec<(u16, u16)> = lanes
+                .iter()
+                .map(|(recorder, proxy)| (proxy.port(), recorder.port))
+                .collect();
+            let mut running = self.run(&ports)?;
+            if running.listens(&lanes).await {
+                return Some(Lanes {
+                    lanes,
+                    _running: running,
+                });
+            }
         }
-        let ports: Vec<(u16, u16)> = lanes
-            .iter()
-            .map(|(recorder, proxy)| (proxy.port(), recorder.port))
-            .collect();
-        let running = self.run(&ports)?;
-        for (_, proxy) in &lanes {
-            wait_for(*proxy).await;
-        }
-        Some(Lanes {
-            lanes,
-            _running: running,
-        })
+        panic!("{} ended by itself {STARTS} times", self.program());
     }
 
     fn run(self, lanes: &[(u16, u16)]) -> Option<Running> {
@@ -129,18 +151,12 @@ impl Peer {
     }
 }
 
-fn free_port() -> u16 {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
-}
-
-async fn wait_for(proxy: SocketAddr) {
-    super::common::within("a peer to listen", async {
-        while tokio::net::TcpStream::connect(proxy).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+/// Addresses free a moment ago: somebody else may take one before the peer does.
+fn free_addresses() -> Vec<SocketAddr> {
+    let held: Vec<TcpListener> = (0..LANES)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    held.iter().map(|free| free.local_addr().unwrap()).collect()
 }
 
 /// One process, so that killing it ends it; the host as the client said it, as a platform's router would.

@@ -21,8 +21,8 @@ pub(super) enum Phase {
     Leaving {
         /// Bytes forgotten so far.
         surplus: usize,
-        /// The client was told that nothing follows.
-        told: bool,
+        /// When the client was told that nothing follows: once it had taken its answer.
+        told: Option<Instant>,
     },
 }
 

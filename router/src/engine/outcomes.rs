@@ -138,7 +138,7 @@ impl Reactor {
         client.input = Vec::new();
         let leaving = Phase::Leaving {
             surplus: 0,
-            told: false,
+            told: None,
         };
         client.enter(leaving, self.now);
     }

@@ -38,7 +38,9 @@ impl Client {
     fn waits_for(&self) -> Option<(Waiting, Instant)> {
         let upstream = self.upstream.as_ref();
         match &self.phase {
-            Phase::Leaving { .. } => Some((Waiting::Farewell, self.since)),
+            Phase::Leaving {
+                told: Some(told), ..
+            } => Some((Waiting::Farewell, *told)),
             Phase::Waiting if self.wire.pending() == 0 => Some((Waiting::Head, self.since)),
             Phase::Serving(exchange) if matches!(exchange.progress, Progress::Tunnel { .. }) => {
                 None
@@ -58,7 +60,7 @@ impl Client {
                 };
                 Some((whom, self.touched))
             }
-            Phase::Waiting => None,
+            Phase::Waiting | Phase::Leaving { .. } => None,
         }
     }
 
@@ -114,5 +116,38 @@ impl Reactor {
                 self.refuse(client, &Verdict::Deadline(limit))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::slots::Slots;
+    use crate::engine::wire::{Stream, Wire};
+    use crate::guard::Limits;
+    use crate::rewrite::Peer;
+
+    fn leaving(pending: &[u8], told: Option<Instant>, now: Instant) -> Client {
+        let (ours, _theirs) = mio::net::UnixStream::pair().unwrap();
+        let mut wire = Wire::new(Stream::Unix(ours));
+        wire.queue(pending);
+        let key = Slots::<()>::new().reserve();
+        let peer = Arc::new(Peer::default());
+        let mut client = Client::new(key, wire, peer, None, None, Limits::OF_TESTS, now);
+        client.phase = Phase::Leaving { surplus: 0, told };
+        client
+    }
+
+    #[test]
+    fn who_has_not_taken_the_last_answer_is_not_hurried_away() {
+        let start = Instant::now();
+        let behind = leaving(b"the rest of an answer", None, start);
+        assert_eq!(behind.waits_for(), Some((Waiting::Reader, start)));
+        let told = start + LINGER;
+        let done = leaving(b"", Some(told), start);
+        assert_eq!(done.waits_for(), Some((Waiting::Farewell, told)));
     }
 }

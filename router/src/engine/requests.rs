@@ -77,6 +77,8 @@ impl Reactor {
             Ok(None) => {
                 client.starved = true;
                 if input.is_empty() {
+                    // The time for a head begins with its first byte.
+                    client.since = self.now;
                     input.extend_from_slice(fresh);
                 }
                 self.keep_spare(exchange);
@@ -187,8 +189,8 @@ impl Reactor {
         let Phase::Leaving { surplus, told } = &mut client.phase else {
             return Ok(false);
         };
-        if !*told {
-            *told = true;
+        if told.is_none() {
+            *told = Some(self.now);
             client.wire.finish();
         }
         match client.wire.read(&mut self.room).map_err(|_| Gone)? {

@@ -9,6 +9,7 @@ use super::client::{Client, Phase};
 use super::exchange::{ATTEMPTS, Exchange};
 use super::outcomes::Gone;
 use super::reactor::{Kind, Reactor};
+use super::slots::Key;
 use super::upstream::Upstream;
 use super::wire::Wire;
 use crate::guard::Name;
@@ -67,7 +68,8 @@ impl Reactor {
             };
             // An upgrade takes the connection with it, so it had better be alive.
             if !exchange.upgrade
-                && let Some(upstream) = self.upstreams.lend(endpoint.serial, client.key)
+                && let Some(upstream) =
+                    self.idle_connection(&endpoint, exchange.repeatable(), client.key)
             {
                 client.upstream = Some(upstream);
                 return self.send_head(client);
@@ -76,6 +78,23 @@ impl Reactor {
                 return Ok(());
             }
         }
+    }
+
+    /// An idle connection. It may have died unnoticed; a request that cannot be sent twice gets
+    /// one that is known to live.
+    fn idle_connection(
+        &mut self,
+        endpoint: &Endpoint,
+        repeatable: bool,
+        client: Key,
+    ) -> Option<Box<Upstream>> {
+        while let Some(upstream) = self.upstreams.lend(endpoint.serial, client) {
+            if repeatable || upstream.wire.is_quiet() {
+                return Some(upstream);
+            }
+            self.upstreams.release(upstream.key);
+        }
+        None
     }
 
     fn next_endpoint(&mut self, client: &mut Client) -> Result<Arc<Endpoint>, Verdict> {
@@ -221,7 +240,7 @@ impl Reactor {
         let Some(exchange) = client.exchange() else {
             return Err(Gone);
         };
-        let never_sent = written == 0 && exchange.body_sent == 0 && !reused;
+        let never_sent = written == 0 && exchange.body_sent == 0;
         if !exchange.repeatable() && !never_sent {
             return self.refuse(client, &Verdict::EndpointFailure);
         }

@@ -112,6 +112,7 @@ impl Upstreams {
         };
         self.owners.put(key, Owner::Client(client));
         upstream.reused = true;
+        upstream.wire.count_anew();
         Some(upstream)
     }
 

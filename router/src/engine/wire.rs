@@ -121,14 +121,28 @@ impl Wire {
         }
     }
 
+    /// Asks the kernel: the other side has neither hung up nor said anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        let Stream::Tcp(stream) = &self.stream else {
+            return false;
+        };
+        let peeked = stream.peek(&mut [0; 1]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Bytes that the other side has not taken yet.
     pub(super) fn pending(&self) -> usize {
         self.out.len() - self.sent
     }
 
-    /// Bytes it has taken so far.
+    /// Bytes it has taken since the last [`Wire::count_anew`].
     pub(super) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Another request begins.
+    pub(super) fn count_anew(&mut self) {
+        self.written = 0;
     }
 
     /// Lets bytes wait for the next write.

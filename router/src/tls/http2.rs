@@ -30,6 +30,8 @@ const STREAMS: u32 = 250;
 const RESETS: usize = 20;
 /// Requests that a client may take back before they are answered; more, and more than half of all, is an attack.
 const TAKEN_BACK: usize = 100;
+/// Idle connections to the engine that may turn out closed before a request is given up.
+const CONNECTIONS_TRIED: usize = 4;
 /// A client that is there answers a ping this often and this soon.
 const PING: Duration = Duration::from_secs(20);
 
@@ -146,11 +148,31 @@ impl Session {
         answer
     }
 
+    /// The beginning of an answer, and the connection that it comes over; none without the engine.
+    async fn send(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> Result<Option<(SendRequest<Incoming>, Response<Incoming>)>, hyper::Error> {
+        for _ in 0..CONNECTIONS_TRIED {
+            let Some(mut sender) = self.connect().await else {
+                return Ok(None);
+            };
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok(Some((sender, response))),
+                // It had waited for so long that the engine closed it: nothing was sent.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(error.into_error()),
+                },
+            }
+        }
+        Ok(None)
+    }
+
     async fn ask(&self, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
-        let Some(mut sender) = self.connect().await else {
+        let Some((sender, mut response)) = self.send(request).await? else {
             return Ok(own(StatusCode::SERVICE_UNAVAILABLE));
         };
-        let mut response = sender.send_request(request).await?;
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, TRAILER] {
             response.headers_mut().remove(name);
         }

@@ -214,7 +214,7 @@ fn listen(
     })
 }
 
-fn shared(config: &Config, log: AccessLog) -> Shared {
+pub(crate) fn shared(config: &Config, log: AccessLog) -> Shared {
     Shared {
         table: Mutex::new(Table::new(config.table())),
         stats: Mutex::new(Stats::new(Instant::now())),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -205,7 +206,7 @@ impl Reactor {
             return;
         };
         client.queued = false;
-        match self.steps(&mut client) {
+        match self.guarded(|reactor| reactor.steps(&mut client)) {
             Ok(more) => {
                 self.clients.put(key, client);
                 if more {
@@ -214,6 +215,16 @@ impl Reactor {
             }
             Err(Gone) => self.bury(client),
         }
+    }
+
+    /// A defect met while serving one connection ends that one, not the others of this thread.
+    fn guarded<T>(&mut self, serve: impl FnOnce(&mut Self) -> Result<T, Gone>) -> Result<T, Gone> {
+        catch_unwind(AssertUnwindSafe(|| serve(self))).unwrap_or_else(|_| {
+            // Whoever panicked may have held it.
+            self.room.resize(ROOM, 0);
+            tracing::error!("serving a connection met a defect; it is closed, the others go on");
+            Err(Gone)
+        })
     }
 
     /// Moves whatever can be moved; true if there may be more.
@@ -314,4 +325,28 @@ fn flush(client: &mut Client) -> Result<bool, Gone> {
         }
     }
     Ok(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::access_log::AccessLog;
+    use crate::config::Config;
+
+    #[test]
+    fn a_defect_ends_one_connection_and_leaves_the_thread_fit_for_the_others() {
+        let config = Config::default();
+        let (log, _) = AccessLog::open(&[]).unwrap();
+        let shared = Arc::new(crate::daemon::shared(&config, log));
+        let (_told, commands) = std::sync::mpsc::channel();
+        let places = Places::new(&config);
+        let poll = Poll::new().unwrap();
+        let mut reactor = Reactor::new(poll, Vec::new(), places, shared, commands).unwrap();
+        let served = reactor.guarded(|reactor| -> Result<(), Gone> {
+            let _lost = std::mem::take(&mut reactor.room);
+            panic!("a defect");
+        });
+        assert_eq!((served, reactor.room.len()), (Err(Gone), ROOM));
+    }
 }

@@ -3,9 +3,6 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::TcpStream;
-
 use common::{Server, Wire};
 use nats_lite::config::{Config, Tls, User};
 use nats_lite::limits::Limits;
@@ -21,16 +18,7 @@ fn limited(limits: Limits) -> Config {
 }
 
 fn varz(server: &Server, key: &str) -> u64 {
-    let Server::Lite(running, _) = server else {
-        unreachable!("started as nats-lite")
-    };
-    let addr = running.as_ref().unwrap().monitor_addr().unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").unwrap();
-    let text = std::io::read_to_string(stream).unwrap();
-    let page: serde_json::Value =
-        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
-    page[key].as_u64().unwrap()
+    server.varz()[key].as_u64().unwrap()
 }
 
 /// A subscriber that has said so and never reads again.

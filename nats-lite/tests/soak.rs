@@ -23,17 +23,6 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-fn varz(server: &Server) -> serde_json::Value {
-    let Server::Lite(running, _) = server else {
-        unreachable!("started as nats-lite")
-    };
-    let addr = running.as_ref().unwrap().monitor_addr().unwrap();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").unwrap();
-    let text = std::io::read_to_string(stream).unwrap();
-    serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
-
 /// One publisher, one subscriber that counts its bytes, and two that leave in the middle of something.
 fn round(server: &Server) {
     let mut subscriber = server.client();
@@ -64,7 +53,7 @@ fn two_million_messages_leave_no_subscription_no_byte_and_no_descriptor() {
     round(&server);
     let settled = |what| {
         common::wait_for(what, || {
-            let now = varz(&server);
+            let now = server.varz();
             (now["connections"] == 0 && now["subscriptions"] == 0).then_some(now)
         })
     };

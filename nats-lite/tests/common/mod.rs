@@ -33,6 +33,18 @@ impl Server {
         Self::Lite(Some(Box::new(running)), runtime)
     }
 
+    /// What nats-lite says of itself; its configuration has to open the page.
+    pub fn varz(&self) -> serde_json::Value {
+        let Self::Lite(running, _) = self else {
+            unreachable!("started as nats-lite")
+        };
+        let addr = running.as_ref().unwrap().monitor_addr().unwrap();
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(b"GET /varz HTTP/1.0\r\n\r\n").unwrap();
+        let text = std::io::read_to_string(stream).unwrap();
+        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
     /// The original, if this machine has one. With `CI=true` a missing peer is a failure.
     pub fn real(config: &Config) -> Option<Self> {
         let Some(program) = find_program("nats-server") else {

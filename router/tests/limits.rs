@@ -100,19 +100,7 @@ async fn a_client_that_reads_nothing_is_dropped() {
     })
     .await;
     let (ended, mut end) = tokio::sync::mpsc::channel(1);
-    let app = Instance::serving(move |mut stream| {
-        let ended = ended.clone();
-        async move {
-            read_head(&mut stream).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                .await;
-            let chunk = format!("10000\r\n{}\r\n", "x".repeat(65536));
-            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
-            ended.send(()).await.unwrap();
-        }
-    })
-    .await;
+    let app = Instance::pouring(ended).await;
     edge.register(&app.endpoint("i1", &["a.example.com"])).await;
     let mut client = edge.connect().await;
     client.write_all(ASK).await.unwrap();

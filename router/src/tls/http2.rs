@@ -51,6 +51,23 @@ struct Session {
     abuse: Notify,
 }
 
+/// A request being served, to the end of its answer's body.
+struct Open(Arc<Session>);
+
+impl Open {
+    fn of(session: &Arc<Session>) -> Self {
+        session.begun.fetch_add(1, Ordering::Relaxed);
+        session.open.fetch_add(1, Ordering::Relaxed);
+        Self(session.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A request being answered; dropped early when the client takes it back.
 struct Answering<'a> {
     session: &'a Session,
@@ -60,7 +77,6 @@ struct Answering<'a> {
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
         let session = self.session;
-        session.open.fetch_sub(1, Ordering::Relaxed);
         if self.answered {
             return;
         }
@@ -113,8 +129,21 @@ pub(super) async fn serve(stream: TlsStream<TcpStream>, peer: Peer, place: Place
         () = inside.stop.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    // What was begun is finished; the engine knows when to give up on it.
-    let _ = connection.await;
+    // What was begun is finished, the engine knows when to give up on it; a head of which
+    // the rest never comes is nobody's.
+    tokio::select! {
+        _ = connection => {}
+        () = session.idle(inside.shared.times.header) => {}
+    }
+}
+
+/// A body during which its request counts as open.
+fn until_read(body: Body, open: Open) -> Body {
+    let held = body.map_frame(move |frame| {
+        let _ = &open;
+        frame
+    });
+    held.boxed()
 }
 
 impl Session {
@@ -134,8 +163,7 @@ impl Session {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, hyper::Error> {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
+        let open = Open::of(&self);
         let mut answering = Answering {
             session: &self,
             answered: false,
@@ -145,7 +173,7 @@ impl Session {
             Err(status) => Ok(own(status)),
         };
         answering.answered = true;
-        answer
+        Ok(answer?.map(|body| until_read(body, open)))
     }
 
     /// The beginning of an answer, and the connection that it comes over; none without the engine.

@@ -1,6 +1,8 @@
 //! A router on a private bus, a registrar, and instances that do exactly what a test says.
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
+pub mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -268,6 +270,23 @@ impl Instance {
                         }
                     }
                 }
+            }
+        })
+        .await
+    }
+
+    /// Answers without end; says so when it is let go.
+    pub async fn pouring(ended: tokio::sync::mpsc::Sender<()>) -> Self {
+        Self::serving(move |mut stream| {
+            let ended = ended.clone();
+            async move {
+                read_head(&mut stream).await;
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    .await;
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(65536));
+                while stream.write_all(chunk.as_bytes()).await.is_ok() {}
+                ended.send(()).await.unwrap();
             }
         })
         .await

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 
+use crate::decimal;
+
 /// Lines travel to the writer in batches of about this many bytes: a wake-up per line costs more than the line.
 const BATCH: usize = 32 * 1024;
 /// The oldest line of a batch waits no longer than this.
@@ -50,29 +52,37 @@ pub struct Record<'a> {
 impl Record<'_> {
     /// Appends the line, newline included; `stamp` is its time in words.
     fn write_line(&self, stamp: &str, out: &mut Vec<u8>) {
-        // Writing to memory cannot fail.
         clean(self.host, out);
-        let _ = write!(out, " - [{stamp}] \"");
+        for part in [" - [", stamp, "] \""] {
+            out.extend_from_slice(part.as_bytes());
+        }
         clean(self.request_line, out);
         out.extend_from_slice(b"\" ");
         match self.status {
-            Some(status) => drop(write!(out, "{status} {} \"", self.bytes)),
-            None => drop(write!(out, "MissingResponseStatusCode {} \"", self.bytes)),
+            Some(status) => decimal::number(out, status.into()),
+            None => out.extend_from_slice(b"MissingResponseStatusCode"),
         }
+        out.push(b' ');
+        decimal::number(out, self.bytes);
+        out.extend_from_slice(b" \"");
         or_dash(self.referer, out);
         out.extend_from_slice(b"\" \"");
         or_dash(self.user_agent, out);
-        let _ = write!(out, "\" {} x_forwarded_for:\"", self.remote);
+        out.extend_from_slice(b"\" ");
+        decimal::socket(out, self.remote);
+        out.extend_from_slice(b" x_forwarded_for:\"");
         or_dash(self.forwarded_for, out);
         out.extend_from_slice(b"\" vcap_request_id:");
         or_dash(self.request_id, out);
         out.extend_from_slice(b" response_time:");
         match self.took {
-            Some(took) => drop(write!(out, "{}.{:09}", took.as_secs(), took.subsec_nanos())),
+            Some(took) => decimal::seconds(out, took),
             None => out.extend_from_slice(b"MissingFinishedAt"),
         }
+        out.extend_from_slice(b" app_id:");
         let app = self.app.unwrap_or("MissingRouteEndpointApplicationId");
-        let _ = writeln!(out, " app_id:{app}");
+        out.extend_from_slice(app.as_bytes());
+        out.push(b'\n');
     }
 
     /// The same as a JSON object, newline included; what is missing is `null`.

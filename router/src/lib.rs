@@ -12,6 +12,7 @@ mod answer;
 mod budget;
 pub mod config;
 pub mod daemon;
+mod decimal;
 mod engine;
 #[doc(hidden)]
 pub mod fuzzed;

@@ -14,9 +14,9 @@ struct Connection {
 }
 
 /// Answers `/1k` and `/100k` until it is killed; says its port on standard output.
-pub(crate) fn serve(port: u16) {
+pub(crate) fn serve() {
     let mut poll = Poll::new().unwrap();
-    let mut listener = TcpListener::bind(([127, 0, 0, 1], port).into()).unwrap();
+    let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     poll.registry()
         .register(&mut listener, Token(0), Interest::READABLE)

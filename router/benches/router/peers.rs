@@ -14,6 +14,8 @@ use crate::process::{Process, pinned};
 
 /// Routes in our table.
 const ROUTES: usize = 10_000;
+/// Routes in it at the end.
+const MANY_ROUTES: usize = 100_000;
 /// Idle connections whose memory is weighed.
 const IDLE: usize = 4_000;
 
@@ -30,7 +32,14 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     pub(crate) process: Process,
     /// Lives as long as the proxy that it tells routes.
-    _bus: Option<nats_lite::Running>,
+    told_by: Option<Registrar>,
+}
+
+/// Who tells our router its routes.
+pub(crate) struct Registrar {
+    bus: Bus,
+    backend: u16,
+    _nats: nats_lite::Running,
 }
 
 fn free_port() -> u16 {
@@ -41,19 +50,19 @@ fn free_port() -> u16 {
 impl Proxy {
     pub(crate) fn start(kind: Kind, dir: &Path, backend: u16, runtime: &Runtime) -> Self {
         let port = free_port();
-        let (process, bus) = match kind {
+        let (process, told_by) = match kind {
             Kind::Nginx => (nginx(dir, port, backend), None),
             Kind::Haproxy => (haproxy(dir, port, backend), None),
             Kind::Ours => {
-                let (process, bus) = runtime.block_on(ours(dir, port, backend));
-                (process, Some(bus))
+                let (process, registrar) = runtime.block_on(ours(dir, port, backend));
+                (process, Some(registrar))
             }
         };
         let proxy = Self {
             kind,
             port,
             process,
-            _bus: bus,
+            told_by,
         };
         proxy.wait();
         proxy
@@ -122,7 +131,7 @@ backend b\n  server s 127.0.0.1:{backend} pool-max-conn 1000\n"
     )
 }
 
-async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Running) {
+async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, Registrar) {
     let nats = nats_lite::start(nats_lite::Config::on_free_port())
         .await
         .unwrap();
@@ -149,27 +158,64 @@ async fn ours(dir: &Path, port: u16, backend: u16) -> (Process, nats_lite::Runni
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    for number in 0..ROUTES {
-        let endpoint = Endpoint {
+    let registrar = Registrar {
+        bus,
+        backend,
+        _nats: nats,
+    };
+    registrar.tell(0..ROUTES).await;
+    (process, registrar)
+}
+
+impl Registrar {
+    async fn tell(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let message = Register(self.endpoint(number));
+            self.bus.publish(&message).await.unwrap();
+        }
+        self.bus.flush().await.unwrap();
+    }
+
+    fn endpoint(&self, number: usize) -> Endpoint {
+        let (port, id) = match number {
+            4711 => (self.backend, "b".into()),
+            // Several routes to an instance, as apps have them.
+            _ => (1 + (number % 1000) as u16, format!("i{}", number % 1000)),
+        };
+        Endpoint {
             host: "127.0.0.1".into(),
-            port: if number == 4711 {
-                backend
-            } else {
-                1 + (number % 1000) as u16
-            },
+            port,
             uris: vec![format!("app-{number}.example.com")],
             app: Some(format!("{number:08}-0000-4000-8000-000000000000")),
-            private_instance_id: Some(if number == 4711 {
-                "b".into()
-            } else {
-                format!("i{}", number % 1000)
-            }),
+            private_instance_id: Some(id),
             ..Endpoint::default()
-        };
-        bus.publish(&Register(endpoint)).await.unwrap();
+        }
     }
-    bus.flush().await.unwrap();
-    (process, nats)
+
+    /// Repeats registrations at a rate, until cancelled.
+    pub(crate) async fn repeat(&self, per_second: usize) {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for number in (0..MANY_ROUTES).cycle().step_by(per_second / 100) {
+            tick.tick().await;
+            self.tell(number..number + per_second / 100).await;
+        }
+    }
+}
+
+impl Proxy {
+    pub(crate) fn registrar(&self) -> &Registrar {
+        self.told_by.as_ref().expect("only ours is told")
+    }
+
+    /// Ten times the routes; prints what one costs in memory.
+    pub(crate) async fn learn_many_routes(&self) {
+        let before = self.process.rss_kb();
+        self.registrar().tell(ROUTES..MANY_ROUTES).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let more = self.process.rss_kb().saturating_sub(before);
+        let each = more as f64 / (MANY_ROUTES - ROUTES) as f64;
+        println!("{MANY_ROUTES} routes: {each:.2} KB for each of the last 90,000");
+    }
 }
 
 /// What a connection costs that has asked once and waits.

@@ -37,11 +37,11 @@ pub(crate) fn pinned_self(core: usize, arguments: &[&str]) -> Process {
 
 impl Process {
     /// The first line it prints.
-    pub(crate) fn says_its_port(&mut self) -> u16 {
+    pub(crate) fn first_line(&mut self) -> String {
         let mut line = String::new();
         let out = self.0.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();
-        line.trim().parse().unwrap()
+        line.trim().to_owned()
     }
 
     /// It and its children.

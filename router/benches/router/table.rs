@@ -1,6 +1,7 @@
 //! What is printed.
 
 use crate::peers::Kind;
+use crate::steady::Latency;
 
 /// One run of one proxy.
 pub(crate) struct Row {
@@ -32,6 +33,22 @@ pub(crate) fn print(rows: &[Row]) {
             row.rss_mb
         );
     }
+}
+
+/// Requests a second of the first case, the better of its runs.
+pub(crate) fn best_rate(rows: &[Row], kind: Kind) -> f64 {
+    let first = |row: &&Row| row.kind == kind && row.connections == rows[0].connections;
+    let small = rows
+        .iter()
+        .filter(first)
+        .filter(|row| row.path == rows[0].path);
+    small.map(|row| row.per_second).fold(0.0, f64::max)
+}
+
+pub(crate) fn print_latency(kind: Kind, rate: u64, latency: Latency) {
+    let name = format!("{kind:?}").to_lowercase();
+    let Latency { p50, p99 } = latency;
+    println!("{name:<9} 1 KB at {rate} requests/s: p50 {p50:.2} ms, p99 {p99:.2} ms");
 }
 
 /// The last line: what ours costs beside nginx, case by case.

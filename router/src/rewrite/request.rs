@@ -1,8 +1,7 @@
 //! The head of a request as an instance gets it.
 
-use std::io::Write as _;
-
 use super::{Peer, Trust, upgrade};
+use crate::decimal;
 use crate::guard::{Framing, Head, Name, Span};
 use crate::table::Endpoint;
 
@@ -65,7 +64,12 @@ pub(super) fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Span {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     let from = out.len();
-    out.extend(value.iter().filter(|byte| !byte.is_ascii_control()));
+    // All of it is looked at, so that it is looked at many bytes at a time.
+    let control = |found: bool, byte: &u8| found | byte.is_ascii_control();
+    match value.iter().fold(false, control) {
+        false => out.extend_from_slice(value),
+        true => out.extend(value.iter().filter(|byte| !byte.is_ascii_control())),
+    }
     let value = Span::new(from, out.len());
     out.extend_from_slice(b"\r\n");
     value
@@ -150,8 +154,7 @@ impl Writer<'_> {
                 self.out.extend_from_slice(b", ");
             }
         }
-        // Writing to memory cannot fail.
-        let _ = write!(self.out, "{}", self.scene.peer.addr.ip().to_canonical());
+        decimal::address(self.out, self.scene.peer.addr.ip().to_canonical());
         let value = Span::new(from, self.out.len());
         self.out.extend_from_slice(b"\r\n");
         value
@@ -174,15 +177,21 @@ impl Writer<'_> {
                 line(self.out, "X-Forwarded-Host", host);
             }
             if missing(self, Name::ForwardedPort) {
-                let _ = write!(self.out, "X-Forwarded-Port: {}\r\n", listener.port);
+                self.number("X-Forwarded-Port: ", listener.port.into());
             }
         }
         if !self.has(Name::RequestStart) {
-            let _ = write!(self.out, "X-Request-Start: {}\r\n", self.scene.now_ms);
+            self.number("X-Request-Start: ", self.scene.now_ms);
         }
         if let Some(certificate) = &self.scene.peer.certificate {
             line(self.out, "X-Forwarded-Client-Cert", certificate.as_bytes());
         }
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.out.extend_from_slice(name.as_bytes());
+        decimal::number(self.out, value);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     fn request_id(&mut self) -> Span {

@@ -9,7 +9,7 @@ use common::tls::{Authority, connect, connector};
 use common::{Edge, Instance, within};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use router::Config;
@@ -52,7 +52,7 @@ fn upload() -> (Parts, hyper::Request<Upload>) {
     let (parts, body) = tokio::sync::mpsc::channel(1);
     let frames = futures_util::stream::unfold(body, async |mut body: Receiver<&'static str>| {
         let part = body.recv().await?;
-        let frame = hyper::body::Frame::data(Bytes::from_static(part.as_bytes()));
+        let frame = Frame::data(Bytes::from_static(part.as_bytes()));
         Some((Ok(frame), body))
     });
     let body = BodyExt::boxed(http_body_util::StreamBody::new(Box::pin(frames)));
@@ -132,6 +132,54 @@ async fn http2_bodies_stream_both_ways() {
         .unwrap()
         .to_bytes();
     assert_eq!(body, "ok");
+}
+
+#[tokio::test]
+async fn trailers_that_were_announced_pass_both_ways_and_the_log_says_http2() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    let file = log.display().to_string();
+    let (edge, h2) = edge(|config| Config {
+        access_log: file,
+        ..config
+    })
+    .await;
+    let app = Instance::serving(|mut stream| async move {
+        let sent = common::read_until(&mut stream, |text| {
+            text.to_ascii_lowercase().ends_with("x-sum: 7\r\n\r\n")
+        });
+        sent.await;
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n2\r\nok\r\n0\r\nX-End: 9\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    edge.register(&app.endpoint("i1", &["a.example.com"])).await;
+    let mut sender = session(&edge, &h2).await;
+    let frames = [
+        Frame::data(Bytes::from_static(b"hi")),
+        Frame::trailers(
+            [("x-sum".parse().unwrap(), "7".parse().unwrap())]
+                .into_iter()
+                .collect(),
+        ),
+    ];
+    let frames = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
+    let request = hyper::Request::post("https://a.example.com/").header("trailer", "x-sum");
+    let request = request
+        .body(http_body_util::StreamBody::new(frames))
+        .unwrap();
+    let response = within("an answer", sender.send_request(request))
+        .await
+        .unwrap();
+    let whole = within("its end", response.into_body().collect())
+        .await
+        .unwrap();
+    assert_eq!(whole.trailers().unwrap()["x-end"], "9");
+    assert_eq!(whole.to_bytes(), "ok");
+    drop(sender);
+    edge.router.shutdown().await;
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("] \"POST / HTTP/2.0\" 200 "), "{log}");
 }
 
 fn impatient(config: Config) -> Config {

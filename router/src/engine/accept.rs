@@ -46,6 +46,7 @@ impl Door {
                 port,
                 scheme: "http",
                 certificates: false,
+                spoken: None,
             },
             fixed_host,
             ready: true,

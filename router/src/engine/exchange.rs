@@ -182,10 +182,14 @@ impl Exchange {
             Some(line) => line.as_bytes(),
             None => self.head.line.of(&self.raw),
         };
+        let spoken = peer.listener.spoken.map(|version| {
+            let asked = line.strip_suffix(b"HTTP/1.1").unwrap_or(line);
+            [asked, version.as_bytes()].concat()
+        });
         let record = Record {
             host: self.host().as_bytes(),
             started: arrived.wall,
-            request_line: line,
+            request_line: spoken.as_deref().unwrap_or(line),
             status: self.status,
             bytes: self.bytes,
             referer: value(Name::Referer),

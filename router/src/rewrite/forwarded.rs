@@ -79,6 +79,8 @@ pub struct Listener {
     pub scheme: &'static str,
     /// It asks clients for certificates, so nobody else's word counts for them.
     pub certificates: bool,
+    /// The protocol's version as the access log says it, where it is not what the engine reads.
+    pub spoken: Option<&'static str>,
 }
 
 /// Who sent a request.
@@ -101,6 +103,7 @@ impl Default for Peer {
                 port: 80,
                 scheme: "http",
                 certificates: false,
+                spoken: None,
             },
         }
     }

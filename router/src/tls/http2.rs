@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::header::{
-    CONNECTION, COOKIE, HOST, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, COOKIE, HOST, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
@@ -88,8 +86,14 @@ impl Drop for Answering<'_> {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TlsStream<TcpStream>, peer: Peer, place: Place, inside: Inside) {
+pub(super) async fn serve(
+    stream: TlsStream<TcpStream>,
+    mut peer: Peer,
+    place: Place,
+    inside: Inside,
+) {
     let _place = place;
+    peer.listener.spoken = Some("HTTP/2.0");
     let session = Arc::new(Session {
         peer,
         inside: inside.clone(),
@@ -201,7 +205,7 @@ impl Session {
         let Some((sender, mut response)) = self.send(request).await? else {
             return Ok(own(StatusCode::SERVICE_UNAVAILABLE));
         };
-        for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE, TRAILER] {
+        for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             response.headers_mut().remove(name);
         }
         *response.version_mut() = Version::HTTP_2;

@@ -82,6 +82,7 @@ pub(crate) fn serve(
         port: listener.local_addr().map_or(0, |addr| addr.port()),
         scheme: "https",
         certificates: config.client_certificates != ClientCertificates::None,
+        spoken: None,
     };
     let connections = inside.connections.clone();
     connections.spawn(async move {

@@ -68,6 +68,7 @@ fn measure() {
     }
     let ours = find(Kind::Ours);
     peers::idle_connections(ours);
+    runtime.block_on(ours.time_updates());
     runtime.block_on(ours.learn_many_routes());
     let still = row(ours, 50, "/1k", seconds);
     let busy = std::thread::scope(|scope| {

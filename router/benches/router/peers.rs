@@ -16,6 +16,8 @@ use crate::process::{Process, pinned};
 const ROUTES: usize = 10_000;
 /// Routes in it at the end.
 const MANY_ROUTES: usize = 100_000;
+/// Registrations whose way is timed.
+const UPDATES: usize = 200;
 /// Idle connections whose memory is weighed.
 const IDLE: usize = 4_000;
 
@@ -202,7 +204,42 @@ impl Registrar {
     }
 }
 
+/// Asks over a connection that stays open; whether the answer was 200.
+fn found(stream: &mut TcpStream, host: &str) -> bool {
+    let request = format!("HEAD /1k HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    answer.starts_with(b"HTTP/1.1 200")
+}
+
 impl Proxy {
+    /// From a registration's leaving to the first answer through it.
+    pub(crate) async fn time_updates(&self) {
+        let mut times = Vec::new();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        for number in 0..UPDATES {
+            let host = format!("new-{number}.example.com");
+            let mut endpoint = self.registrar().endpoint(4711);
+            endpoint.uris = vec![host.clone()];
+            let began = Instant::now();
+            let bus = &self.registrar().bus;
+            bus.publish(&Register(endpoint)).await.unwrap();
+            bus.flush().await.unwrap();
+            while !found(&mut stream, &host) {}
+            times.push(began.elapsed());
+        }
+        times.sort();
+        let (half, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!(
+            "a registration is in force after {half:?} (median), {most:?} (the slowest of {UPDATES})"
+        );
+    }
+
     pub(crate) fn registrar(&self) -> &Registrar {
         self.told_by.as_ref().expect("only ours is told")
     }

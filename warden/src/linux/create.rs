@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
 
-use super::disk::Disk;
 use super::{Inner, destroy, disk, stack};
 use crate::depot::container::Kept;
 use crate::depot::record::{Record, Slot};
@@ -29,6 +28,7 @@ pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept
         net_out: spec.net_out.clone(),
         slot: None,
         disk_image: false,
+        project: None,
         created: false,
     };
     match build(inner, &dir, &mut record, &spec) {
@@ -63,17 +63,12 @@ fn build(
     record.write(dir)?;
     let lower = lower(inner, &spec.rootfs)?;
     inject(Step::Directory)?;
-    let disk = match spec.limits.disk_bytes {
-        Some(bytes) => disk::image(inner, dir, bytes, spec.limits.disk_inodes)?,
-        None => Disk::default(),
-    };
-    record.disk_image = disk.limited;
-    record.write(dir)?;
+    let disk = disk::prepare(inner, dir, record, &spec.limits)?;
     inject(Step::DiskImage)?;
-    let ready = (warm.is_some(), disk.mount.is_some());
+    let ready = (warm.is_some(), disk.is_some());
     let keeper = keeper_spec(inner, record, spec, lower, ready);
     let netns = warm.map(|warm| warm.netns);
-    let given: Vec<OwnedFd> = netns.into_iter().chain(disk.mount).collect();
+    let given: Vec<OwnedFd> = netns.into_iter().chain(disk).collect();
     let start = || starter::start(&inner.config.wshd, dir, &keeper, given);
     let admit = || inner.network.filter.admit(&inner.config, record);
     let (child, admitted) = if inner.network.filter.knows(&inner.config, record) {
@@ -160,6 +155,7 @@ fn keeper_spec(
         cgroup: inner.cgroup(&record.handle),
         disk_image: record.disk_image,
         warm_disk,
+        project: record.project,
         link: Some(Link {
             warm: warm_link,
             ..link(inner, &slot)

@@ -13,6 +13,8 @@ mod network;
 mod nft;
 mod orphans;
 mod pools;
+mod projects;
+mod quotas;
 mod reconcile;
 mod refused;
 mod register;
@@ -199,6 +201,7 @@ pub(crate) fn capacity(config: &LinuxConfig, depot: &Path) -> Result<Capacity> {
         memory_bytes,
         disk_bytes,
         max_containers: blocks * u64::from(register::SLOTS),
+        disk_limits: disk::way(depot),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::orphans::{self, Owned, Thing};
+use super::quotas::Quotas;
 use super::{Inner, destroy, links, seen};
 use crate::cgroup::Cgroups;
 use crate::netlink::nfnl::Change;
@@ -37,6 +38,9 @@ fn owned(inner: &Inner) -> Owned {
         handles: inner.depot.handles().into_iter().collect(),
         links: slots.iter().map(|slot| slot.link(tag)).collect(),
         ports: ports.into_iter().collect(),
+        projects: (inner.network.quotas.iter())
+            .flat_map(Quotas::in_use)
+            .collect(),
     }
 }
 
@@ -70,6 +74,10 @@ fn remove(inner: &Inner, thing: &Thing) -> Result<()> {
         Thing::Port(port) => filter.undo(&Change::ClosePort(*port)),
         Thing::Egress { link, ip, .. } => filter.undo(&Change::Expel(link.clone(), *ip)),
         Thing::Chain(chain) => filter.forget(chain),
+        Thing::Project(project) => match &inner.network.quotas {
+            Some(quotas) => quotas.clear(*project)?,
+            None => {}
+        },
     }
     Ok(())
 }

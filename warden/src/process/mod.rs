@@ -18,7 +18,9 @@ use crate::depot::container::{Kept, Outside, host_sizes};
 use crate::depot::record::Record;
 use crate::depot::{self, Depot, client, starter};
 use crate::wire::{KeeperSpec, Request};
-use crate::{Backend, Capacity, Container, ContainerSpec, Error, NetOutRule, PortMapping, Result};
+use crate::{
+    Backend, Capacity, Container, ContainerSpec, DiskLimits, Error, NetOutRule, PortMapping, Result,
+};
 
 /// Configuration of a [`ProcessBackend`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +137,7 @@ impl Inner {
             net_out: spec.net_out,
             slot: None,
             disk_image: false,
+            project: None,
             created: true,
         };
         record.write(dir)?;
@@ -214,6 +217,7 @@ pub(crate) fn capacity(config: &ProcessConfig, depot: &Path) -> Result<Capacity>
         memory_bytes,
         disk_bytes,
         max_containers: u64::from(last.saturating_sub(first)) + 1,
+        disk_limits: DiskLimits::None,
     })
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod loopdev;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod pty;
+pub(crate) mod quota;
 pub(crate) mod socket;
 
 use std::ffi::CString;

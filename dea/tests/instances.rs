@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use bus::dea::StartInstance;
+use bus::dea::{Advertise, StartInstance};
 use bus::droplet::Exited;
 use bus::log::{INTAKE_PATH, LogBatch};
 use bus::{Bus, BusConfig};
@@ -59,11 +59,16 @@ impl Stage {
         std::fs::write(droplet.join(dea::droplets::FILE), "").unwrap();
         let bus = Bus::connect(&config.bus, "test").await.unwrap();
         bus.wait_connected().await;
+        let mut offers = bus.subscribe::<Advertise>().await.unwrap();
+        bus.flush().await.unwrap();
         let deps = Deps {
             backend: Arc::new(backend),
         };
+        let dea = dea::start(config, deps).await.unwrap();
+        // Its subscriptions went out before its first offer.
+        assert_eq!(offers.next().await.unwrap().body.id, dea.id);
         Self {
-            dea: dea::start(config, deps).await.unwrap(),
+            dea,
             _dir: dir,
             nats,
             bus,
@@ -80,6 +85,7 @@ impl Stage {
         .unwrap();
         let subject = StartInstance::subject(&self.dea.id);
         self.bus.publish_to(&subject, &message).await.unwrap();
+        self.bus.flush().await.unwrap();
     }
 
     /// Waits for a log line that begins like this.

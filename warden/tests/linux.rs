@@ -56,7 +56,11 @@ impl Scratch {
 
     /// On a file system with project quotas; `None` where the kernel has none.
     fn on_quotas() -> Option<Self> {
-        let ground = quotas::Ground::mount()?;
+        Self::on(quotas::Ground::with_quotas())
+    }
+
+    fn on(ground: Option<quotas::Ground>) -> Option<Self> {
+        let ground = ground?;
         let dir = tempfile::tempdir_in(ground.path()).unwrap();
         Some(Self(dir, Some(ground)))
     }

@@ -12,8 +12,8 @@ use crate::depot::container::{Kept, Outside};
 use crate::depot::record::Record;
 use crate::depot::{self, starter};
 use crate::{
-    Backend, Capacity, Container, ContainerSpec, Error, Limits, LinuxConfig, NetOutRule, PortMapping,
-    ProcessConfig, Result, linux, process,
+    Backend, Capacity, Container, ContainerSpec, Error, Limits, LinuxConfig, NetOutRule,
+    PortMapping, ProcessConfig, Result, linux, process,
 };
 
 /// Which kind of backend the depot is for.

@@ -2,7 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::Arc;
 
 use super::{Inner, destroy, disk, stack};
@@ -10,6 +9,7 @@ use crate::depot::container::Kept;
 use crate::depot::record::{Record, Slot};
 use crate::depot::{self, starter};
 use crate::step::Step;
+use crate::sys::spawn::Spawned;
 use crate::wire::{Isolation, KeeperSpec, Link};
 use crate::{ContainerSpec, Error, Result, Rootfs};
 
@@ -52,7 +52,7 @@ fn build(
     dir: &Path,
     record: &mut Record,
     spec: &ContainerSpec,
-) -> Result<Child> {
+) -> Result<Spawned> {
     let inject = |step: Step| step.inject(inner.config.fail_after);
     let warm = inner.stock.take_network();
     record.slot = Some(match &warm {
@@ -69,7 +69,8 @@ fn build(
     let keeper = keeper_spec(inner, record, spec, lower, ready);
     let netns = warm.map(|warm| warm.netns);
     let given: Vec<OwnedFd> = netns.into_iter().chain(disk).collect();
-    let start = || starter::start(&inner.config.wshd, dir, &keeper, given);
+    let group = inner.cgroups(&record.handle).home()?;
+    let start = || starter::start(&inner.config.wshd, dir, &keeper, given, group);
     let admit = || inner.network.filter.admit(&inner.config, record);
     let (child, admitted) = if inner.network.filter.knows(&inner.config, record) {
         (start(), admit())
@@ -89,10 +90,10 @@ fn build(
 }
 
 /// A keeper without its packet filter must not live.
-fn settle(child: Result<Child>, other: Result<()>) -> Result<Child> {
+fn settle(child: Result<Spawned>, other: Result<()>) -> Result<Spawned> {
     match (child, other) {
         (Ok(child), Ok(())) => Ok(child),
-        (Ok(mut child), Err(error)) => {
+        (Ok(child), Err(error)) => {
             // Killed, not asked: its container is half made.
             let _ = child.kill();
             let _ = child.wait();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::orphans::{self, Owned, Thing};
 use super::quotas::Quotas;
 use super::{Inner, destroy, links, seen};
-use crate::cgroup::Cgroups;
 use crate::netlink::nfnl::Change;
 use crate::sys::{At, files, loopdev, mount, process};
 use crate::{Error, Result};
@@ -58,7 +57,7 @@ fn remove(inner: &Inner, thing: &Thing) -> Result<()> {
     let filter = &inner.network.filter;
     match thing {
         Thing::Cgroup(handle) => {
-            Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
+            inner.cgroups(handle).purge()?;
         }
         Thing::Link(link) => links::delete(link)?,
         Thing::Mount(point) => {

@@ -116,7 +116,7 @@ impl Keeper {
         let procs = self
             .cgroups
             .as_ref()
-            .map_or_else(|| Ok(vec![]), |c| c.open_procs())?;
+            .map_or_else(|| Ok(vec![]), |c| c.open_doors())?;
         let mut pass = vec![packed.as_raw_fd()];
         pass.extend(stdin_fd.as_ref().map(AsRawFd::as_raw_fd));
         pass.extend([ends.stdout.as_raw_fd(), ends.stderr.as_raw_fd()]);

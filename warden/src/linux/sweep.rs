@@ -73,10 +73,11 @@ fn remove(inner: &Inner, thing: &Thing) -> Result<()> {
         Thing::Port(port) => filter.undo(&Change::ClosePort(*port)),
         Thing::Egress { link, ip, .. } => filter.undo(&Change::Expel(link.clone(), *ip)),
         Thing::Chain(chain) => filter.forget(chain),
-        Thing::Project(project) => match &inner.network.quotas {
-            Some(quotas) => quotas.clear(*project)?,
-            None => {}
-        },
+        Thing::Project(project) => {
+            if let Some(quotas) = &inner.network.quotas {
+                quotas.clear(*project)?;
+            }
+        }
     }
     Ok(())
 }

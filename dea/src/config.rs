@@ -9,6 +9,7 @@ use bus::times::{Profile, Times};
 use bus::{BusConfig, dea::EgressRule};
 use component::{BasicAuth, DaemonConfig, StatusConfig};
 use serde::{Deserialize, Serialize};
+use warden::Bandwidth;
 
 /// Everything a DEA can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -229,6 +230,25 @@ impl Default for WardenConfig {
     }
 }
 
+/// How much may pass an instance's link in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandwidthLimit {
+    /// Bytes per second in the long run; 0 = not limited.
+    pub rate: u64,
+    /// Bytes that may pass at once after a silence; at least 2048.
+    pub burst: u64,
+}
+
+impl From<BandwidthLimit> for Bandwidth {
+    fn from(limit: BandwidthLimit) -> Self {
+        Self {
+            rate_bytes: limit.rate,
+            burst_bytes: limit.burst,
+        }
+    }
+}
+
 /// Limits every instance gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -243,6 +263,8 @@ pub struct InstanceConfig {
     pub disk_inode_limit: u64,
     /// Processes per instance.
     pub nproc_limit: u64,
+    /// Network traffic per instance, each direction for itself; none = not limited.
+    pub bandwidth_limit: Option<BandwidthLimit>,
     /// Seconds until an app must accept connections, unless it says otherwise.
     pub default_health_check_timeout: u64,
     /// Milliseconds between leaving the routers and TERM, for requests that are being answered. The original had none.
@@ -264,6 +286,7 @@ impl Default for InstanceConfig {
             min_cpu_share_limit: 1,
             disk_inode_limit: 200_000,
             nproc_limit: 512,
+            bandwidth_limit: None,
             default_health_check_timeout: 60,
             drain_ms: 500,
         }
@@ -395,6 +418,13 @@ impl DaemonConfig for Config {
             "instance.min_cpu_share_limit",
             "must not be above max_cpu_share_limit",
         );
+        let bandwidth = warden::Limits {
+            bandwidth: self.instance.bandwidth_limit.map(Bandwidth::from),
+            ..Default::default()
+        };
+        if let Err(error) = bandwidth.check() {
+            need(false, "instance.bandwidth_limit", &error.to_string());
+        }
         for runtime in &self.runtimes {
             need(
                 runtime.is_named() && runtime.path.is_dir(),
@@ -437,6 +467,19 @@ mod tests {
         assert!(!stack.is_there());
         std::fs::create_dir(dir.path().join("bin")).expect("mkdir");
         assert!(stack.is_there() && Stack::default().is_there());
+    }
+
+    #[test]
+    fn a_bandwidth_no_packet_fits_into_is_refused_at_the_start() {
+        let with = |burst| {
+            let mut config = Config::default();
+            config.instance.bandwidth_limit = Some(BandwidthLimit { rate: 1000, burst });
+            config.validate()
+        };
+        let bad = with(100);
+        assert_eq!(bad[0].0, "instance.bandwidth_limit");
+        assert!(bad[0].1.contains("burst"), "{bad:?}");
+        assert!(with(10_000).is_empty());
     }
 
     #[test]

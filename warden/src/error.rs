@@ -40,7 +40,7 @@ pub enum Error {
         "limit of {resource}: {wanted} is below the {used} in use; stop jobs first or give more"
     )]
     BelowUsage {
-        /// `memory` (bytes).
+        /// `memory`, `disk` (bytes) or `disk_inodes` (files).
         resource: String,
         /// The limit asked for.
         wanted: u64,
@@ -76,7 +76,7 @@ pub enum Error {
     /// A pool (ports, subnets, uids) is empty.
     #[error("no {what} left in the pool {pool}; raise the pool size or stop instances")]
     Exhausted {
-        /// `port`, `subnet` or `uid range`.
+        /// `port`, `subnet`, `uid range` or `project number`.
         what: &'static str,
         /// The configured pool, as text.
         pool: String,

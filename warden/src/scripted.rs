@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Backend, Capacity, Container, ContainerSpec, Error, Exit, Info, JobId, Limits, NetOutRule,
-    Output, Pipes, PortMapping, ProcessSpec, Result, State, Stream,
+    Backend, Capacity, Container, ContainerSpec, DiskLimits, Error, Exit, Info, JobId, Limits,
+    NetOutRule, OomKill, Output, Pipes, PortMapping, ProcessSpec, Result, State, Stream,
 };
 
 /// A verb that can be made to misbehave.
@@ -61,6 +61,8 @@ pub struct ScriptedJob {
     pub after: Duration,
     /// An event of the container at its end, e.g. `out of memory`.
     pub event: Option<String>,
+    /// What `Info` tells of a kill for want of memory from then on.
+    pub oom: Option<OomKill>,
 }
 
 /// How the backend behaves. May be changed while it runs, see
@@ -165,6 +167,7 @@ struct Inner {
     jobs: BTreeMap<JobId, Job>,
     ports: Vec<PortMapping>,
     events: Vec<String>,
+    oom: Option<OomKill>,
     stopped: bool,
 }
 
@@ -202,8 +205,9 @@ impl Scripted {
         let ended = job
             .exit
             .send_if_modified(|now| now.is_none() && now.replace(exit).is_none());
-        if let Some(event) = plan.event.filter(|_| ended) {
-            inner.events.push(event);
+        if ended {
+            inner.events.extend(plan.event);
+            inner.oom = plan.oom;
         }
     }
 }
@@ -223,6 +227,7 @@ impl Backend for ScriptedBackend {
             memory_bytes: 1 << 34,
             disk_bytes: 1 << 36,
             max_containers: 1000,
+            disk_limits: DiskLimits::None,
         })
     }
 
@@ -316,7 +321,7 @@ impl Container for Handle {
             jobs: running.map(|(id, _)| id.clone()).collect(),
             processes: Vec::new(),
             limits: self.0.spec.limits.clone(),
-            oom: None,
+            oom: inner.oom.clone(),
             grace_time: self.0.spec.grace_time,
             properties: self.0.spec.properties.clone(),
             isolation: Vec::new(),

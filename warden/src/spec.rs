@@ -283,4 +283,18 @@ pub struct Capacity {
     pub disk_bytes: u64,
     /// Containers that fit into the pools.
     pub max_containers: u64,
+    /// How limits of disks are kept.
+    pub disk_limits: DiskLimits,
+}
+
+/// How a backend keeps containers to their disk limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskLimits {
+    /// The file system of the depot counts and refuses, per container.
+    ProjectQuota,
+    /// Each container with a limit has a file system of its own, in a sparse file.
+    Image,
+    /// Not at all: the host has neither project quotas nor loop devices.
+    None,
 }

@@ -12,8 +12,8 @@ use crate::depot::container::{Kept, Outside};
 use crate::depot::record::Record;
 use crate::depot::{self, starter};
 use crate::{
-    Backend, Capacity, Container, ContainerSpec, Error, LinuxConfig, NetOutRule, PortMapping,
-    ProcessConfig, Result, linux, process,
+    Backend, Capacity, Container, ContainerSpec, Error, Limits, LinuxConfig, NetOutRule,
+    PortMapping, ProcessConfig, Result, linux, process,
 };
 
 /// Which kind of backend the depot is for.
@@ -124,5 +124,9 @@ impl Outside for Elsewhere {
 
     fn net_out(&self, _: &mut Record, _: &[NetOutRule]) -> Result<()> {
         Err(served(&self.0, "net-out"))
+    }
+
+    fn limit_disk(&self, _: &Record, _: &Limits) -> Result<()> {
+        Err(served(&self.0, "limit of disk"))
     }
 }

@@ -70,6 +70,10 @@ pub(crate) struct Isolation {
     /// It is mounted already: the mount comes with the first byte on descriptor 0.
     #[serde(default)]
     pub(crate) warm_disk: bool,
+    /// The directory `disk` takes the writes; the kernel limits it by this
+    /// project. Without either the container's directory takes them.
+    #[serde(default)]
+    pub(crate) project: Option<u32>,
     pub(crate) link: Option<Link>,
     /// Text of `/etc/resolv.conf`.
     pub(crate) resolv_conf: String,
@@ -173,7 +177,7 @@ pub(crate) struct KeeperInfo {
     pub(crate) jobs: Vec<JobId>,
     pub(crate) memory_bytes: u64,
     pub(crate) cpu_ns: u64,
-    /// Bytes and files on the disk image, when there is one.
+    /// Bytes and files on the disk, when it has a limit.
     pub(crate) disk: Option<(u64, u64)>,
     pub(crate) isolation: Vec<String>,
     pub(crate) keeper_pid: i32,

@@ -18,6 +18,8 @@ mod faults;
 mod limits;
 #[path = "linux/network.rs"]
 mod network;
+#[path = "linux/quotas.rs"]
+mod quotas;
 #[path = "linux/reconciler.rs"]
 mod reconciler;
 #[path = "linux/refusals.rs"]
@@ -42,11 +44,25 @@ impl Fixture {
 
 /// A place for one depot; whatever a test leaves there is torn down, also
 /// when the test fails.
-struct Scratch(tempfile::TempDir);
+struct Scratch(
+    tempfile::TempDir,
+    #[expect(dead_code, reason = "unmounted when dropped")] Option<quotas::Ground>,
+);
 
 impl Scratch {
     fn new() -> Self {
-        Self(tempfile::tempdir_in("/var/tmp").unwrap())
+        Self(tempfile::tempdir_in("/var/tmp").unwrap(), None)
+    }
+
+    /// On a file system with project quotas; `None` where the kernel has none.
+    fn on_quotas() -> Option<Self> {
+        Self::on(quotas::Ground::with_quotas())
+    }
+
+    fn on(ground: Option<quotas::Ground>) -> Option<Self> {
+        let ground = ground?;
+        let dir = tempfile::tempdir_in(ground.path()).unwrap();
+        Some(Self(dir, Some(ground)))
     }
 
     fn depot(&self) -> PathBuf {
@@ -108,15 +124,23 @@ fn may_run() -> bool {
 }
 
 async fn linux() -> Option<Fixture> {
-    if !may_run() {
-        return None;
-    }
-    let dir = Scratch::new();
-    let backend = LinuxBackend::open(config(dir.depot())).await.unwrap();
+    let (dir, backend) = opened(|_| ()).await?;
     Some(Fixture {
         backend: Box::new(backend),
         dir,
     })
+}
+
+/// A backend whose configuration differs from the usual one. Its depot is torn
+/// down after it when both are dropped.
+async fn opened(change: impl FnOnce(&mut LinuxConfig)) -> Option<(Scratch, LinuxBackend)> {
+    if !may_run() {
+        return None;
+    }
+    let dir = Scratch::new();
+    let mut config = config(dir.depot());
+    change(&mut config);
+    Some((dir, LinuxBackend::open(config).await.unwrap()))
 }
 
 contract_tests!(linux:

@@ -36,6 +36,7 @@ async fn a_job_prints_and_ends_as_told() {
         }),
         after: Duration::from_secs(3600),
         event: Some("out of memory".into()),
+        ..ScriptedJob::default()
     };
     let backend = ScriptedBackend::new(Script {
         jobs: vec![crash],

@@ -1,7 +1,7 @@
 //! How an instance ended, in the original's words where it had any.
 
 use serde::{Deserialize, Serialize};
-use warden::Exit;
+use warden::{Exit, OomKill};
 
 /// Status and description as published in `droplet.exited`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +42,48 @@ impl ExitRecord {
     }
 }
 
+/// What the app's owner reads about a kill for want of memory.
+pub fn out_of_memory_line(kill: &OomKill) -> String {
+    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+    let victim = match &kill.victim {
+        Some(name) => format!("process {name} was ended"),
+        None => "a process was ended".into(),
+    };
+    let more = match kill.kills {
+        0 | 1 => String::new(),
+        kills => format!(" (the last of {kills})"),
+    };
+    format!(
+        "Out of memory: {victim}{more}; at its peak the instance used {} of the {} MB it may use. \
+         Use less, or give it more with cf scale -m.",
+        mib(kill.peak_bytes),
+        mib(kill.limit_bytes),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kill_for_want_of_memory_tells_peak_limit_and_victim() {
+        let mut kill = OomKill {
+            peak_bytes: (64 << 20) - 4096,
+            limit_bytes: 64 << 20,
+            victim: Some("ruby".into()),
+            kills: 1,
+        };
+        let line = out_of_memory_line(&kill);
+        assert!(line.starts_with("Out of memory: process ruby was ended; "));
+        assert!(line.contains("used 64 of the 64 MB"), "{line}");
+        kill.victim = None;
+        kill.kills = 3;
+        let line = out_of_memory_line(&kill);
+        assert!(
+            line.contains("a process was ended (the last of 3);"),
+            "{line}"
+        );
+    }
 
     #[test]
     fn an_event_of_the_container_is_the_description() {

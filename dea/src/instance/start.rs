@@ -7,10 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bus::log::LogStream;
-use warden::{BindMount, Container, ContainerSpec, Limits, Pipes, ProcessSpec, Rootfs, User};
+use warden::{
+    Bandwidth, BindMount, Container, ContainerSpec, Limits, OomKill, Pipes, ProcessSpec, Rootfs,
+    User,
+};
 
 use super::env::{self, Placement};
-use super::exit::ExitRecord;
+use super::exit::{self, ExitRecord};
 use super::health_check::{self, Unhealthy};
 use super::state::State;
 use super::{Instance, script};
@@ -225,6 +228,7 @@ fn container_spec(host: &Host, instance: &Instance) -> Result<ContainerSpec, Sta
             disk_bytes: Some(message.limits.disk * 1024 * 1024),
             disk_inodes: Some(host.config.instance.disk_inode_limit),
             pids: Some(host.config.instance.nproc_limit),
+            bandwidth: host.config.instance.bandwidth_limit.map(Bandwidth::from),
             ..Limits::default()
         },
         net_out: egress::translate(&message.egress_network_rules)?,
@@ -317,22 +321,21 @@ pub async fn follow(
     );
     host.tasks.spawn("exit watch", async move {
         let exit = container_.wait(&job).await;
-        let events = container_
-            .info()
-            .await
-            .map(|i| i.events)
-            .unwrap_or_default();
+        let (events, oom) = match container_.info().await {
+            Ok(info) => (info.events, info.oom),
+            Err(_) => Default::default(),
+        };
         let record = match exit {
             Ok(exit) => ExitRecord::of_process(exit, &events),
             Err(_) => ExitRecord::unknown(),
         };
-        ended(&host_, &instance_, record);
+        ended(&host_, &instance_, record, oom.as_ref());
     });
     Ok(())
 }
 
 /// The app's process is gone: a crash, unless somebody asked for it.
-fn ended(host: &Arc<Host>, instance: &Arc<Instance>, record: ExitRecord) {
+fn ended(host: &Arc<Host>, instance: &Arc<Instance>, record: ExitRecord, oom: Option<&OomKill>) {
     instance.cancel.cancel();
     if matches!(instance.state(), State::Stopping | State::Stopped) {
         return;
@@ -342,6 +345,9 @@ fn ended(host: &Arc<Host>, instance: &Arc<Instance>, record: ExitRecord) {
         record.status, record.description
     );
     host.tell(instance, LogStream::Err, &text);
+    if let Some(kill) = oom {
+        host.tell(instance, LogStream::Err, &exit::out_of_memory_line(kill));
+    }
     instance.standing().exit = Some(record);
     let _ = host.change(instance, State::Crashed);
 }

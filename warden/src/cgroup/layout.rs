@@ -68,6 +68,15 @@ impl Layout {
             .map(|root| (root, true))
     }
 
+    /// Every hierarchy that limits or counts something for us, once, and whether
+    /// it is version 2.
+    pub(crate) fn serving(&self) -> Vec<(&Path, bool)> {
+        let mut roots: Vec<_> = USED.iter().filter_map(|name| self.find(name)).collect();
+        roots.sort();
+        roots.dedup();
+        roots
+    }
+
     /// Every hierarchy once.
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         let mut roots: Vec<&Path> = self.v1.values().map(PathBuf::as_path).collect();
@@ -102,6 +111,9 @@ mod tests {
             Path::new("/sys/fs/cgroup/cpu,cpuacct")
         );
         assert_eq!(layout.roots().count(), 4);
+        let serving = layout.serving();
+        assert_eq!(serving.len(), 3);
+        assert!(serving.iter().all(|(_, v2)| !v2), "{serving:?}");
     }
 
     #[test]
@@ -114,5 +126,6 @@ mod tests {
             Some((Path::new("/sys/fs/cgroup"), true))
         );
         assert_eq!(layout.find("cpu"), None);
+        assert_eq!(layout.serving(), [(Path::new("/sys/fs/cgroup"), true)]);
     }
 }

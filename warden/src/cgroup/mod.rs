@@ -7,6 +7,7 @@ pub(crate) use layout::Layout;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,19 +30,41 @@ impl Cgroups {
         }
     }
 
-    /// Makes both groups, puts the caller into `k` and sets the limits on `j`.
+    /// Makes `k` of the version 2 tree and opens it, for the keeper to be born in.
+    pub(crate) fn home(&self) -> Result<Option<OwnedFd>> {
+        let Some(v2) = &self.layout.v2 else {
+            return Ok(None);
+        };
+        enable_controllers(v2, &self.layout.v2_controllers, &self.path)?;
+        let dir = v2.join(&self.path).join("k");
+        make(&dir)?;
+        let open = File::open(&dir).at(format!("open {}", dir.display()))?;
+        Ok(Some(open.into()))
+    }
+
+    /// Makes both groups, puts the caller, which has no other threads, into `k`
+    /// and sets the limits on `j`.
     pub(crate) fn create(&self, limits: &Limits) -> Result<()> {
-        if let Some(v2) = &self.layout.v2 {
-            enable_controllers(v2, &self.layout.v2_controllers, &self.path)?;
+        let at_home = self.is_at_home();
+        if !at_home {
+            self.home()?;
         }
-        for dir in self.keeper_dirs() {
+        for (dir, v2) in self.keeper_dirs() {
             make(&dir)?;
-            fs::write(dir.join("cgroup.procs"), "0").at(format!("join {}", dir.display()))?;
+            if !(v2 && at_home) {
+                fs::write(dir.join(door(v2)), "0").at(format!("join {}", dir.display()))?;
+            }
         }
-        for dir in self.job_dirs() {
+        for (dir, _) in self.job_dirs() {
             make(&dir)?;
         }
         self.limit(limits)
+    }
+
+    /// Whether the caller is in `k` of the version 2 tree.
+    fn is_at_home(&self) -> bool {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        plan::is_in_v2(&own, &format!("/{}/k", self.path))
     }
 
     /// Writes the limits that are given.
@@ -65,13 +88,14 @@ impl Cgroups {
         Ok(())
     }
 
-    /// `cgroup.procs` of every job group, open for writing: the kernel judges
-    /// the opener, so a process without rights may still join through them.
-    pub(crate) fn open_procs(&self) -> Result<Vec<File>> {
+    /// The doors of every job group, open for writing: the kernel judges the
+    /// opener, so a process without rights may still join through them, by writing
+    /// 0, as long as it has no other threads.
+    pub(crate) fn open_doors(&self) -> Result<Vec<File>> {
         self.job_dirs()
             .iter()
-            .map(|dir| {
-                let file = dir.join("cgroup.procs");
+            .map(|(dir, v2)| {
+                let file = dir.join(door(*v2));
                 OpenOptions::new()
                     .write(true)
                     .open(&file)
@@ -167,7 +191,7 @@ impl Cgroups {
         let deadline = Instant::now() + Duration::from_secs(5);
         self.job_dirs()
             .iter()
-            .try_for_each(|dir| remove(dir, deadline))
+            .try_for_each(|(dir, _)| remove(dir, deadline))
     }
 
     /// Ends every process in the groups and removes them, from outside.
@@ -189,25 +213,31 @@ impl Cgroups {
         Ok(())
     }
 
-    fn keeper_dirs(&self) -> Vec<PathBuf> {
-        let memory = self.layout.find("memory").map(|(root, _)| root);
-        let mut roots: Vec<&Path> = memory
-            .into_iter()
-            .chain(self.layout.v2.as_deref())
-            .collect();
+    /// `k`, and whether each is of version 2.
+    fn keeper_dirs(&self) -> Vec<(PathBuf, bool)> {
+        let v2 = self.layout.v2.as_deref().map(|root| (root, true));
+        let mut roots: Vec<_> = self.layout.find("memory").into_iter().chain(v2).collect();
         roots.dedup();
-        roots
-            .into_iter()
-            .map(|root| root.join(&self.path).join("k"))
-            .collect()
+        self.below(roots, "k")
     }
 
-    fn job_dirs(&self) -> Vec<PathBuf> {
-        self.layout
-            .roots()
-            .map(|root| root.join(&self.path).join("j"))
-            .collect()
+    /// `j`, and whether each is of version 2. In a tree that limits nothing jobs
+    /// stay with init.
+    fn job_dirs(&self) -> Vec<(PathBuf, bool)> {
+        self.below(self.layout.serving(), "j")
     }
+
+    fn below(&self, roots: Vec<(&Path, bool)>, group: &str) -> Vec<(PathBuf, bool)> {
+        let dir = |root: &Path| root.join(&self.path).join(group);
+        roots.iter().map(|(root, v2)| (dir(root), *v2)).collect()
+    }
+}
+
+/// The file through which a process without other threads joins a group. To move
+/// a whole process the kernel stops all forks of the host, and waits 10 to 20 ms
+/// for that after a quiet time; version 1 lets a thread move itself without.
+fn door(v2: bool) -> &'static str {
+    if v2 { "cgroup.procs" } else { "tasks" }
 }
 
 /// Directories below `bloomery/<tag>` in any hierarchy: container handles.

@@ -125,6 +125,13 @@ pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
     })
 }
 
+/// Whether a text of `/proc/PID/cgroup` tells of a version 2 group whose path ends
+/// like this; above may be whatever contains us.
+pub(crate) fn is_in_v2(text: &str, end: &str) -> bool {
+    let mut paths = text.lines().filter_map(|line| line.strip_prefix("0::"));
+    paths.any(|path| path.ends_with(end))
+}
+
 /// Memory without inactive page cache, from `memory.stat`.
 pub(crate) fn memory_in_use(stat: &str, v2: bool) -> u64 {
     let names = if v2 {
@@ -139,6 +146,14 @@ pub(crate) fn memory_in_use(stat: &str, v2: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_of_version_2_is_told_from_those_of_version_1() {
+        let text = "4:memory:/bloomery/a/web/k\n0::/docker/1/bloomery/a/app/k\n";
+        assert!(is_in_v2(text, "/bloomery/a/app/k"));
+        assert!(!is_in_v2(text, "/bloomery/a/web/k"));
+        assert!(!is_in_v2("4:memory:/bloomery/a/web/k\n", "/web/k"));
+    }
 
     fn files(writes: &[Write]) -> Vec<&str> {
         writes.iter().map(|w| w.file).collect()

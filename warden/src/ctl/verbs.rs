@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::args::{Args, Verb};
 use super::{copy, shell};
 use crate::{
-    Backend, Container, ContainerSpec, Error, JobId, Limits, Output, Pipes, ProcessSpec, Result,
-    Rootfs, Stream, User,
+    Backend, Container, ContainerSpec, DiskLimits, Error, JobId, Limits, Output, Pipes,
+    ProcessSpec, Result, Rootfs, Stream, User,
 };
 
 /// Prints a result as JSON or as text.
@@ -34,8 +34,11 @@ pub(super) async fn run(backend: &dyn Backend, args: Args) -> Result<u8> {
         Verb::Capacity => {
             let c = backend.capacity().await?;
             let text = format!(
-                "memory {} disk {} containers {}",
-                c.memory_bytes, c.disk_bytes, c.max_containers
+                "memory {} disk {} containers {} disk limits by {}",
+                c.memory_bytes,
+                c.disk_bytes,
+                c.max_containers,
+                disk_limits(c.disk_limits)
             );
             show(json, &c, &text);
         }
@@ -52,6 +55,14 @@ pub(super) async fn run(backend: &dyn Backend, args: Args) -> Result<u8> {
         other => return on_container(backend, other, json).await,
     }
     Ok(0)
+}
+
+fn disk_limits(way: DiskLimits) -> &'static str {
+    match way {
+        DiskLimits::ProjectQuota => "project quota",
+        DiskLimits::Image => "image",
+        DiskLimits::None => "nothing",
+    }
 }
 
 async fn on_container(backend: &dyn Backend, verb: Verb, json: bool) -> Result<u8> {

@@ -30,6 +30,11 @@ pub(crate) trait Outside: Send + Sync + std::fmt::Debug {
     fn net_in(&self, record: &mut Record, container_port: Option<u16>) -> Result<PortMapping>;
     /// Puts the record's rules plus `rules` in force. May block.
     fn net_out(&self, record: &mut Record, rules: &[NetOutRule]) -> Result<()>;
+    /// Changes the limits of a disk, all of which are given. May block.
+    fn limit_disk(&self, record: &Record, limits: &Limits) -> Result<()> {
+        let _ = (record, limits);
+        Err(fixed_disk(self.backend()))
+    }
     /// Refused connections. May block.
     fn refused(&self, record: &Record) -> Result<Vec<Refusal>> {
         let _ = record;
@@ -253,11 +258,9 @@ impl Container for Kept {
         limits.check()?;
         let disk = limits.disk_bytes.is_some() || limits.disk_inodes.is_some();
         if disk {
-            return Err(Error::Unsupported {
-                verb: "limit of disk",
-                backend: self.outside.backend(),
-                why: "the disk's size is fixed at creation; give it in the ContainerSpec".into(),
-            });
+            let all = self.keeper_info().await?.limits.updated(limits);
+            self.change(move |outside, record| outside.limit_disk(record, &all))
+                .await?;
         }
         self.ask(&Request::Limit {
             limits: limits.clone(),
@@ -284,6 +287,15 @@ impl Container for Kept {
 
     async fn stop(&self, kill: bool) -> Result<()> {
         self.ask(&Request::Stop { kill }).await.map(drop)
+    }
+}
+
+/// The disk has a size that nothing changes.
+pub(crate) fn fixed_disk(backend: &'static str) -> Error {
+    Error::Unsupported {
+        verb: "limit of disk",
+        backend,
+        why: "the disk's size is fixed at creation; give it in the ContainerSpec".into(),
     }
 }
 

@@ -22,6 +22,9 @@ pub(crate) struct Record {
     pub(crate) slot: Option<Slot>,
     /// Whether a disk image limits it.
     pub(crate) disk_image: bool,
+    /// The project whose quota does, where the file system has them.
+    #[serde(default)]
+    pub(crate) project: Option<u32>,
     /// The creation was finished. A container without it is nobody's: whoever
     /// asked for it died before an answer.
     #[serde(default)]

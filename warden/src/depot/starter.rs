@@ -1,14 +1,14 @@
 //! Starting a keeper, and ending one that does not answer.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::record::{read_json, write_json};
+use crate::sys::spawn::{Spawned, spawn};
 use crate::sys::{At, process, socket};
 use crate::wire::{self, KeeperSpec, KeeperState, Reply, names};
 use crate::{Error, Result, procfs};
@@ -18,20 +18,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Writes `spec.json`, starts the keeper and waits until the container is
 /// ready. `given` is what the specification calls warm: a network namespace, a
-/// disk. On failure the keeper is gone.
+/// disk; `group` the control group it is born in. On failure the keeper is gone.
 pub(crate) fn start(
     wshd: &Path,
     dir: &Path,
     spec: &KeeperSpec,
     given: Vec<OwnedFd>,
-) -> Result<Child> {
+    group: Option<OwnedFd>,
+) -> Result<Spawned> {
     write_json(&dir.join(names::SPEC), spec)?;
     let (ours, theirs) = UnixStream::pair().at("socketpair for the keeper")?;
     if !given.is_empty() {
         let raw: Vec<_> = given.iter().map(AsRawFd::as_raw_fd).collect();
         socket::send(ours.as_fd(), b"w", &raw).at("pass what was made ahead")?;
     }
-    let mut child = spawn(wshd, dir, theirs.into())?;
+    let child = start_program(wshd, dir, theirs.into(), group)?;
     match hear(ours) {
         Ok(()) => Ok(child),
         Err(error) => {
@@ -43,22 +44,19 @@ pub(crate) fn start(
     }
 }
 
-fn spawn(wshd: &Path, dir: &Path, stdin: OwnedFd) -> Result<Child> {
+fn start_program(
+    wshd: &Path,
+    dir: &Path,
+    stdin: OwnedFd,
+    group: Option<OwnedFd>,
+) -> Result<Spawned> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
         .open(dir.join(names::LOG))
         .at("open keeper.log")?;
-    let errors = log.try_clone().at("dup keeper.log")?;
-    Command::new(wshd)
-        .arg(dir)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::from(stdin))
-        .stdout(log)
-        .stderr(errors)
-        .spawn()
-        .at(format!("start {}", wshd.display()))
+    let group = group.as_ref().map(AsFd::as_fd);
+    spawn(wshd, dir, stdin.as_fd(), log.as_fd(), group).at(format!("start {}", wshd.display()))
 }
 
 fn hear(mut socket: UnixStream) -> Result<()> {
@@ -75,9 +73,11 @@ fn hear(mut socket: UnixStream) -> Result<()> {
                 other => Err(odd(format!("unexpected {other:?}"))),
             };
         }
-        match socket.read(&mut piece).at("wait for the keeper")? {
-            0 => return Err(odd("it ended without a word")),
-            n => buf.extend_from_slice(&piece[..n]),
+        match socket.read(&mut piece) {
+            Ok(0) => return Err(odd("it ended without a word")),
+            Ok(n) => buf.extend_from_slice(&piece[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).at("wait for the keeper"),
         }
     }
 }

@@ -2,15 +2,14 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::Arc;
 
-use super::disk::Disk;
 use super::{Inner, destroy, disk, stack};
 use crate::depot::container::Kept;
 use crate::depot::record::{Record, Slot};
 use crate::depot::{self, starter};
 use crate::step::Step;
+use crate::sys::spawn::Spawned;
 use crate::wire::{Isolation, KeeperSpec, Link};
 use crate::{ContainerSpec, Error, Result, Rootfs};
 
@@ -29,6 +28,7 @@ pub(crate) fn create(inner: &Arc<Inner>, spec: ContainerSpec) -> Result<Arc<Kept
         net_out: spec.net_out.clone(),
         slot: None,
         disk_image: false,
+        project: None,
         created: false,
     };
     match build(inner, &dir, &mut record, &spec) {
@@ -52,7 +52,7 @@ fn build(
     dir: &Path,
     record: &mut Record,
     spec: &ContainerSpec,
-) -> Result<Child> {
+) -> Result<Spawned> {
     let inject = |step: Step| step.inject(inner.config.fail_after);
     let warm = inner.stock.take_network();
     record.slot = Some(match &warm {
@@ -63,18 +63,14 @@ fn build(
     record.write(dir)?;
     let lower = lower(inner, &spec.rootfs)?;
     inject(Step::Directory)?;
-    let disk = match spec.limits.disk_bytes {
-        Some(bytes) => disk::image(inner, dir, bytes, spec.limits.disk_inodes)?,
-        None => Disk::default(),
-    };
-    record.disk_image = disk.limited;
-    record.write(dir)?;
+    let disk = disk::prepare(inner, dir, record, &spec.limits)?;
     inject(Step::DiskImage)?;
-    let ready = (warm.is_some(), disk.mount.is_some());
+    let ready = (warm.is_some(), disk.is_some());
     let keeper = keeper_spec(inner, record, spec, lower, ready);
     let netns = warm.map(|warm| warm.netns);
-    let given: Vec<OwnedFd> = netns.into_iter().chain(disk.mount).collect();
-    let start = || starter::start(&inner.config.wshd, dir, &keeper, given);
+    let given: Vec<OwnedFd> = netns.into_iter().chain(disk).collect();
+    let group = inner.cgroups(&record.handle).home()?;
+    let start = || starter::start(&inner.config.wshd, dir, &keeper, given, group);
     let admit = || inner.network.filter.admit(&inner.config, record);
     let (child, admitted) = if inner.network.filter.knows(&inner.config, record) {
         (start(), admit())
@@ -94,10 +90,10 @@ fn build(
 }
 
 /// A keeper without its packet filter must not live.
-fn settle(child: Result<Child>, other: Result<()>) -> Result<Child> {
+fn settle(child: Result<Spawned>, other: Result<()>) -> Result<Spawned> {
     match (child, other) {
         (Ok(child), Ok(())) => Ok(child),
-        (Ok(mut child), Err(error)) => {
+        (Ok(child), Err(error)) => {
             // Killed, not asked: its container is half made.
             let _ = child.kill();
             let _ = child.wait();
@@ -160,6 +156,7 @@ fn keeper_spec(
         cgroup: inner.cgroup(&record.handle),
         disk_image: record.disk_image,
         warm_disk,
+        project: record.project,
         link: Some(Link {
             warm: warm_link,
             ..link(inner, &slot)

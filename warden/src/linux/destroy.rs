@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::{Inner, links};
 use crate::Result;
-use crate::cgroup::Cgroups;
 use crate::depot::record::Record;
 use crate::depot::starter;
 use crate::sys::At;
@@ -22,7 +21,7 @@ pub(crate) fn after_keeper(inner: &Arc<Inner>, handle: &str, answered: bool) -> 
     let state = starter::state(&inner.depot.container(handle));
     if !answered {
         end_keeper(inner, handle, state.as_ref(), false);
-        Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
+        inner.cgroups(handle).purge()?;
     }
     inner.begin_end_of(handle);
     let kept = inner.containers().remove(handle);
@@ -48,7 +47,7 @@ pub(crate) fn after_keeper(inner: &Arc<Inner>, handle: &str, answered: bool) -> 
 }
 
 fn clear(inner: &Inner, handle: &str, trash: &Path) -> Result<()> {
-    Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
+    inner.cgroups(handle).purge()?;
     fs::remove_dir_all(trash).at(format!("remove {}", trash.display()))
 }
 
@@ -60,7 +59,7 @@ fn end_keeper(inner: &Inner, handle: &str, state: Option<&KeeperState>, answered
         }
         starter::kill_keeper(state);
     }
-    if let Some(mut child) = inner.children().remove(handle) {
+    if let Some(child) = inner.children().remove(handle) {
         // Dead already; this only collects it.
         let _ = child.wait();
     }
@@ -70,7 +69,7 @@ fn end_keeper(inner: &Inner, handle: &str, state: Option<&KeeperState>, answered
 pub(crate) fn remnants(inner: &Inner, record: &Record) -> Result<()> {
     let handle = &record.handle;
     starter::kill(&inner.depot.container(handle));
-    Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
+    inner.cgroups(handle).purge()?;
     let trash = inner.depot.discard(handle)?;
     fs::remove_dir_all(&trash).at(format!("remove {}", trash.display()))?;
     if let Some(slot) = &record.slot {

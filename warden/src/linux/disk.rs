@@ -1,5 +1,6 @@
-//! Disk images: sparse ext4 files, copied from a template per size, most of them
-//! before they are needed (see `warm`).
+//! Disks with a limit: by project quota where the depot's file system has them
+//! (see `quotas`), else images, sparse ext4 files copied from a template per
+//! size, most of them before they are needed (see `warm`).
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::OwnedFd;
@@ -9,23 +10,40 @@ use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 
 use super::Inner;
+use super::quotas::{self, Quotas};
+use crate::depot::record::Record;
 use crate::sys::{At, files, loopdev, mount};
 use crate::wire::names;
-use crate::{Error, Result};
+use crate::{DiskLimits, Error, Limits, Result};
 
 /// The file system's own needs: a fixed part and one part in so many.
 const OVERHEAD: u64 = 1 << 20;
 const OVERHEAD_PART: u64 = 50;
 const BYTES_PER_INODE: u64 = 16 << 10;
+/// A container starts with about twenty.
+const LEAST_INODES: u64 = 64;
 
 /// Directory of images made ahead.
 pub(crate) const WARM: &str = "warm";
 
-/// Room in an image.
+/// Room on a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size {
-    bytes: u64,
-    inodes: u64,
+    pub(crate) bytes: u64,
+    pub(crate) inodes: u64,
+}
+
+impl Size {
+    /// `None` when there is no limit. Files are limited even when nobody said so:
+    /// one container must not use up all of the host's.
+    pub(crate) fn of(limits: &Limits) -> Option<Self> {
+        let bytes = limits.disk_bytes?;
+        let inodes = limits.disk_inodes.unwrap_or(bytes / BYTES_PER_INODE);
+        Some(Self {
+            bytes,
+            inodes: inodes.max(LEAST_INODES),
+        })
+    }
 }
 
 /// An image that was made ahead.
@@ -36,37 +54,64 @@ pub(crate) struct Ready {
     pub(crate) mount: Option<OwnedFd>,
 }
 
-/// What a container got for its disk limit.
-#[derive(Debug, Default)]
-pub(crate) struct Disk {
-    /// False: this host cannot, and the disk stays unlimited (`Info.isolation`
-    /// then lacks `disk`).
-    pub(crate) limited: bool,
-    pub(crate) mount: Option<OwnedFd>,
+/// How a depot without open quotas, or served by somebody else, limits disks.
+pub(crate) fn way(depot: &Path) -> DiskLimits {
+    if depot.join(quotas::RECORD).exists() {
+        DiskLimits::ProjectQuota
+    } else if has_loops() {
+        DiskLimits::Image
+    } else {
+        DiskLimits::None
+    }
+}
+
+fn has_loops() -> bool {
+    Path::new("/dev/loop-control").exists()
+}
+
+/// Prepares what keeps the container in `dir` to its disk limit, and notes it in
+/// the record. Where this host cannot, the disk stays unlimited (`Info.isolation`
+/// then lacks `disk`). What is returned is an image's mount, made ahead.
+pub(crate) fn prepare(
+    inner: &Inner,
+    dir: &Path,
+    record: &mut Record,
+    limits: &Limits,
+) -> Result<Option<OwnedFd>> {
+    let Some(size) = Size::of(limits) else {
+        return Ok(None);
+    };
+    if let Some(quotas) = &inner.network.quotas {
+        return by_quota(quotas, dir, record, size).map(|()| None);
+    }
+    if !has_loops() {
+        tracing::warn!("no loop devices on this host: disk limits are not enforced");
+        return Ok(None);
+    }
+    let mount = image(inner, dir, size)?;
+    record.disk_image = true;
+    record.write(dir).map(|()| mount)
+}
+
+fn by_quota(quotas: &Quotas, dir: &Path, record: &mut Record, size: Size) -> Result<()> {
+    let project = quotas.take()?;
+    record.project = Some(project);
+    // Written before the kernel knows of it: a successor must find it.
+    record.write(dir)?;
+    quotas.make_dir(&dir.join(names::DISK), project, size)
 }
 
 /// Puts an image of that size into the container's directory.
-pub(crate) fn image(inner: &Inner, dir: &Path, bytes: u64, inodes: Option<u64>) -> Result<Disk> {
-    if !Path::new("/dev/loop-control").exists() {
-        tracing::warn!("no loop devices on this host: disk limits are not enforced");
-        return Ok(Disk::default());
-    }
-    let inodes = inodes.unwrap_or(bytes / BYTES_PER_INODE).max(64);
-    let size = Size { bytes, inodes };
+fn image(inner: &Inner, dir: &Path, size: Size) -> Result<Option<OwnedFd>> {
     let target = dir.join(names::IMAGE);
-    let mut disk = Disk {
-        limited: true,
-        mount: None,
-    };
     match inner.stock.take_image(size) {
         Some(ready) => {
             let step = format!("rename {}", ready.path.display());
             fs::rename(&ready.path, &target).at(step)?;
-            disk.mount = ready.mount;
+            Ok(ready.mount)
         }
-        None => make(inner, size, &target)?,
+        None => make(inner, size, &target).map(|()| None),
     }
-    Ok(disk)
 }
 
 /// Makes an image and mounts it nowhere.

@@ -13,6 +13,8 @@ mod network;
 mod nft;
 mod orphans;
 mod pools;
+mod projects;
+mod quotas;
 mod reconcile;
 mod refused;
 mod register;
@@ -30,17 +32,17 @@ pub use teardown::{Report, teardown};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cgroup::Layout;
+use crate::cgroup::{Cgroups, Layout};
 use crate::depot::container::{Kept, host_sizes};
 use crate::depot::{Depot, client, starter};
 use crate::dns;
 use crate::process::blocking;
+use crate::sys::spawn::Spawned;
 use crate::wire::Request;
 use crate::{Backend, Capacity, Container, ContainerSpec, Error, Result};
 use network::Network;
@@ -61,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) network: Arc<Network>,
     pub(crate) ca_bundle: Option<PathBuf>,
     containers: Mutex<BTreeMap<String, Arc<Kept>>>,
-    children: Mutex<HashMap<String, Child>>,
+    children: Mutex<HashMap<String, Spawned>>,
     /// Serialises the making of disk templates and skeletons.
     pub(crate) making: Mutex<()>,
     /// What is ready for the next containers.
@@ -136,13 +138,18 @@ impl Inner {
         format!("bloomery/{}/{handle}", self.depot.tag())
     }
 
+    /// A container's cgroups.
+    pub(crate) fn cgroups(&self, handle: &str) -> Cgroups {
+        Cgroups::new(self.layout.clone(), &self.cgroup(handle))
+    }
+
     pub(crate) fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Kept>>> {
         self.containers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn children(&self) -> MutexGuard<'_, HashMap<String, Child>> {
+    pub(crate) fn children(&self) -> MutexGuard<'_, HashMap<String, Spawned>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -199,6 +206,7 @@ pub(crate) fn capacity(config: &LinuxConfig, depot: &Path) -> Result<Capacity> {
         memory_bytes,
         disk_bytes,
         max_containers: blocks * u64::from(register::SLOTS),
+        disk_limits: disk::way(depot),
     })
 }
 

@@ -1,16 +1,18 @@
-//! Pools and packet filter of one depot: the outside of its containers.
+//! Pools, packet filter and disk quotas of one depot: the outside of its containers.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::config::LinuxConfig;
+use super::disk::Size;
 use super::filter::Filter;
 use super::pools::{Now, Pools};
+use super::quotas::Quotas;
 use super::{links, nft, refused, register, rules};
-use crate::depot::container::Outside;
+use crate::depot::container::{Outside, fixed_disk};
 use crate::depot::record::{Record, Slot, read_json, write_json};
-use crate::{Error, NetOutRule, PortMapping, Refusal, Result};
+use crate::{Error, Limits, NetOutRule, PortMapping, Refusal, Result};
 
 /// The network side of a depot.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Network {
     pools: Mutex<Pools>,
     /// The packet filter.
     pub(crate) filter: Filter,
+    /// What limits disks; `None` where images do.
+    pub(crate) quotas: Option<Quotas>,
 }
 
 const RESTING: &str = "resting-ports.json";
@@ -34,6 +38,7 @@ impl Network {
         tag: &str,
         blocks: Vec<register::Block>,
         forwarder: bool,
+        quotas: Option<Quotas>,
     ) -> Self {
         let mut pools = Pools::new(blocks, config.port_rest());
         // Absent at the first start.
@@ -45,6 +50,7 @@ impl Network {
             forwarder,
             pools: Mutex::new(pools),
             filter: Filter::new(tag),
+            quotas,
         }
     }
 
@@ -115,11 +121,17 @@ impl Network {
             .ports
             .iter()
             .for_each(|port| pools.adopt_port(port.host_port));
+        if let (Some(quotas), Some(project)) = (&self.quotas, record.project) {
+            quotas.adopt(project);
+        }
         true
     }
 
-    /// Gives a container's slot and ports back to rest.
+    /// Gives a container's slot and ports back to rest, and its project.
     pub(crate) fn release(&self, record: &Record) {
+        if let (Some(quotas), Some(project)) = (&self.quotas, record.project) {
+            quotas.release(project);
+        }
         let mut pools = self.pools();
         if let Some(slot) = &record.slot {
             pools.free_slot(slot.number, now());
@@ -171,6 +183,13 @@ impl Outside for Network {
         self.filter.replace(&self.config, &changed)?;
         *record = changed;
         Ok(())
+    }
+
+    fn limit_disk(&self, record: &Record, limits: &Limits) -> Result<()> {
+        match (&self.quotas, record.project, Size::of(limits)) {
+            (Some(quotas), Some(project), Some(size)) => quotas.change(project, size),
+            _ => Err(fixed_disk("linux")),
+        }
     }
 
     fn refused(&self, record: &Record) -> Result<Vec<Refusal>> {

@@ -40,6 +40,8 @@ pub(crate) enum Thing {
     },
     /// The chain of a rule set.
     Chain(String),
+    /// Limits of a project of this depot.
+    Project(u32),
 }
 
 /// What belongs to somebody.
@@ -51,6 +53,8 @@ pub(crate) struct Owned {
     pub(crate) links: BTreeSet<String>,
     /// Ports in use.
     pub(crate) ports: BTreeSet<u16>,
+    /// Projects in use.
+    pub(crate) projects: BTreeSet<u32>,
 }
 
 /// The things that belong to nobody, in an order in which they can be removed.
@@ -70,6 +74,7 @@ pub(crate) fn find(depot: &Path, seen: &[Thing], owned: &Owned) -> Vec<Thing> {
         Thing::Keeper { dir, .. } => owner_of(depot, dir, owned),
         Thing::Port(port) => owned.ports.contains(port),
         Thing::Chain(chain) => used_chains.contains(chain.as_str()),
+        Thing::Project(project) => owned.projects.contains(project),
     };
     let mut found: Vec<Thing> = seen.iter().filter(|t| !has_owner(t)).cloned().collect();
     found.sort_by_key(rank);
@@ -85,7 +90,7 @@ fn rank(thing: &Thing) -> u8 {
         Thing::Loop { .. } => 3,
         Thing::Link(_) => 4,
         Thing::Port(_) | Thing::Egress { .. } => 5,
-        Thing::Chain(_) => 6,
+        Thing::Chain(_) | Thing::Project(_) => 6,
     }
 }
 
@@ -115,6 +120,7 @@ mod tests {
             handles: ["web".to_owned()].into(),
             links: ["b1234560".to_owned()].into(),
             ports: [61_001].into(),
+            projects: [1 << 30].into(),
         }
     }
 
@@ -140,6 +146,7 @@ mod tests {
             Thing::Mount("/d/c".into()),
             keeper("/d/c/web"),
             Thing::Port(61_001),
+            Thing::Project(1 << 30),
             egress("b1234560", "rules_1"),
             Thing::Chain("rules_1".into()),
         ];
@@ -153,6 +160,7 @@ mod tests {
             file: file.into(),
         };
         let theirs = [
+            Thing::Project(7),
             Thing::Chain("rules_2".into()),
             egress("b1234569", "rules_2"),
             Thing::Port(61_002),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use super::network::Network;
+use super::quotas::Quotas;
 use super::warm::{self, Stock};
 use super::{
     Inner, LinuxConfig, destroy, foreign, links, nft, register, rules, stack, sweep, sysctl,
@@ -26,13 +27,15 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inn
     }
     super::ping(&config)?;
     let depot = Depot::open(&config.depot)?;
-    let blocks = claim(&config, &depot)?;
+    let (blocks, others) = claim(&config, &depot)?;
+    let quotas = Quotas::open(&depot, &others)?;
     let network = Network::new(
         config.clone(),
         depot.root(),
         depot.tag(),
         blocks,
         dns_port.is_some(),
+        quotas,
     );
     let (stock, orders) = Stock::new();
     let inner = Inner {
@@ -65,12 +68,13 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inn
     Ok(inner)
 }
 
-/// Takes blocks from the host-wide register, or the ones held before.
-fn claim(config: &LinuxConfig, depot: &Depot) -> Result<Vec<register::Block>> {
+/// Takes blocks from the host-wide register, or the ones held before. Also the
+/// tags of all depots there.
+fn claim(config: &LinuxConfig, depot: &Depot) -> Result<(Vec<register::Block>, Vec<String>)> {
     let pools = register::Pools::of(config)?;
     register::with(&config.register, |register| {
         sysctl::enable(register, depot.root())?;
-        match register.owners.get(depot.tag()) {
+        let blocks = match register.owners.get(depot.tag()) {
             Some(owner) if owner.depot != depot.root() => Err(Error::Keeper {
                 step: "claim a tag".into(),
                 message: format!(
@@ -87,7 +91,8 @@ fn claim(config: &LinuxConfig, depot: &Depot) -> Result<Vec<register::Block>> {
                 &pools,
                 &links::routes(),
             )?]),
-        }
+        };
+        Ok((blocks?, register.owners.keys().cloned().collect()))
     })
 }
 
@@ -114,6 +119,7 @@ fn adopt(inner: &Inner) -> Result<Vec<Record>> {
                     net_out: Vec::new(),
                     slot: None,
                     disk_image: false,
+                    project: None,
                     created: false,
                 };
                 destroy::remnants(inner, &other.unwrap_or(fallback))?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::orphans::Thing;
+use super::quotas::Quotas;
 use super::{Inner, links, nft, rules};
 use crate::{Result, cgroup, procfs};
 
@@ -21,6 +22,8 @@ pub(crate) fn collect(inner: &Inner) -> Result<Vec<Thing>> {
     seen.extend(mounts_below(&mounts, root).into_iter().map(Thing::Mount));
     seen.extend(loops_below(root));
     seen.extend(keepers_below(root));
+    let projects = inner.network.quotas.iter().flat_map(Quotas::limited);
+    seen.extend(projects.map(Thing::Project));
     let listing = nft::read(&["-j", "list", "table", "ip", &rules::table(tag)])?;
     seen.extend(elements(&listing));
     Ok(seen)

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::orphans::{self, Owned, Thing};
+use super::quotas::Quotas;
 use super::{Inner, destroy, links, seen};
-use crate::cgroup::Cgroups;
 use crate::netlink::nfnl::Change;
 use crate::sys::{At, files, loopdev, mount, process};
 use crate::{Error, Result};
@@ -37,6 +37,9 @@ fn owned(inner: &Inner) -> Owned {
         handles: inner.depot.handles().into_iter().collect(),
         links: slots.iter().map(|slot| slot.link(tag)).collect(),
         ports: ports.into_iter().collect(),
+        projects: (inner.network.quotas.iter())
+            .flat_map(Quotas::in_use)
+            .collect(),
     }
 }
 
@@ -54,7 +57,7 @@ fn remove(inner: &Inner, thing: &Thing) -> Result<()> {
     let filter = &inner.network.filter;
     match thing {
         Thing::Cgroup(handle) => {
-            Cgroups::new(inner.layout.clone(), &inner.cgroup(handle)).purge()?;
+            inner.cgroups(handle).purge()?;
         }
         Thing::Link(link) => links::delete(link)?,
         Thing::Mount(point) => {
@@ -70,6 +73,11 @@ fn remove(inner: &Inner, thing: &Thing) -> Result<()> {
         Thing::Port(port) => filter.undo(&Change::ClosePort(*port)),
         Thing::Egress { link, ip, .. } => filter.undo(&Change::Expel(link.clone(), *ip)),
         Thing::Chain(chain) => filter.forget(chain),
+        Thing::Project(project) => {
+            if let Some(quotas) = &inner.network.quotas {
+                quotas.clear(*project)?;
+            }
+        }
     }
     Ok(())
 }

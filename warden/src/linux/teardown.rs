@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{foreign, links, nft, register, rules, sysctl};
+use super::{foreign, links, nft, quotas, register, rules, sysctl};
 use crate::Result;
 use crate::cgroup::{self, Cgroups, Layout};
 use crate::depot::{Depot, starter};
@@ -81,12 +81,17 @@ fn table(tag: &str) -> Result<bool> {
 }
 
 fn files(depot: &Depot) -> Result<()> {
-    for name in ["c", "trash", "stacks", "templates", super::disk::WARM] {
+    let stock = [super::disk::WARM, quotas::TRIAL];
+    for name in ["c", "trash", "stacks", "templates"]
+        .into_iter()
+        .chain(stock)
+    {
         let path = depot.root().join(name);
         if path.exists() {
             std::fs::remove_dir_all(&path).at(format!("remove {}", path.display()))?;
         }
     }
+    quotas::forget(depot.root())?;
     for name in ["sysctls.json", "resting-ports.json", "lock"] {
         // Not every depot has all of them.
         let _ = std::fs::remove_file(depot.root().join(name));

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,8 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::depot::container::{Kept, Outside, host_sizes};
 use crate::depot::record::Record;
 use crate::depot::{self, Depot, client, starter};
+use crate::sys::spawn::Spawned;
 use crate::wire::{KeeperSpec, Request};
-use crate::{Backend, Capacity, Container, ContainerSpec, Error, NetOutRule, PortMapping, Result};
+use crate::{
+    Backend, Capacity, Container, ContainerSpec, DiskLimits, Error, NetOutRule, PortMapping, Result,
+};
 
 /// Configuration of a [`ProcessBackend`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +58,7 @@ struct Inner {
     config: ProcessConfig,
     depot: Depot,
     containers: Mutex<BTreeMap<String, Arc<Kept>>>,
-    children: Mutex<BTreeMap<String, Child>>,
+    children: Mutex<BTreeMap<String, Spawned>>,
     ports: Arc<Ports>,
 }
 
@@ -135,6 +137,7 @@ impl Inner {
             net_out: spec.net_out,
             slot: None,
             disk_image: false,
+            project: None,
             created: true,
         };
         record.write(dir)?;
@@ -147,7 +150,7 @@ impl Inner {
             ring_bytes: self.config.ring_bytes,
             fail_after: None,
         };
-        let child = starter::start(&self.config.wshd, dir, &keeper, Vec::new())?;
+        let child = starter::start(&self.config.wshd, dir, &keeper, Vec::new(), None)?;
         self.children
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -192,7 +195,7 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(handle);
-        if let Some(mut child) = child {
+        if let Some(child) = child {
             // Already dead; this only collects it.
             let _ = child.wait();
         }
@@ -214,6 +217,7 @@ pub(crate) fn capacity(config: &ProcessConfig, depot: &Path) -> Result<Capacity>
         memory_bytes,
         disk_bytes,
         max_containers: u64::from(last.saturating_sub(first)) + 1,
+        disk_limits: DiskLimits::None,
     })
 }
 

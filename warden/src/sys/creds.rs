@@ -70,6 +70,13 @@ fn own_permitted() -> io::Result<u64> {
         .ok_or_else(|| io::Error::other("no CapPrm in /proc/self/status"))
 }
 
+/// The calling thread gives up the right to pass limits of resources.
+#[cfg(feature = "host")]
+pub(crate) fn keep_to_limits() -> io::Result<()> {
+    const CAP_SYS_RESOURCE: u64 = 24;
+    set_caps(own_permitted()? & !(1 << CAP_SYS_RESOURCE))
+}
+
 /// Effective and permitted = `caps`, inheritable = none.
 pub(crate) fn set_caps(caps: u64) -> io::Result<()> {
     write_caps(caps, 0)

@@ -7,7 +7,10 @@ pub(crate) mod loopdev;
 pub(crate) mod mount;
 pub(crate) mod process;
 pub(crate) mod pty;
+pub(crate) mod quota;
 pub(crate) mod socket;
+#[cfg(feature = "host")]
+pub(crate) mod spawn;
 
 use std::ffi::CString;
 use std::io;

@@ -7,6 +7,9 @@ use std::ptr;
 
 use super::cvt;
 
+/// `CLONE_INTO_CGROUP`, Linux 5.7.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// What `clone3` and `fork` return in the two processes.
 #[derive(Debug)]
 pub(crate) enum Side<T> {
@@ -19,12 +22,25 @@ pub(crate) enum Side<T> {
 /// A new process in the namespaces `flags`, with a pidfd. The program must be
 /// single-threaded, because the child goes on with the same heap.
 pub(crate) fn clone_with_pidfd(flags: u64) -> io::Result<Side<(i32, OwnedFd)>> {
+    clone_into(flags, None)
+}
+
+/// The same, in a version 2 control group. In a program with threads the child
+/// may do nothing but system calls until it execs.
+pub(crate) fn clone_into(
+    flags: u64,
+    group: Option<BorrowedFd<'_>>,
+) -> io::Result<Side<(i32, OwnedFd)>> {
     let mut pidfd: libc::c_int = -1;
     // SAFETY: an all-zero clone_args is valid.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = ptr::from_mut(&mut pidfd) as u64;
     args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(group) = group {
+        args.flags |= INTO_CGROUP;
+        args.cgroup = group.as_raw_fd() as u64;
+    }
     // SAFETY: args is initialised and lives through the call; without a stack
     // the child gets a copy of the caller's, as after fork.
     let pid = cvt(unsafe {

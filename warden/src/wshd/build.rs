@@ -208,9 +208,12 @@ fn enforced(iso: &Isolation, cgroups: &Cgroups) -> Vec<String> {
         .map(|s| (*s).to_owned())
         .collect();
     list.extend(cgroups.enforced());
-    if iso.disk_image {
-        list.push("disk".into());
-    }
+    let disk = match (iso.disk_image, iso.project) {
+        (true, _) => &["disk", "disk_image"][..],
+        (false, Some(_)) => &["disk", "project_quota"],
+        (false, None) => &[],
+    };
+    list.extend(disk.iter().map(|name| (*name).to_owned()));
     if iso.link.is_some() {
         list.push("firewall".into());
     }

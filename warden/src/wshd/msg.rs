@@ -18,7 +18,7 @@ pub(super) enum ToInit {
     Mapped,
     /// The root is mounted.
     RootReady,
-    /// Start a job. Descriptors: spec, stdin if set, stdout, stderr, `cgroup.procs`.
+    /// Start a job. Descriptors: spec, stdin if set, stdout, stderr, doors of control groups.
     Run {
         stdin: bool,
         tty: Option<WindowSize>,

@@ -33,10 +33,11 @@ pub(super) fn build(
         uid_base: base,
         ..iso.clone()
     };
-    let disk = if iso.disk_image {
-        mount_image(dir, ready)?
-    } else {
-        dir.to_owned()
+    let disk = match (iso.disk_image, iso.project) {
+        (true, _) => mount_image(dir, ready)?,
+        // Made by the backend; what is made in it belongs to the project.
+        (false, Some(_)) => dir.join(names::DISK),
+        (false, None) => dir.to_owned(),
     };
     Step::DiskMount.inject(spec.fail_after)?;
     overlay(iso, dir, &disk, userns, guards)?;

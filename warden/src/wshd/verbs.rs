@@ -11,7 +11,7 @@ use super::msg::{self, FromInit, ToInit};
 use super::ring::Cursor;
 use super::{network, plain, rootfs};
 use crate::cgroup::Cgroups;
-use crate::sys::{At, files, socket};
+use crate::sys::{At, files, quota, socket};
 use crate::wire::{KeeperInfo, Reply, Request, names};
 use crate::{Error, JobId, Limits, ProcessSpec, Result, User, WindowSize};
 
@@ -116,7 +116,7 @@ impl Keeper {
         let procs = self
             .cgroups
             .as_ref()
-            .map_or_else(|| Ok(vec![]), |c| c.open_procs())?;
+            .map_or_else(|| Ok(vec![]), |c| c.open_doors())?;
         let mut pass = vec![packed.as_raw_fd()];
         pass.extend(stdin_fd.as_ref().map(AsRawFd::as_raw_fd));
         pass.extend([ends.stdout.as_raw_fd(), ends.stderr.as_raw_fd()]);
@@ -215,14 +215,6 @@ impl Keeper {
             Some(cgroups) => (cgroups.memory_bytes(), cgroups.cpu_ns()),
             None => plain::usage(self.init.pid),
         };
-        let image = self
-            .spec
-            .isolation
-            .as_ref()
-            .is_some_and(|iso| iso.disk_image);
-        let disk = image
-            .then(|| files::fs_use(&self.dir.join(names::DISK)).ok())
-            .flatten();
         KeeperInfo {
             state: self.state,
             events: self.events.clone(),
@@ -234,7 +226,7 @@ impl Keeper {
                 .collect(),
             memory_bytes,
             cpu_ns,
-            disk: disk.map(|d| (d.used_bytes, d.used_inodes)),
+            disk: self.disk_use(),
             isolation: self.isolation.clone(),
             keeper_pid: std::process::id() as i32,
             init_pid: self.init.pid,
@@ -246,6 +238,18 @@ impl Keeper {
             oom: self.oom_kill.clone(),
             grace_time: self.spec.grace_time,
         }
+    }
+
+    /// Bytes and files on a disk with a limit.
+    fn disk_use(&self) -> Option<(u64, u64)> {
+        let iso = self.spec.isolation.as_ref()?;
+        let disk = self.dir.join(names::DISK);
+        if iso.disk_image {
+            let used = files::fs_use(&disk).ok()?;
+            return Some((used.used_bytes, used.used_inodes));
+        }
+        let used = quota::get(&disk, iso.project?).ok()?;
+        Some((used.used_bytes, used.used_inodes))
     }
 
     /// Ends everything inside.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use warden::{Backend, Container, LinuxBackend, Output, Pipes, ProcessSpec};
 
-use crate::contract::{fetch, plain_spec, until};
+use crate::contract::{fetch, plain_spec, started, until};
 use crate::{Scratch, config, end_depot, linux, may_run};
 
 /// Opens the depot named in the environment, makes a container whose job
@@ -50,14 +50,7 @@ while True:
     c,_=s.accept(); c.sendall(b\"alive\"); c.close()'";
     let mut job = ProcessSpec::script(server);
     job.env = vec![("PORT".into(), port.container_port.to_string())];
-    let job = container.run(job, Pipes::default()).await.unwrap();
-    container
-        .attach(&job, 1)
-        .await
-        .unwrap()
-        .recv()
-        .await
-        .unwrap();
+    started(&container, job).await;
     container
 }
 

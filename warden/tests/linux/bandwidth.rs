@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use warden::{Bandwidth, Container, Limits, Pipes, PortMapping, ProcessSpec};
+use warden::{Bandwidth, Container, Limits, PortMapping, ProcessSpec};
 
-use crate::contract::{plain_spec, until};
+use crate::contract::{plain_spec, started, until};
 use crate::linux;
 
 /// Sends back 3 MB for every connection after it received 3 MB.
@@ -21,9 +21,7 @@ async fn serve(container: &Arc<dyn Container>) -> PortMapping {
     let port = container.net_in(None).await.unwrap();
     let mut job = ProcessSpec::script(SERVER);
     job.env = vec![("PORT".into(), port.container_port.to_string())];
-    let job = container.run(job, Pipes::default()).await.unwrap();
-    let mut output = container.attach(&job, 1).await.unwrap();
-    output.recv().await.expect("it says up");
+    started(container, job).await;
     port
 }
 

@@ -32,11 +32,12 @@ fn doer(step: Step) -> Doer {
 
 /// Everything outside that a creation touches: mounts, loops, cgroups of all
 /// controllers, links, processes and tables (by tag or path), elements of the
-/// packet filter, files of the depot, and of this process its descriptors
+/// packet filter, quotas, files of the depot, and of this process its descriptors
 /// (network namespaces among them) and its dead children.
 fn snapshot(tag: &str, depot: &Path) -> Vec<String> {
     let mut found = traces(tag, depot);
     found.push(format!("elements {}", elements(tag)));
+    found.extend(crate::quotas::known(depot));
     for dir in ["c", "trash"] {
         files(&depot.join(dir), &mut found);
     }
@@ -144,9 +145,27 @@ async fn a_failure_after_any_step_leaves_nothing() {
     if !may_run() {
         return;
     }
-    let dir = Scratch::new();
-    let depot = seasoned(&dir).await;
-    for (step, kind) in failures() {
+    cut_off(&Scratch::new(), failures()).await;
+}
+
+#[tokio::test]
+async fn a_failure_leaves_no_quota_of_a_project() {
+    if !may_run() {
+        return;
+    }
+    let Some(dir) = Scratch::on_quotas() else {
+        return;
+    };
+    let around = failures().filter(|(step, _)| AROUND_QUOTA.contains(step));
+    cut_off(&dir, around).await;
+}
+
+/// Steps after which a quota is, or should be, there.
+const AROUND_QUOTA: [Step; 4] = [Step::Directory, Step::DiskImage, Step::Overlay, Step::Ready];
+
+async fn cut_off(dir: &Scratch, failures: impl Iterator<Item = (Step, FaultKind)>) {
+    let depot = seasoned(dir).await;
+    for (step, kind) in failures {
         let backend = open(with_fault(&depot, step, kind)).await;
         let tag = backend.tag().to_owned();
         let before = snapshot(&tag, &depot);
@@ -190,9 +209,23 @@ async fn a_backend_killed_at_any_step_leaves_nothing_for_the_next() {
     if !may_run() {
         return;
     }
-    let dir = Scratch::new();
-    let depot = seasoned(&dir).await;
-    for step in Step::ALL {
+    kill_at(&Scratch::new(), &Step::ALL).await;
+}
+
+#[tokio::test]
+async fn a_killed_backend_leaves_no_quota_for_the_next() {
+    if !may_run() {
+        return;
+    }
+    let Some(dir) = Scratch::on_quotas() else {
+        return;
+    };
+    kill_at(&dir, &AROUND_QUOTA).await;
+}
+
+async fn kill_at(dir: &Scratch, steps: &[Step]) {
+    let depot = seasoned(dir).await;
+    for step in steps.iter().copied() {
         let kind = match doer(step) {
             Doer::Backend => FaultKind::Die,
             Doer::Keeper => FaultKind::KillParent,

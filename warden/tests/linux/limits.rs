@@ -2,7 +2,7 @@
 
 use warden::{Limits, Pipes, ProcessSpec};
 
-use crate::contract::{plain_spec, script, until};
+use crate::contract::{plain_spec, script, started, until};
 use crate::linux;
 
 #[tokio::test]
@@ -91,28 +91,32 @@ async fn the_disk_ends_where_the_limit_says() {
     let mut spec = plain_spec();
     spec.limits.disk_bytes = Some(32 << 20);
     let container = fixture.backend.create(spec).await.unwrap();
-    let info = container.info().await.unwrap();
-    assert!(
-        info.isolation.contains(&"disk".to_owned()),
-        "{:?}",
-        info.isolation
-    );
+    disk_ends_at_32_mib(&container, "disk_image", "No space left on device").await;
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}
+
+/// Whichever way the limit is kept; `refusal` is what a program is told.
+pub(crate) async fn disk_ends_at_32_mib(
+    container: &std::sync::Arc<dyn warden::Container>,
+    way: &str,
+    refusal: &str,
+) {
+    let isolation = container.info().await.unwrap().isolation;
+    for name in ["disk", way] {
+        assert!(isolation.contains(&name.to_owned()), "{isolation:?}");
+    }
     let text = "head -c 20M /dev/zero > a && echo fits; head -c 40M /dev/zero > b; stat -c %s b; rm a b; head -c 20M /dev/zero > a && echo again";
-    let (_, lines) = script(&container, text).await;
+    let (_, lines) = script(container, text).await;
     assert!(
         lines.contains(&"fits".to_owned()) && lines.contains(&"again".to_owned()),
         "{lines:?}"
     );
-    assert!(
-        lines.iter().any(|l| l.contains("No space left on device")),
-        "{lines:?}"
-    );
+    assert!(lines.iter().any(|l| l.contains(refusal)), "{lines:?}");
     let got: u64 = lines.iter().find_map(|l| l.parse().ok()).unwrap();
     assert!(got < 13 << 20, "{got}");
     let used = container.info().await.unwrap().disk_bytes;
     assert!((20 << 20..33 << 20).contains(&used), "{used}");
-    fixture.backend.destroy(container.handle()).await.unwrap();
-    fixture.end();
 }
 
 #[tokio::test]
@@ -121,17 +125,7 @@ async fn usage_is_measured() {
     let container = fixture.backend.create(plain_spec()).await.unwrap();
     let text =
         "python3 -c 'x = bytearray(30 << 20); print(1, flush=True); import time; time.sleep(1000)'";
-    let job = container
-        .run(ProcessSpec::script(text), Pipes::default())
-        .await
-        .unwrap();
-    container
-        .attach(&job, 1)
-        .await
-        .unwrap()
-        .recv()
-        .await
-        .unwrap();
+    let job = started(&container, ProcessSpec::script(text)).await;
     until("memory is counted", async || {
         container.info().await.unwrap().memory_bytes > 30 << 20
     })

@@ -5,11 +5,10 @@ use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use warden::{
-    Backend, Container, DnsConfig, LinuxBackend, NetOutRule, Pipes, PortMapping, ProcessSpec,
-    Protocol,
+    Backend, Container, DnsConfig, LinuxBackend, NetOutRule, PortMapping, ProcessSpec, Protocol,
 };
 
-use crate::contract::{fetch, plain_spec, script, until};
+use crate::contract::{fetch, plain_spec, script, started, until};
 use crate::{Scratch, config, end_depot, linux, may_run};
 
 const SERVER: &str = "exec python3 -c 'import os,socket
@@ -27,15 +26,7 @@ async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> P
 pub(crate) async fn serve_on(container: &Arc<dyn Container>, port: PortMapping) -> warden::JobId {
     let mut job = ProcessSpec::script(SERVER);
     job.env = vec![("PORT".into(), port.container_port.to_string())];
-    let job = container.run(job, Pipes::default()).await.unwrap();
-    container
-        .attach(&job, 1)
-        .await
-        .unwrap()
-        .recv()
-        .await
-        .expect("it says up");
-    job
+    started(container, job).await
 }
 
 /// What a container gets from an address: `hello` or the error's name.
@@ -298,9 +289,7 @@ while True:
     d,a=s.recvfrom(99); s.sendto(d.upper(), a)'",
     );
     job.env = vec![("PORT".into(), port.container_port.to_string())];
-    let job = container.run(job, Pipes::default()).await.unwrap();
-    let mut output = container.attach(&job, 1).await.unwrap();
-    output.recv().await.expect("it says up");
+    started(&container, job).await;
     let answer = tokio::task::spawn_blocking(move || {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let patience = std::time::Duration::from_secs(10);

@@ -4,16 +4,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use warden::{Backend, LinuxBackend, LinuxConfig, Pipes, ProcessSpec};
+use warden::{Backend, LinuxBackend, Pipes, ProcessSpec};
 
 use crate::contract::{fetch, plain_spec, script, until};
-use crate::{Scratch, config, end_depot, may_run};
+use crate::{Scratch, opened};
 
-fn eager(depot: PathBuf) -> LinuxConfig {
-    LinuxConfig {
-        reconcile_seconds: 1,
-        ..config(depot)
-    }
+/// A backend that looks for orphans every second. Its depot is torn down in the end.
+async fn eager() -> Option<(Scratch, LinuxBackend)> {
+    opened(|config| config.reconcile_seconds = 1).await
 }
 
 fn succeeds(program: &str, arguments: &[&str]) -> String {
@@ -133,18 +131,15 @@ fn ghost(depot: &Path) -> Child {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphans_of_every_kind_go_and_a_running_container_stays() {
-    if !may_run() {
+    let Some((dir, backend)) = eager().await else {
         return;
-    }
-    let dir = Scratch::new();
-    let depot = dir.depot();
-    let backend = LinuxBackend::open(eager(depot.clone())).await.unwrap();
+    };
     let mut spec = plain_spec();
     spec.limits.disk_bytes = Some(16 << 20);
     let container = backend.create(spec).await.unwrap();
     let port = container.net_in(None).await.unwrap();
     let server = crate::network::serve_on(&container, port).await;
-    let mut planted = Planted::plant(backend.tag(), &depot);
+    let mut planted = Planted::plant(backend.tag(), &dir.depot());
     assert!(!planted.left().is_empty(), "they were planted");
     until("every orphan is gone", async || {
         let left = planted.left();
@@ -164,8 +159,6 @@ async fn orphans_of_every_kind_go_and_a_running_container_stays() {
     for container in [container, second] {
         backend.destroy(container.handle()).await.unwrap();
     }
-    drop(backend);
-    end_depot(&depot);
 }
 
 fn everything() -> warden::NetOutRule {
@@ -181,12 +174,9 @@ fn everything() -> warden::NetOutRule {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_nobody_uses_any_more_goes() {
-    if !may_run() {
+    let Some((_dir, backend)) = eager().await else {
         return;
-    }
-    let dir = Scratch::new();
-    let depot = dir.depot();
-    let backend = LinuxBackend::open(eager(depot.clone())).await.unwrap();
+    };
     let table = format!("bloomery_{}", backend.tag());
     let chains = || {
         let text = succeeds("nft", &["list", "table", "ip", &table]);
@@ -202,18 +192,13 @@ async fn a_chain_that_nobody_uses_any_more_goes() {
         backend.destroy(container.handle()).await.unwrap();
     }
     until("no chain is left", async || chains() == 0).await;
-    drop(backend);
-    end_depot(&depot);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_come_and_go_while_orphans_are_looked_for() {
-    if !may_run() {
+    let Some((_dir, backend)) = eager().await else {
         return;
-    }
-    let dir = Scratch::new();
-    let depot = dir.depot();
-    let backend = LinuxBackend::open(eager(depot.clone())).await.unwrap();
+    };
     for _ in 0..40 {
         let mut spec = plain_spec();
         // The same handle at once: nothing of the old one may be left to it.
@@ -223,18 +208,13 @@ async fn containers_come_and_go_while_orphans_are_looked_for() {
         assert_eq!((exit.code, lines), (0, vec!["fine".to_owned()]));
         backend.destroy("again").await.unwrap();
     }
-    drop(backend);
-    end_depot(&depot);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_without_a_client_ends_after_its_grace_time() {
-    if !may_run() {
+    let Some((dir, backend)) = eager().await else {
         return;
-    }
-    let dir = Scratch::new();
-    let depot = dir.depot();
-    let backend = LinuxBackend::open(eager(depot.clone())).await.unwrap();
+    };
     let mut spec = plain_spec();
     spec.handle = Some("short".into());
     spec.grace_time = Some(std::time::Duration::from_millis(300));
@@ -244,7 +224,7 @@ async fn a_container_without_a_client_ends_after_its_grace_time() {
     })
     .await;
     until("its directory is gone", async || {
-        !depot.join("c/short").exists()
+        !dir.depot().join("c/short").exists()
     })
     .await;
     drop(container);
@@ -263,6 +243,4 @@ async fn a_container_without_a_client_ends_after_its_grace_time() {
     assert_eq!(container.info().await.unwrap().grace_time, None);
     backend.destroy("short").await.unwrap();
     drop(reader);
-    drop(backend);
-    end_depot(&depot);
 }

@@ -3,21 +3,18 @@
 
 use std::sync::Arc;
 
-use warden::{Backend, Error, Limits, LinuxBackend, LinuxConfig, Pipes, ProcessSpec, Rootfs};
+use warden::{Backend, Error, Limits, LinuxBackend, LinuxConfig, ProcessSpec, Rootfs};
 
-use crate::contract::{plain_spec, script, until};
-use crate::{Scratch, config, end_depot, linux, may_run};
+use crate::contract::{plain_spec, script, started, until};
+use crate::{Scratch, config, end_depot, linux, may_run, opened};
 
-async fn open(change: impl FnOnce(&mut LinuxConfig)) -> Option<(LinuxBackend, Scratch)> {
-    if !may_run() {
-        return None;
-    }
-    let dir = Scratch::new();
-    let mut config = config(dir.depot());
-    // Pools of the host must not be what runs out.
-    config.register = dir.0.path().join("register");
-    change(&mut config);
-    Some((LinuxBackend::open(config).await.unwrap(), dir))
+async fn open(change: impl FnOnce(&mut LinuxConfig)) -> Option<(Scratch, LinuxBackend)> {
+    opened(|config| {
+        // Pools of the host must not be what runs out.
+        config.register = config.depot.with_file_name("register");
+        change(config);
+    })
+    .await
 }
 
 /// The register is inside, so the depot goes by hand, after background work let go of it.
@@ -38,7 +35,7 @@ fn end(backend: LinuxBackend, dir: &Scratch) {
 #[tokio::test]
 async fn out_of_ports_names_the_pool_and_a_container_stays_usable() {
     let small = |c: &mut LinuxConfig| c.port_range = (64_000, 64_249);
-    let Some((backend, dir)) = open(small).await else {
+    let Some((dir, backend)) = open(small).await else {
         return;
     };
     let container = backend.create(plain_spec()).await.unwrap();
@@ -61,7 +58,7 @@ async fn out_of_subnets_names_the_pool_and_leaves_nothing() {
         c.subnet_pool = "10.253.9.0/24".into();
         c.warm_networks = 0;
     };
-    let Some((backend, dir)) = open(small).await else {
+    let Some((dir, backend)) = open(small).await else {
         return;
     };
     let backend = Arc::new(backend);
@@ -155,17 +152,7 @@ async fn a_memory_limit_below_what_is_in_use_changes_nothing() {
     let container = fixture.backend.create(spec).await.unwrap();
     let text =
         "python3 -c 'x = bytearray(60 << 20); print(1, flush=True); import time; time.sleep(1000)'";
-    let job = container
-        .run(ProcessSpec::script(text), Pipes::default())
-        .await
-        .unwrap();
-    container
-        .attach(&job, 1)
-        .await
-        .unwrap()
-        .recv()
-        .await
-        .unwrap();
+    let job = started(&container, ProcessSpec::script(text)).await;
     let lower = Limits {
         memory_bytes: Some(32 << 20),
         ..Limits::default()

@@ -114,6 +114,27 @@ async fn containers_reach_each_other_only_through_an_allowed_host_address() {
     fixture.end();
 }
 
+/// Tries often; then how many packets had to be sent again, by the kernel's count
+/// for the container's own network.
+const TRY_OFTEN: &str = r#"python3 -c '
+import socket, errno
+for n in range(20):
+    try: socket.create_connection(("192.0.2.99", 81), 10)
+    except OSError as e: assert e.errno == errno.ECONNREFUSED, e
+rows = [l.split() for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
+print(dict(zip(*rows))["TCPSynRetrans"])
+'"#;
+
+#[tokio::test]
+async fn every_refusal_is_told_at_once_however_many_there_are() {
+    let Some(fixture) = linux().await else { return };
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let (_, lines) = script(&container, TRY_OFTEN).await;
+    assert_eq!(lines, ["0"]);
+    fixture.backend.destroy(container.handle()).await.unwrap();
+    fixture.end();
+}
+
 #[tokio::test]
 async fn listeners_of_the_host_are_out_of_reach_unless_allowed() {
     if !may_run() {

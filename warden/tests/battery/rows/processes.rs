@@ -87,15 +87,30 @@ fn signal_init(signal: i32, hit: impl Fn(i64) -> bool) -> io::Result<()> {
         // Number 0 would be the attacker's own group.
         return Err(held("nobody above"));
     }
+    // It still has to tell the keeper that this attempt runs.
+    comes_true(Duration::from_secs(10), || state_of(init) == Some('S'));
     kill(init as i32, signal)?;
-    let deadline = Instant::now() + Duration::from_millis(300);
+    match comes_true(Duration::from_millis(300), || hit(init)) {
+        true => Ok(()),
+        false => Err(held("init goes on")),
+    }
+}
+
+fn comes_true(within: Duration, what: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + within;
     while Instant::now() < deadline {
-        if hit(init) {
-            return Ok(());
+        if what() {
+            return true;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Err(held("init goes on"))
+    false
+}
+
+/// `S` sleeps, `T` is stopped.
+fn state_of(pid: i64) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn kill_init() -> io::Result<()> {
@@ -105,11 +120,7 @@ fn kill_init() -> io::Result<()> {
 }
 
 fn stop_init() -> io::Result<()> {
-    let stopped = signal_init(libc::SIGSTOP, |init| {
-        let stat = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('T'))
-    });
+    let stopped = signal_init(libc::SIGSTOP, |init| state_of(init) == Some('T'));
     // Otherwise nobody notices the end of this attempt.
     kill(call!(SYS_getppid)? as i32, libc::SIGCONT)?;
     stopped

@@ -155,21 +155,32 @@ const ZOMBIES: usize = 300;
 /// More orphans, one after the other, than the limit has room for.
 fn zombie_flood() -> io::Result<()> {
     for _ in 0..ZOMBIES {
-        // EAGAIN: those left behind fill the limit.
-        match fork(|| i32::from(fork(|| 0).is_err())) {
-            Err(_) => return Ok(()),
-            Ok(child) if wait(child)? != 0 => return Ok(()),
-            Ok(_) => {}
+        // Those left behind fill the limit, for a moment or for good.
+        while !leave_orphan()? {
+            if !all_are_reaped() {
+                return Ok(());
+            }
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < deadline {
-        if zombies()? == 0 {
-            return Err(held("all of them were reaped"));
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    match all_are_reaped() {
+        true => Err(held("all of them were reaped")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// False: the limit of processes is reached.
+fn leave_orphan() -> io::Result<bool> {
+    match fork(|| i32::from(fork(|| 0).is_err())) {
+        Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+        Err(e) => Err(e),
+        Ok(child) => Ok(wait(child)? == 0),
+    }
+}
+
+fn all_are_reaped() -> bool {
+    comes_true(Duration::from_secs(5), || {
+        zombies().is_ok_and(|count| count == 0)
+    })
 }
 
 fn zombies() -> io::Result<usize> {

@@ -94,22 +94,31 @@ fn input(text: &mut String, links: &str, config: &LinuxConfig, dns_port: Option<
         let _ = writeln!(text, "tcp dport {{ {} }} accept", ports.join(", "));
     }
     *text += refused::NOTE;
-    *text += "reject\n}\n";
+    *text += REFUSE;
+    *text += "}\n";
 }
 
+/// The kernel sends at most six ICMP messages to one address at once, then one per
+/// second: a program that tries often would wait a second for each answer. Resets
+/// are not counted.
+const REFUSE: &str = "meta l4proto tcp reject with tcp reset\nreject\n";
+
 fn forward(text: &mut String, links: &str) {
-    *text += "chain forward {\ntype filter hook forward priority 0; policy accept;\n";
+    *text += "chain refuse {\n";
+    *text += REFUSE;
+    *text += "}\nchain forward {\ntype filter hook forward priority 0; policy accept;\n";
     let _ = writeln!(
         text,
         "iifname {links} jump from_containers\noifname {links} jump to_containers\n}}"
     );
     *text += "chain from_containers {\nct state established,related accept\n";
     // Untranslated traffic between containers, whatever the rules say.
-    let _ = writeln!(text, "oifname {links} ct status & dnat == 0 reject");
+    let _ = writeln!(text, "oifname {links} ct status & dnat == 0 jump refuse");
     // A verdict of a rule chain must not skip `to_containers`, hence jump and return.
     *text += "iifname . ip saddr vmap @egress\n";
     *text += refused::NOTE;
-    *text += "reject\n}\n";
+    *text += REFUSE;
+    *text += "}\n";
     *text += "chain to_containers {\nct state established,related accept\nct status dnat accept\ndrop\n}\n";
 }
 

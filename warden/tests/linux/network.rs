@@ -41,6 +41,13 @@ except OSError as e: print(errno.errorcode.get(e.errno, str(e)))'"
     script(container, &text).await.1.concat()
 }
 
+/// Held by tests that forward packets on the host; alone by the one that stops all
+/// forwarding for a while. Every test is a process of its own.
+fn forwarding() -> std::fs::File {
+    let path = std::env::temp_dir().join("bloomery-test-forwarding.lock");
+    std::fs::File::create(path).unwrap()
+}
+
 /// An address of the host that is neither loopback nor a container's link.
 fn host_address() -> Option<String> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
@@ -72,6 +79,8 @@ async fn a_port_is_reached_by_loopback_and_by_the_hosts_address() {
 #[tokio::test]
 async fn containers_reach_each_other_only_through_an_allowed_host_address() {
     let Some(fixture) = linux().await else { return };
+    let forwarding = forwarding();
+    forwarding.lock_shared().unwrap();
     let server = fixture.backend.create(plain_spec()).await.unwrap();
     let client = fixture.backend.create(plain_spec()).await.unwrap();
     let port = serve(&server, None).await;
@@ -111,6 +120,29 @@ async fn containers_reach_each_other_only_through_an_allowed_host_address() {
     for container in [server, client] {
         fixture.backend.destroy(container.handle()).await.unwrap();
     }
+    fixture.end();
+}
+
+/// Tries often; then how many packets had to be sent again, by the kernel's count
+/// for the container's own network.
+const TRY_OFTEN: &str = r#"python3 -c '
+import socket, errno
+for n in range(20):
+    try: socket.create_connection(("192.0.2.99", 81), 10)
+    except OSError as e: assert e.errno == errno.ECONNREFUSED, e
+rows = [l.split() for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
+print(dict(zip(*rows))["TCPSynRetrans"])
+'"#;
+
+#[tokio::test]
+async fn every_refusal_is_told_at_once_however_many_there_are() {
+    let Some(fixture) = linux().await else { return };
+    let forwarding = forwarding();
+    forwarding.lock_shared().unwrap();
+    let container = fixture.backend.create(plain_spec()).await.unwrap();
+    let (_, lines) = script(&container, TRY_OFTEN).await;
+    assert_eq!(lines, ["0"]);
+    fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
 }
 
@@ -246,6 +278,8 @@ async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later
         log: false,
     };
     client.net_out(&[door]).await.unwrap();
+    let forwarding = forwarding();
+    forwarding.lock().unwrap();
     let Some(chain) = DropByPolicy::make() else {
         return;
     };
@@ -309,6 +343,8 @@ while True:
 #[tokio::test]
 async fn the_metadata_address_is_refused_and_the_refusal_is_noted() {
     let Some(fixture) = linux().await else { return };
+    let forwarding = forwarding();
+    forwarding.lock_shared().unwrap();
     let container = fixture.backend.create(plain_spec()).await.unwrap();
     let seen = try_from_inside(&container, "169.254.169.254", 80).await;
     assert_eq!(seen, "ECONNREFUSED");

@@ -87,15 +87,30 @@ fn signal_init(signal: i32, hit: impl Fn(i64) -> bool) -> io::Result<()> {
         // Number 0 would be the attacker's own group.
         return Err(held("nobody above"));
     }
+    // It still has to tell the keeper that this attempt runs.
+    comes_true(Duration::from_secs(10), || state_of(init) == Some('S'));
     kill(init as i32, signal)?;
-    let deadline = Instant::now() + Duration::from_millis(300);
+    match comes_true(Duration::from_millis(300), || hit(init)) {
+        true => Ok(()),
+        false => Err(held("init goes on")),
+    }
+}
+
+fn comes_true(within: Duration, what: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + within;
     while Instant::now() < deadline {
-        if hit(init) {
-            return Ok(());
+        if what() {
+            return true;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Err(held("init goes on"))
+    false
+}
+
+/// `S` sleeps, `T` is stopped.
+fn state_of(pid: i64) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn kill_init() -> io::Result<()> {
@@ -105,11 +120,7 @@ fn kill_init() -> io::Result<()> {
 }
 
 fn stop_init() -> io::Result<()> {
-    let stopped = signal_init(libc::SIGSTOP, |init| {
-        let stat = fs::read_to_string(format!("/proc/{init}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ")
-            .is_some_and(|(_, rest)| rest.starts_with('T'))
-    });
+    let stopped = signal_init(libc::SIGSTOP, |init| state_of(init) == Some('T'));
     // Otherwise nobody notices the end of this attempt.
     kill(call!(SYS_getppid)? as i32, libc::SIGCONT)?;
     stopped
@@ -144,21 +155,32 @@ const ZOMBIES: usize = 300;
 /// More orphans, one after the other, than the limit has room for.
 fn zombie_flood() -> io::Result<()> {
     for _ in 0..ZOMBIES {
-        // EAGAIN: those left behind fill the limit.
-        match fork(|| i32::from(fork(|| 0).is_err())) {
-            Err(_) => return Ok(()),
-            Ok(child) if wait(child)? != 0 => return Ok(()),
-            Ok(_) => {}
+        // Those left behind fill the limit, for a moment or for good.
+        while !leave_orphan()? {
+            if !all_are_reaped() {
+                return Ok(());
+            }
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < deadline {
-        if zombies()? == 0 {
-            return Err(held("all of them were reaped"));
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    match all_are_reaped() {
+        true => Err(held("all of them were reaped")),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// False: the limit of processes is reached.
+fn leave_orphan() -> io::Result<bool> {
+    match fork(|| i32::from(fork(|| 0).is_err())) {
+        Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+        Err(e) => Err(e),
+        Ok(child) => Ok(wait(child)? == 0),
+    }
+}
+
+fn all_are_reaped() -> bool {
+    comes_true(Duration::from_secs(5), || {
+        zombies().is_ok_and(|count| count == 0)
+    })
 }
 
 fn zombies() -> io::Result<usize> {

@@ -15,7 +15,7 @@ use crate::controller::{Controller, Ctl, Parts};
 use crate::crypto::{Cipher, CipherError};
 use crate::secrets::{Secrets, SecretsError};
 use crate::store::{Store, now_micros};
-use crate::{api, garbage, health, seed};
+use crate::{api, garbage, health, seed, stager};
 
 /// How often overdue stagings, old jobs and old events are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -214,6 +214,7 @@ fn sweep(ctl: &Ctl) {
 
 async fn sweep_once(ctl: &Ctl) -> Result<(), crate::store::StoreError> {
     ctl.expire_stagings().await?;
+    stager::adopt(ctl).await?;
     let now = now_micros();
     let mut tx = ctl.store.begin().await?;
     tx.sweep_jobs(now - JOB_LIMIT, now - JOB_MEMORY).await?;

@@ -1,6 +1,6 @@
 //! Filtered, ordered, paged lists, the same for every collection.
 
-use database::Builder;
+use database::{Builder, Executor};
 use v2_api::{Filter, ListQuery, Op, Order};
 
 use super::record::{Record, many, optional};
@@ -101,10 +101,7 @@ impl Store {
 
     /// How many members are in scope.
     pub(crate) async fn count(&self, table: &Table, scope: &Scope) -> Result<i64, StoreError> {
-        let mut count = Builder::new("SELECT COUNT(*) ");
-        count.push(table.from);
-        conditions(&mut count, table, scope, &[])?;
-        Ok(count.build().scalar().fetch_one(self.db.reader()).await?)
+        count(self.db.reader(), table, scope).await
     }
 
     /// All members in scope, in default order.
@@ -127,12 +124,32 @@ impl Store {
         scope: &Scope,
         guid: &str,
     ) -> Result<Option<R>, StoreError> {
-        let scope = scope.clone().and(&["t.guid = ", ""], guid);
-        let mut sql = Builder::new(table.select);
-        sql.push(" ").push(table.from);
-        conditions(&mut sql, table, &scope, &[])?;
-        optional(sql.build().fetch_optional(self.db.reader()).await?)
+        find(self.db.reader(), table, scope, guid).await
     }
+}
+
+pub(super) async fn count(
+    on: impl Executor,
+    table: &Table,
+    scope: &Scope,
+) -> Result<i64, StoreError> {
+    let mut count = Builder::new("SELECT COUNT(*) ");
+    count.push(table.from);
+    conditions(&mut count, table, scope, &[])?;
+    Ok(count.build().scalar().fetch_one(on).await?)
+}
+
+pub(super) async fn find<R: Record>(
+    on: impl Executor,
+    table: &Table,
+    scope: &Scope,
+    guid: &str,
+) -> Result<Option<R>, StoreError> {
+    let scope = scope.clone().and(&["t.guid = ", ""], guid);
+    let mut sql = Builder::new(table.select);
+    sql.push(" ").push(table.from);
+    conditions(&mut sql, table, &scope, &[])?;
+    optional(sql.build().fetch_optional(on).await?)
 }
 
 fn conditions(

@@ -20,6 +20,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0003_services_and_quotas.sql"),
         postgres: include_str!("../../migrations/postgres/0003_services_and_quotas.sql"),
     },
+    Migration {
+        version: 4,
+        name: "leases and blobs",
+        sqlite: include_str!("../../migrations/sqlite/0004_leases_and_blobs.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_leases_and_blobs.sql"),
+    },
 ];
 
 impl Store {

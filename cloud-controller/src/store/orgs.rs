@@ -1,10 +1,10 @@
 //! Organizations.
 
-use database::query;
+use database::{Executor, query};
 
 use super::listing::{Column, Table};
 use super::record::record;
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 
 record! {
     /// A row of `organizations`.
@@ -43,14 +43,13 @@ pub(crate) static ORGS: Table = Table {
     ],
 };
 
-impl Store {
-    /// Memory (MB) and instances of all started apps of an organization, without one app.
-    pub(crate) async fn org_usage(
-        &self,
-        org: &str,
-        without_app: &str,
-    ) -> Result<(i64, i64), StoreError> {
-        let row = query(
+/// Memory (MB) and instances of all started apps of an organization, without one app.
+pub(super) async fn usage(
+    on: impl Executor,
+    org: &str,
+    without_app: &str,
+) -> Result<(i64, i64), StoreError> {
+    let row = query(
             "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid JOIN spaces s ON s.guid = a.space_guid \
@@ -58,10 +57,9 @@ impl Store {
         )
         .bind(org)
         .bind(without_app)
-        .fetch_one(self.db.reader())
+        .fetch_one(on)
         .await?;
-        Ok((row.try_get("memory")?, row.try_get("instances")?))
-    }
+    Ok((row.try_get("memory")?, row.try_get("instances")?))
 }
 
 impl Tx {

@@ -1,6 +1,6 @@
 //! Routes and which apps they lead to.
 
-use database::{query, query_scalar};
+use database::{Executor, query, query_scalar};
 
 use super::listing::{Column, Table};
 use super::record::record;
@@ -72,15 +72,12 @@ impl Store {
             .await?;
         Ok(found)
     }
+}
 
-    /// Routes of an organization, for its quota.
-    pub(crate) async fn count_routes(&self, org: &str) -> Result<i64, StoreError> {
-        let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
-        Ok(query_scalar(sql)
-            .bind(org)
-            .fetch_one(self.db.reader())
-            .await?)
-    }
+/// Routes of an organization, for its quota.
+pub(super) async fn count(on: impl Executor, org: &str) -> Result<i64, StoreError> {
+    let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
+    Ok(query_scalar(sql).bind(org).fetch_one(on).await?)
 }
 
 impl Tx {

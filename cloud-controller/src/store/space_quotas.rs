@@ -1,10 +1,10 @@
 //! Quota definitions of spaces; each belongs to an organization.
 
-use database::query;
+use database::{Executor, query};
 
 use super::listing::{Column, Table};
 use super::record::record;
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 
 record! {
     /// A row of `space_quota_definitions`. Memory in MB; -1 means no limit.
@@ -26,25 +26,23 @@ pub(crate) static SPACE_QUOTAS: Table = Table {
     ],
 };
 
-impl Store {
-    /// Memory (MB) and instances of all started apps of a space, without one app.
-    pub(crate) async fn space_usage(
-        &self,
-        space: &str,
-        without_app: &str,
-    ) -> Result<(i64, i64), StoreError> {
-        let row = query(
-            "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
+/// Memory (MB) and instances of all started apps of a space, without one app.
+pub(super) async fn usage(
+    on: impl Executor,
+    space: &str,
+    without_app: &str,
+) -> Result<(i64, i64), StoreError> {
+    let row = query(
+        "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid \
              WHERE a.space_guid = $1 AND a.state = 'STARTED' AND a.guid <> $2",
-        )
-        .bind(space)
-        .bind(without_app)
-        .fetch_one(self.db.reader())
-        .await?;
-        Ok((row.try_get("memory")?, row.try_get("instances")?))
-    }
+    )
+    .bind(space)
+    .bind(without_app)
+    .fetch_one(on)
+    .await?;
+    Ok((row.try_get("memory")?, row.try_get("instances")?))
 }
 
 impl Tx {

@@ -6,8 +6,12 @@ use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
 record! {
-    /// A row of `staging_tasks`. `deadline` is a wall-clock time, because the lease outlives the process.
-    StagingTask { task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64 }
+    /// A row of `staging_tasks`. Its times are of the wall clock, because leases outlive the process. OPEN: no stager has confirmed it,
+    /// so somebody must talk to one, the `driver`, until `driven_until`; SET_UP: it is in the stager's hands; DONE.
+    StagingTask {
+        task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64,
+        driver: String, driven_until: i64,
+    }
 }
 
 /// Why a staging failed.
@@ -22,8 +26,17 @@ pub(crate) struct StagingFailure {
 impl Store {
     /// Open stagings past their deadline.
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
-        let sql = "SELECT * FROM staging_tasks WHERE state = 'OPEN' AND deadline < $1";
+        let sql = "SELECT * FROM staging_tasks WHERE state <> 'DONE' AND deadline < $1";
         many(query(sql).bind(now).fetch_all(self.db.reader()).await?)
+    }
+
+    /// Whether a staging waits for somebody who drives it.
+    pub(crate) async fn has_orphaned_stagings(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM staging_tasks WHERE state = 'OPEN' AND driven_until < $1 AND deadline >= $1 LIMIT 1";
+        Ok(query(sql)
+            .bind(super::now_micros())
+            .exists(self.db.reader())
+            .await?)
     }
 
     /// The app's droplet row with this sha1.
@@ -46,7 +59,8 @@ impl Tx {
             .execute(&mut self.inner)
             .await?;
         query(
-            "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at) VALUES ($1,$2,$3,$4,'OPEN',$5,$6)",
+            "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at, driver, driven_until) \
+             VALUES ($1,$2,$3,$4,'OPEN',$5,$6,$7,$8)",
         )
         .bind(&task.task_id)
         .bind(&task.app_guid)
@@ -54,9 +68,53 @@ impl Tx {
         .bind(&task.stager_id)
         .bind(task.deadline)
         .bind(self.now)
+        .bind(&task.driver)
+        .bind(task.driven_until)
         .execute(&mut self.inner)
         .await?;
         Ok(())
+    }
+
+    /// Prolongs a driver's lease; false when it is somebody else's by now, or forgotten.
+    pub(crate) async fn renew_staging(
+        &mut self,
+        task_id: &str,
+        driver: &str,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        let done =
+            query("UPDATE staging_tasks SET driven_until = $3 WHERE task_id = $1 AND driver = $2")
+                .bind(task_id)
+                .bind(driver)
+                .bind(until)
+                .execute(&mut self.inner)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// A stager confirmed the task: it needs no driver any more.
+    pub(crate) async fn confirm_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE staging_tasks SET state = 'SET_UP' WHERE task_id = $1 AND state = 'OPEN'";
+        query(sql).bind(task_id).execute(&mut self.inner).await?;
+        Ok(())
+    }
+
+    /// Takes over the unconfirmed tasks of drivers whose leases ran out.
+    pub(crate) async fn adopt_stagings(
+        &mut self,
+        driver: &str,
+        until: i64,
+    ) -> Result<Vec<StagingTask>, StoreError> {
+        let rows = query(
+            "UPDATE staging_tasks SET driver = $1, driven_until = $2 \
+             WHERE state = 'OPEN' AND driven_until < $3 AND deadline >= $3 RETURNING *",
+        )
+        .bind(driver)
+        .bind(until)
+        .bind(self.now)
+        .fetch_all(&mut self.inner)
+        .await?;
+        many(rows)
     }
 
     pub(crate) async fn close_staging(&mut self, task_id: &str) -> Result<(), StoreError> {

@@ -13,9 +13,6 @@ use crate::failure::Outcome;
 use crate::placement::{Need, choose_stager};
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError, Tx, now_micros};
 
-/// Droplets kept per app.
-const KEPT_DROPLETS: i64 = 2;
-
 /// A driver's lease, in heartbeats.
 const DRIVER_HEARTBEATS: u32 = 10;
 
@@ -147,7 +144,7 @@ impl Controller {
                 app_guid,
                 sha1,
                 i64::try_from(size).unwrap_or(i64::MAX),
-                KEPT_DROPLETS,
+                i64::from(self.config.kept_droplets.max(1)),
             )
             .await?;
         if let Some(task) = &current {

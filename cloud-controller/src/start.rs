@@ -96,7 +96,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
     let cipher = Cipher::new(&secrets.key_bytes())?;
     let store = Store::open(&config.database, &config.database_options, cipher).await?;
-    let blobs = Blobs::local(&config.blobstore)?;
+    let blobs = Blobs::open(&config.blob_service, &config.blobstore)?;
     make_temp_dir(&config)?;
     let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;
     let bus = Bus::connect(&config.bus, "cloud-controller").await?;

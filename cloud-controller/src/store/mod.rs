@@ -5,6 +5,7 @@
 
 mod apps;
 mod buildpacks;
+mod condemned;
 mod domains;
 mod events;
 mod jobs;
@@ -25,6 +26,9 @@ mod spaces;
 mod stacks;
 mod staging;
 mod users;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::blobs::Place;
 /// The question for a kind of blob, and its two parameters; none: that kind is referred to as long as it exists.
 fn question(place: &Place) -> Option<(&'static str, &str, &str)> {
     match place {
-        Place::Package(sha1) => Some((
+        Place::Package(sha1) | Place::Manifest(sha1) => Some((
             "SELECT 1 FROM apps WHERE package_hash = $1 AND $2 = '' LIMIT 1",
             sha1,
             "",

@@ -401,7 +401,8 @@ fn auth(user: &str) -> Auth {
     }
 }
 
-fn config(dir: &Path, nats: &NatsServer) -> Config {
+/// The settings tests begin with.
+pub fn config(dir: &Path, nats: &NatsServer) -> Config {
     let password_file = dir.join("admin-password");
     std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
     let buildpack = dir.join("buildpack");

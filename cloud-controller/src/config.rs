@@ -119,6 +119,10 @@ pub struct S3Config {
     /// File (mode 0600) with the access key's id and secret; absent: the environment (`AWS_ACCESS_KEY_ID` …) or the machine's role.
     #[serde(default)]
     pub credentials_file: Option<PathBuf>,
+    /// Send who fetches a package, droplet or cache to a signed address of the bucket, instead of passing the content through the
+    /// controller. The bucket must then be reachable from DEAs. Not with a prefix.
+    #[serde(default)]
+    pub redirect: bool,
 }
 
 fn default_region() -> String {

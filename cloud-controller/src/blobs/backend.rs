@@ -56,7 +56,7 @@ fn s3(config: &S3Config) -> Result<Backend, BlobError> {
     );
     if config.prefix.is_empty() {
         return Ok(Backend {
-            signer: Some(store.clone()),
+            signer: config.redirect.then(|| store.clone() as Arc<dyn Signer>),
             store,
             place,
         });

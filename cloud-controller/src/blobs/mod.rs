@@ -89,7 +89,7 @@ impl Blobs {
         })
     }
 
-    /// An address at which anybody may fetch this blob for a while; absent when the service signs none.
+    /// An address at which anybody may fetch this blob for a while; absent when content is passed through the controller.
     ///
     /// # Errors
     /// [`BlobError`] when it cannot be signed.

@@ -174,6 +174,7 @@ async fn claims_hold_in_a_bucket_and_signed_addresses_lead_to_blobs() {
             endpoint: Some(moto.base.clone()),
             region: "us-east-1".into(),
             credentials_file: Some(credentials.clone()),
+            redirect: true,
         })
     };
     every_claim(Blobs::open(&config(""), dir.path()).unwrap()).await;

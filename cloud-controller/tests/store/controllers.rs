@@ -58,12 +58,16 @@ async fn stagings_survive_controllers_that_are_killed_at_any_moment() {
     };
     let mut stager = fleet.stager().await;
     let mut dice = Dice(20_261_122);
+    let mut unconfirmed = Vec::new();
     for round in 0..ROUNDS {
         let app = fleet.app_with_bits(&format!("app{round}"), 64).await;
         let moment = MOMENTS[round % MOMENTS.len()];
         let driver = dice.below(2);
         let droplet = format!("droplet of {round}").into_bytes();
         stage(&mut fleet, &mut stager, &app, driver, moment, &droplet).await;
+        if matches!(moment, Moment::Asked | Moment::Unconfirmed) {
+            unconfirmed.push(app.clone());
+        }
         let other = 1 - driver;
         let shown = eventually("the app is staged", async || {
             let body = fleet
@@ -98,10 +102,16 @@ async fn stagings_survive_controllers_that_are_killed_at_any_moment() {
         })
         .await;
     }
-    // Nobody stages anything any more: a marker is the next thing the stager hears.
+    // A marker after all others. Asked again were at most those whose driver died before the stager could confirm.
     let marker = fleet.app_with_bits("marker", 64).await;
     start(&fleet, 0, &marker).await;
-    assert_eq!(stager.next().await.0["app_id"], json!(marker), "done twice");
+    stager.next(&marker).await;
+    let twice: Vec<_> = stager
+        .again
+        .iter()
+        .filter(|app| !unconfirmed.contains(app))
+        .collect();
+    assert!(twice.is_empty(), "asked again without need: {twice:?}");
 }
 
 async fn start(fleet: &Fleet, at: usize, app: &str) {
@@ -125,11 +135,11 @@ async fn stage(
     if moment == Moment::Asked {
         fleet.crash(driver).await;
     }
-    let (mut request, mut inbox) = stager.next().await;
+    let (mut request, mut inbox) = stager.next(app).await;
     if moment == Moment::Unconfirmed {
         fleet.crash(driver).await;
         // The stager starts over when somebody else drives: what it did before is stopped by `staging.stop`.
-        let again = stager.next().await;
+        let again = stager.next(app).await;
         assert_eq!(
             again.0["task_id"], request["task_id"],
             "one task, however many drivers"
@@ -167,18 +177,6 @@ async fn stage(
                       "droplet_sha1": sha1_hex(droplet), "detected_start_command": "./run"});
     // Whoever asked may be dead: nobody listens then, and the upload was enough.
     let _ = fleet.bus.publish_to(&inbox, &done).await;
-    // Of drivers that were killed right after asking, a second request for the same task may be under way.
-    if moment == Moment::Asked {
-        drain(stager, app).await;
-    }
-}
-
-/// Takes requests for this app that came meanwhile.
-async fn drain(stager: &mut Stager, app: &str) {
-    let brief = std::time::Duration::from_millis(50);
-    while let Ok(Some(delivery)) = tokio::time::timeout(brief, stager.heard.next()).await {
-        assert_eq!(delivery.body["app_id"], json!(app));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +192,7 @@ async fn two_controllers_answer_as_one() {
     for at in 0..2 {
         let app = fleet.app_with_bits(&format!("app{at}"), 10).await;
         start(&fleet, at, &app).await;
-        let (request, inbox) = stager.next().await;
+        let (request, inbox) = stager.next(&app).await;
         assert_eq!(fleet.upload_droplet(&request, b"droplet").await, 200);
         let done = json!({"task_id": request["task_id"], "detected_buildpack": "test", "buildpack_key": null,
                           "droplet_sha1": sha1_hex(b"droplet"), "detected_start_command": "./run"});
@@ -253,6 +251,26 @@ async fn one_of_them_carries_out_a_wish_and_notes_a_crash(
     }
     placed.sort_unstable();
     assert_eq!(placed, [1, 2], "each index is placed once");
+    // A wish of the health manager reaches one of them: a second start of that index would come before the marker.
+    let lease = json!({"holder": "hm", "ttl_seconds": 300.0});
+    let path = "/internal/v1/health_manager/lease";
+    let held = fleet
+        .try_internal(1, Method::PUT, path, &lease)
+        .await
+        .unwrap();
+    let wish = json!({"droplet": app, "version": version, "instance_index": 0, "epoch": held.json()["epoch"]});
+    fleet.bus.publish_to("hm9000.start", &wish).await.unwrap();
+    assert_eq!(stager.starts.next().await.unwrap().body["index"], 0);
+    let scaled = json!({"instances": 4});
+    fleet
+        .call(1, Method::PUT, &format!("/v2/apps/{app}"), Some(scaled))
+        .await
+        .expect(201);
+    assert_eq!(
+        stager.starts.next().await.unwrap().body["index"],
+        3,
+        "the marker"
+    );
     let exit = json!({"cc_partition": "default", "droplet": app, "version": version, "instance": "f".repeat(32), "index": 0,
                       "reason": "CRASHED", "exit_status": 1, "exit_description": "boom", "crash_timestamp": 1_422_765_999});
     for _ in 0..3 {

@@ -236,7 +236,11 @@ impl Fleet {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         });
-        Stager { heard, starts }
+        Stager {
+            heard,
+            starts,
+            again: Vec::new(),
+        }
     }
 
     /// Uploads to whichever controller lives, as through a balancer; gives the answer's status.
@@ -266,16 +270,24 @@ impl Fleet {
 
 /// What the played stager hears.
 pub(crate) struct Stager {
-    pub(crate) heard: Subscription<Value>,
+    heard: Subscription<Value>,
     pub(crate) starts: Subscription<Value>,
+    /// Apps of requests that came after their staging was over, or a second time.
+    pub(crate) again: Vec<String>,
 }
 
 impl Stager {
-    /// The next staging request and its inbox.
-    pub(crate) async fn next(&mut self) -> (Value, String) {
-        let delivery = tokio::time::timeout(crate::support::PATIENCE, self.heard.next()).await;
-        let delivery = delivery.expect("a staging request comes").unwrap();
-        (delivery.body, delivery.reply.unwrap())
+    /// The next request for this app, and its inbox.
+    pub(crate) async fn next(&mut self, app: &str) -> (Value, String) {
+        loop {
+            let delivery = tokio::time::timeout(crate::support::PATIENCE, self.heard.next()).await;
+            let delivery = delivery.expect("a staging request comes").unwrap();
+            if delivery.body["app_id"] == app {
+                return (delivery.body, delivery.reply.unwrap());
+            }
+            self.again
+                .push(delivery.body["app_id"].as_str().unwrap().to_owned());
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bus::BusConfig;
 use bus::times::Profile;
 use component::{BasicAuth, DaemonConfig, StatusConfig};
+use database::{Location, Options};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the controller.
@@ -18,10 +19,14 @@ pub struct Config {
     pub external_url: Option<String>,
     /// Base URL DEAs reach this controller at, without credentials; default `http://<bound address>`.
     pub internal_url: Option<String>,
-    /// SQLite file.
-    pub database: PathBuf,
-    /// Directory of packages, droplets, buildpacks and caches.
+    /// SQLite file, or `postgres://USER@HOST[:PORT]/NAME` for several controllers. The address never holds a password.
+    pub database: Location,
+    /// How the database is used: password file, connections, waiting, group commit.
+    pub database_options: Options,
+    /// Directory of packages, droplets, buildpacks and caches, unless `blob_service` says otherwise.
     pub blobstore: PathBuf,
+    /// What keeps the blobs: `directory`, `memory`, or `s3: {bucket: …}`. Several controllers need one they share.
+    pub blob_service: BlobService,
     /// Directory for uploads in flight; default: `uploads` in the blobstore, so that they lie on a disk with room.
     pub temp_dir: Option<PathBuf>,
     /// File (mode 0600, made when missing) with the key that encrypts env values, service credentials and signing keys; every controller of a platform reads the same.
@@ -64,8 +69,13 @@ pub struct Config {
     pub uaa: uaa::Config,
     /// The log server, mounted here.
     pub loggregator: loggregator::Config,
-    /// Seconds between looks for packages, droplets and caches that nobody refers to any more; only those older than a day go.
+    /// Seconds between looks for blobs that nobody refers to any more: packages, droplets, caches, files of apps.
     pub blob_sweep_seconds: u32,
+    /// Seconds a blob stays at least after it was stored, referred to or not. A file that no package holds goes when it is that old
+    /// and clients have not been told for as long that they need not send it; so no upload may take longer than this.
+    pub blob_grace_seconds: u32,
+    /// Droplets kept per app; the newest ones.
+    pub kept_droplets: u32,
     /// Days events are kept.
     pub events_days: u32,
 }
@@ -76,6 +86,47 @@ impl Config {
         let default = || self.blobstore.join("uploads");
         self.temp_dir.clone().unwrap_or_else(default)
     }
+}
+
+/// What keeps the blobs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlobService {
+    /// The directory `blobstore`.
+    #[default]
+    Directory,
+    /// This process: everything is lost when it ends. For trials.
+    Memory,
+    /// A bucket of S3, or of a service that speaks its protocol.
+    S3(S3Config),
+}
+
+/// A bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct S3Config {
+    /// Its name; it must exist.
+    pub bucket: String,
+    /// What the keys of our blobs begin with.
+    #[serde(default)]
+    pub prefix: String,
+    /// Address of a service other than Amazon's, e.g. `https://minio.example:9000`.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Region.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// File (mode 0600) with the access key's id and secret; absent: the environment (`AWS_ACCESS_KEY_ID` …) or the machine's role.
+    #[serde(default)]
+    pub credentials_file: Option<PathBuf>,
+    /// Send who fetches a package, droplet or cache to a signed address of the bucket, instead of passing the content through the
+    /// controller. The bucket must then be reachable from DEAs. Not with a prefix.
+    #[serde(default)]
+    pub redirect: bool,
+}
+
+fn default_region() -> String {
+    "us-east-1".into()
 }
 
 /// A user and a password.
@@ -237,7 +288,9 @@ impl Default for Config {
             external_url: None,
             internal_url: None,
             database: "cloud-controller.db".into(),
+            database_options: Options::default(),
             blobstore: "blobs".into(),
+            blob_service: BlobService::default(),
             temp_dir: None,
             secrets_file: "shared-secrets.json".into(),
             bus: BusConfig::default(),
@@ -263,6 +316,8 @@ impl Default for Config {
             uaa: uaa::Config::default(),
             loggregator: loggregator::Config::default(),
             blob_sweep_seconds: 3_600,
+            blob_grace_seconds: 24 * 3_600,
+            kept_droplets: 2,
             events_days: 31,
         }
     }

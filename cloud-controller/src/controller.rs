@@ -40,6 +40,8 @@ pub(crate) struct Controller {
     pub(crate) staging_base: String,
     /// Address handed to a client whose request names none.
     pub(crate) fallback_base: String,
+    /// This process among the controllers of one database: the holder of its leases.
+    pub(crate) me: String,
     /// Told whenever somebody advertises.
     pub(crate) advertised: Notify,
     /// Bytes of app files received since the start.
@@ -77,6 +79,7 @@ impl Controller {
             deas: Mutex::new(Pool::new(times.advertise_ttl)),
             stagers: Mutex::new(Pool::new(times.advertise_ttl)),
             live: Mutex::new(Live::new(times.heartbeat * times.hm_ttl_heartbeats)),
+            me: bus::ids::hex32(),
             advertised: Notify::new(),
             uploaded_bytes: AtomicU64::new(0),
             store: parts.store,

@@ -49,5 +49,5 @@ mod store;
 mod wishes;
 
 pub use config::Config;
+pub use database::OpenError;
 pub use start::{Running, StartError, start};
-pub use store::OpenError;

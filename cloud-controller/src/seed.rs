@@ -17,8 +17,20 @@ use crate::store::{
     now_micros,
 };
 
+/// Tries of a start: controllers that start together may make the same things, and the database lets only one.
+const TRIES: u32 = 4;
+
 /// Runs every step.
 pub(crate) async fn run(ctl: &Ctl) -> Outcome<()> {
+    for _ in 1..TRIES {
+        if steps(ctl).await.is_ok() {
+            return Ok(());
+        }
+    }
+    steps(ctl).await
+}
+
+async fn steps(ctl: &Ctl) -> Outcome<()> {
     quota(ctl).await?;
     stacks_and_domains(ctl).await?;
     security_groups(ctl).await?;

@@ -10,13 +10,16 @@ use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome};
 use crate::messages::{BuildpackChoice, staging_request};
 use crate::staging::{failed, need_of, staging_error};
-use crate::store::{AppRow, StagingFailure, StagingTask};
+use crate::store::{AppRow, StagingFailure, StagingTask, StoreError};
 
-/// Drives one task to its end in the background.
+/// Drives one task to its end in the background, as long as it is ours to drive.
 pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
     let shared = ctl.clone();
     ctl.tasks.spawn("staging", async move {
-        let outcome = converse(&shared, &app, &task).await;
+        let outcome = tokio::select! {
+            outcome = converse(&shared, &app, &task) => outcome,
+            () = until_lost(&shared, &task) => return,
+        };
         let ended = match outcome {
             Ok(reply) => complete(&shared, &task, reply).await,
             Err(failure) => shared.fail_staging(&task.task_id, &task.app_guid, &failure).await.map_err(Into::into),
@@ -25,6 +28,66 @@ pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
             tracing::warn!(?error, app = %task.app_guid, task = %task.task_id, "staging could not be concluded; its deadline will");
         }
     });
+}
+
+/// Renews the lease on a task; ends when another controller has it.
+async fn until_lost(ctl: &Ctl, task: &StagingTask) {
+    let lease = ctl.driver_lease();
+    let pause = Duration::from_micros(u64::try_from(lease / 3).unwrap_or(1));
+    loop {
+        tokio::time::sleep(pause).await;
+        match renew(ctl, task, lease).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::info!(task = %task.task_id, "another controller drives this staging, or it is over");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, task = %task.task_id, "lease not renewed; it is tried again")
+            }
+        }
+    }
+}
+
+async fn renew(ctl: &Ctl, task: &StagingTask, lease: i64) -> Result<bool, StoreError> {
+    let mut tx = ctl.store.begin().await?;
+    let until = tx.now() + lease;
+    let is_ours = tx.renew_staging(&task.task_id, &ctl.me, until).await?;
+    tx.commit().await?;
+    Ok(is_ours)
+}
+
+/// Drives the stagings of controllers that died before any stager had confirmed them.
+pub(crate) async fn adopt(ctl: &Ctl) -> Result<(), StoreError> {
+    if !ctl.store.has_orphaned_stagings().await? {
+        return Ok(());
+    }
+    let mut tx = ctl.store.begin().await?;
+    let until = tx.now() + ctl.driver_lease();
+    let orphans = tx.adopt_stagings(&ctl.me, until).await?;
+    tx.commit().await?;
+    for task in orphans {
+        if let Some(app) = ctl.store.app(&task.app_guid).await?
+            && app.staging_task_id.as_deref() == Some(&task.task_id)
+            && app.package_state == "PENDING"
+        {
+            tracing::info!(app = %app.guid, task = %task.task_id, "taking over a staging");
+            drive(ctl, app, task);
+        }
+    }
+    Ok(())
+}
+
+/// Notes that the stager has it. Not noting it does no harm: the lease is renewed, and asking twice is idempotent.
+async fn confirm(ctl: &Ctl, task: &str) {
+    let noted = async {
+        let mut tx = ctl.store.begin().await?;
+        tx.confirm_staging(task).await?;
+        tx.commit().await
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, %task, "the stager's confirmation was not noted");
+    }
 }
 
 /// Stagers asked for one staging. One that nobody listens for has begun nothing, so another may be asked.
@@ -94,6 +157,7 @@ async fn ask(
         if setup_done || reply.droplet_sha1.is_some() {
             return Ok(Some(reply));
         }
+        confirm(ctl, &request.task_id).await;
         setup_done = true;
     }
 }

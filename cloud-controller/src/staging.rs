@@ -13,8 +13,8 @@ use crate::failure::Outcome;
 use crate::placement::{Need, choose_stager};
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError, Tx, now_micros};
 
-/// Droplets kept per app.
-const KEPT_DROPLETS: i64 = 2;
+/// A driver's lease, in heartbeats.
+const DRIVER_HEARTBEATS: u32 = 10;
 
 /// MB of memory and disk a staging of this app needs.
 pub(crate) fn need_of(ctl: &Controller, app: &AppRow) -> (i64, i64) {
@@ -72,6 +72,8 @@ impl Controller {
             stager_id: stager.to_owned(),
             state: "OPEN".into(),
             deadline: tx.now().saturating_add(lease.saturating_mul(1_000_000)),
+            driver: self.me.clone(),
+            driven_until: tx.now() + self.driver_lease(),
         };
         app.package_state = "PENDING".into();
         app.staging_task_id = Some(task.task_id.clone());
@@ -142,7 +144,7 @@ impl Controller {
                 app_guid,
                 sha1,
                 i64::try_from(size).unwrap_or(i64::MAX),
-                KEPT_DROPLETS,
+                i64::from(self.config.kept_droplets.max(1)),
             )
             .await?;
         if let Some(task) = &current {
@@ -156,6 +158,12 @@ impl Controller {
                 .await?;
         }
         Ok(true)
+    }
+
+    /// Microseconds a controller may be silent before another drives its stagings.
+    pub(crate) fn driver_lease(&self) -> i64 {
+        let lease = self.times.heartbeat * DRIVER_HEARTBEATS;
+        i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 2)
     }
 
     /// Ends stagings nobody completed in time; whoever drove them may be dead.

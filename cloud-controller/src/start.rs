@@ -14,8 +14,8 @@ use crate::config::Config;
 use crate::controller::{Controller, Ctl, Parts};
 use crate::crypto::{Cipher, CipherError};
 use crate::secrets::{Secrets, SecretsError};
-use crate::store::{OpenError, Store, now_micros};
-use crate::{api, garbage, health, seed};
+use crate::store::{Store, now_micros};
+use crate::{api, garbage, health, seed, stager};
 
 /// How often overdue stagings, old jobs and old events are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ pub enum StartError {
     Key(#[from] CipherError),
     /// The database.
     #[error(transparent)]
-    Database(#[from] OpenError),
+    Database(#[from] database::OpenError),
     /// The blobstore.
     #[error("blobstore: {0}")]
     Blobs(#[from] BlobError),
@@ -94,8 +94,9 @@ impl Daemon for Running {
 /// [`StartError`] naming the step.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
-    let store = Store::open(&config.database, Cipher::new(&secrets.key_bytes())?).await?;
-    let blobs = Blobs::local(&config.blobstore)?;
+    let cipher = Cipher::new(&secrets.key_bytes())?;
+    let store = Store::open(&config.database, &config.database_options, cipher).await?;
+    let blobs = Blobs::open(&config.blob_service, &config.blobstore)?;
     make_temp_dir(&config)?;
     let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;
     let bus = Bus::connect(&config.bus, "cloud-controller").await?;
@@ -213,6 +214,7 @@ fn sweep(ctl: &Ctl) {
 
 async fn sweep_once(ctl: &Ctl) -> Result<(), crate::store::StoreError> {
     ctl.expire_stagings().await?;
+    stager::adopt(ctl).await?;
     let now = now_micros();
     let mut tx = ctl.store.begin().await?;
     tx.sweep_jobs(now - JOB_LIMIT, now - JOB_MEMORY).await?;

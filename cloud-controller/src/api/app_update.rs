@@ -15,7 +15,7 @@ use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::runner::{Effect, effects};
-use crate::store::{AppRow, STACKS, Scope, SpaceRow, StackRow, StagingTask};
+use crate::store::{AppRow, Reads, STACKS, Scope, SpaceRow, StackRow, StagingTask};
 use crate::{conductor, stager};
 
 /// A body both as the change and as what was sent (for the event).
@@ -23,9 +23,10 @@ pub(super) fn read(bytes: &Bytes) -> Outcome<(AppChange, Map<String, Value>)> {
     Ok((body::parse(bytes)?, body::parse(bytes)?))
 }
 
-/// Applies a change with every rule, those that need the database included.
+/// Applies a change with every rule, those that need the database included; quotas are read from `store`.
 pub(super) async fn apply(
     ctl: &Ctl,
+    store: &mut impl Reads,
     change: &AppChange,
     app: &mut AppRow,
     space: &SpaceRow,
@@ -43,7 +44,7 @@ pub(super) async fn apply(
         check_environment(vars)?;
         app.environment_sealed = ctl.store.seal(vars)?;
     }
-    room::for_app(ctl, app, space).await
+    room::for_app(store, app, space).await
 }
 
 pub(super) async fn update(
@@ -149,7 +150,7 @@ async fn carry_out(
     let gone = || fail_with(Code::AppNotFound, guid);
     let seen = ctl.store.app(guid).await?.ok_or_else(gone)?;
     let mut draft = seen.clone();
-    apply(ctl, change, &mut draft, space).await?;
+    apply(ctl, &mut &ctl.store, change, &mut draft, space).await?;
     let planned = effects(Some(&seen), Some(&draft));
     if !planned.is_empty() {
         ctl.need_bus()?;
@@ -163,7 +164,7 @@ async fn carry_out(
     let mut tx = ctl.store.begin().await?;
     let before = tx.app(guid).await?.ok_or_else(gone)?;
     let mut after = before.clone();
-    apply(ctl, change, &mut after, space).await?;
+    apply(ctl, &mut tx, change, &mut after, space).await?;
     let effects = effects(Some(&before), Some(&after));
     let task = match (effects.contains(&Effect::Stage), stager) {
         (true, Some(stager)) => Some(ctl.open_staging(&mut tx, &mut after, &stager).await?),

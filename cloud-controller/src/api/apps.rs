@@ -163,7 +163,8 @@ async fn create(
     let space = spaces::load(&ctl, &caller, &space_guid).await?;
     caller.need(Action::Develop(&space.guid))?;
     let mut app = blank(&ctl, &space).await?;
-    apply(&ctl, &change, &mut app, &space).await?;
+    let mut tx = ctl.store.begin().await?;
+    apply(&ctl, &mut tx, &change, &mut app, &space).await?;
     let event = audit::of_app(
         &ctl,
         &caller,
@@ -172,7 +173,6 @@ async fn create(
         json!({"request": audit::redacted(sent)}),
     )
     .await?;
-    let mut tx = ctl.store.begin().await?;
     app.created_at = tx.now();
     tx.save_app(&app)
         .await

@@ -67,12 +67,16 @@ fn keeps(limits: &crate::config::LimitsConfig, size: u64) -> bool {
 async fn resource_match(call: Call, Body(sent): Body<Vec<Value>>) -> Outcome<Json<Value>> {
     call.need_feature("app_bits_upload").await?;
     let ctl = &call.ctl;
+    let condemned = ctl.store.condemned().await?;
     let mut known = Vec::new();
     for entry in sent {
         let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else {
             continue;
         };
-        if resource.is_candidate(ctl) && ctl.blobs.has(&Place::Resource(resource.sha1)).await? {
+        if resource.is_candidate(ctl)
+            && !condemned.contains_key(&resource.sha1)
+            && ctl.blobs.has(&Place::Resource(resource.sha1)).await?
+        {
             known.push(entry);
         }
     }
@@ -187,7 +191,8 @@ async fn make_package(
 ) -> Outcome<()> {
     let limit = ctl.config.limits.max_package_bytes;
     let mut tree = unpack(zip, scratch, limit).await?;
-    keep_resources(ctl, &tree).await?;
+    let mut files = keep_resources(ctl, &tree).await?;
+    files.extend(resources.iter().map(|known| known.sha1.to_lowercase()));
     add_known(ctl, resources, &mut tree, scratch).await?;
     if tree.size() > limit {
         return Err(fail_with(
@@ -205,6 +210,10 @@ async fn make_package(
         Ok(sha1_of_file(&target)?)
     })
     .await?;
+    let manifest = Place::Manifest(sha1.clone());
+    ctl.blobs
+        .put_bytes(&manifest, files.join("\n").into_bytes())
+        .await?;
     let place = Place::Package(sha1.clone());
     ctl.blobs.put(&place, &package).await?;
     let mut tx = ctl.store.begin().await?;
@@ -251,20 +260,29 @@ async fn unpack(zip: Option<PathBuf>, scratch: &FsPath, limit: u64) -> Outcome<T
     .await
 }
 
-/// New files of a size worth keeping go to the resource pool, for the next push.
-async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<()> {
+/// New files of a size worth keeping go to the resource pool, for the next push. Gives their sha1s.
+async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<Vec<String>> {
+    let condemned = ctl.store.condemned().await?;
+    let mut kept = Vec::new();
     for (_, member) in tree
         .files()
         .filter(|(_, member)| keeps(&ctl.config.limits, member.size))
     {
         let content = member.content.clone();
         let sha1 = blocking(move || Ok(sha1_of_file(&content)?)).await?;
-        let place = Place::Resource(sha1);
-        if !ctl.blobs.has(&place).await? {
+        let is_condemned = condemned.contains_key(&sha1);
+        let place = Place::Resource(sha1.clone());
+        if is_condemned || !ctl.blobs.has(&place).await? {
             ctl.blobs.put(&place, &member.content).await?;
         }
+        if is_condemned {
+            let mut tx = ctl.store.begin().await?;
+            tx.uncondemn(&sha1).await?;
+            tx.commit().await?;
+        }
+        kept.push(sha1);
     }
-    Ok(())
+    Ok(kept)
 }
 
 async fn add_known(

@@ -1,5 +1,7 @@
 //! For DEAs and stagers: packages, droplets, build caches; and for log servers: who may read.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -60,8 +62,17 @@ async fn app(ctl: &Ctl, guid: &str) -> Outcome<AppRow> {
         .ok_or_else(|| fail_with(Code::AppNotFound, guid))
 }
 
-/// A blob as an answer; missing is 404.
+/// How long a signed address leads to its blob.
+const SIGNED_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// A blob as an answer, or where it is; missing is 404.
 pub(super) async fn send(ctl: &Ctl, place: &Place) -> Outcome<Response> {
+    if let Some(url) = ctl.blobs.signed_url(place, SIGNED_FOR).await? {
+        if !ctl.blobs.has(place).await? {
+            return Err(fail(Code::NotFound));
+        }
+        return Ok((StatusCode::FOUND, [(header::LOCATION, url)]).into_response());
+    }
     let (size, content) = ctl
         .blobs
         .get(place)

@@ -1,11 +1,12 @@
-//! Whether quotas have room for an app or a route. The rules are pure; [`for_app`] and [`for_route`] fetch their numbers.
+//! Whether quotas have room for an app or a route. The rules are pure; [`for_app`] and [`for_route`] fetch their numbers,
+//! inside the write that depends on them: two that ask for the last room at once do not both get it.
 
 use v2_api::{ApiError, Code};
 
-use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    AppRow, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, SPACE_QUOTAS, Scope, SpaceQuotaRow, SpaceRow,
+    AppRow, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope, SpaceQuotaRow,
+    SpaceRow,
 };
 
 /// One quota with what is used of it. Memory in MB.
@@ -104,52 +105,48 @@ impl Room {
 
 /// The space's organization, its quota, and the space's own quota.
 async fn quotas(
-    ctl: &Ctl,
+    store: &mut impl Reads,
     space: &SpaceRow,
 ) -> Outcome<(OrgRow, Option<QuotaRow>, Option<SpaceQuotaRow>)> {
     let all = Scope::all();
-    let org: Option<OrgRow> = ctl
-        .store
-        .find(&ORGS, &all, &space.organization_guid)
-        .await?;
+    let org: Option<OrgRow> = store.find(&ORGS, &all, &space.organization_guid).await?;
     let org = org.ok_or_else(|| fail_with(Code::OrganizationNotFound, &space.organization_guid))?;
-    let quota = ctl
-        .store
+    let quota = store
         .find(&QUOTAS, &all, &org.quota_definition_guid)
         .await?;
     let of_space = match &space.space_quota_definition_guid {
-        Some(guid) => ctl.store.find(&SPACE_QUOTAS, &all, guid).await?,
+        Some(guid) => store.find(&SPACE_QUOTAS, &all, guid).await?,
         None => None,
     };
     Ok((org, quota, of_space))
 }
 
 /// Refuses an app that exceeds the quota of its space or, after that, of its organization.
-pub(super) async fn for_app(ctl: &Ctl, app: &AppRow, space: &SpaceRow) -> Outcome<()> {
-    let (org, quota, of_space) = quotas(ctl, space).await?;
+pub(super) async fn for_app(store: &mut impl Reads, app: &AppRow, space: &SpaceRow) -> Outcome<()> {
+    let (org, quota, of_space) = quotas(store, space).await?;
     if let Some(quota) = &of_space {
-        let used = ctl.store.space_usage(&space.guid, &app.guid).await?;
+        let used = store.space_usage(&space.guid, &app.guid).await?;
         Room::of_space(space, quota, used).check(app)?;
     }
     if let Some(quota) = &quota {
-        let used = ctl.store.org_usage(&org.guid, &app.guid).await?;
+        let used = store.org_usage(&org.guid, &app.guid).await?;
         Room::of_org(&org, quota, used).check(app)?;
     }
     Ok(())
 }
 
 /// Refuses one more route when the quota of the space or the organization has no room.
-pub(super) async fn for_route(ctl: &Ctl, space: &SpaceRow) -> Outcome<()> {
-    let (org, quota, of_space) = quotas(ctl, space).await?;
+pub(super) async fn for_route(store: &mut impl Reads, space: &SpaceRow) -> Outcome<()> {
+    let (org, quota, of_space) = quotas(store, space).await?;
     if let Some(quota) = &of_space {
         let here = Scope::in_space(&space.guid);
-        let used = ctl.store.count(&ROUTES, &here).await?;
+        let used = store.count(&ROUTES, &here).await?;
         let owner = format!("space quota {} of space {}", quota.name, space.name);
         let limit = quota.total_routes;
         route_fits(Code::SpaceQuotaTotalRoutesExceeded, &owner, limit, used)?;
     }
     if let Some(quota) = &quota {
-        let used = ctl.store.count_routes(&org.guid).await?;
+        let used = store.count_routes(&org.guid).await?;
         let owner = format!("quota {} of organization {}", quota.name, org.name);
         route_fits(
             Code::OrgQuotaTotalRoutesExceeded,

@@ -137,19 +137,19 @@ async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
     let (host, path) = (sent.host.unwrap_or_default(), sent.path.unwrap_or_default());
     let usable = is_usable(&call.ctl.store, &domain, &space).await?;
     check(&host, &path, &domain, usable, call.caller.admin)?;
-    room::for_route(&call.ctl, &space).await?;
     let route = RouteRow {
         guid: bus::ids::guid(),
         host,
         path,
         domain_guid,
         domain_name: domain.name,
-        space_guid: space.guid,
+        space_guid: space.guid.clone(),
         created_at: crate::store::now_micros(),
         updated_at: None,
     };
     check_domain_of_same_name(&call.ctl.store, &route).await?;
     let mut tx = call.ctl.store.begin().await?;
+    room::for_route(&mut tx, &space).await?;
     tx.insert_route(&route)
         .await
         .map_err(|error| occupied(error, &route))?;

@@ -1,8 +1,10 @@
 //! Organizations.
 
+use database::{Executor, query};
+
 use super::listing::{Column, Table};
 use super::record::record;
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 
 record! {
     /// A row of `organizations`.
@@ -41,15 +43,13 @@ pub(crate) static ORGS: Table = Table {
     ],
 };
 
-impl Store {
-    /// Memory (MB) and instances of all started apps of an organization, without one app.
-    pub(crate) async fn org_usage(
-        &self,
-        org: &str,
-        without_app: &str,
-    ) -> Result<(i64, i64), StoreError> {
-        use sqlx::Row as _;
-        let row = sqlx::query(
+/// Memory (MB) and instances of all started apps of an organization, without one app.
+pub(super) async fn usage(
+    on: impl Executor,
+    org: &str,
+    without_app: &str,
+) -> Result<(i64, i64), StoreError> {
+    let row = query(
             "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid JOIN spaces s ON s.guid = a.space_guid \
@@ -57,16 +57,15 @@ impl Store {
         )
         .bind(org)
         .bind(without_app)
-        .fetch_one(&self.reader)
+        .fetch_one(on)
         .await?;
-        Ok((row.try_get("memory")?, row.try_get("instances")?))
-    }
+    Ok((row.try_get("memory")?, row.try_get("instances")?))
 }
 
 impl Tx {
     pub(crate) async fn insert_org(&mut self, row: &OrgRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO organizations (id, guid, name, name_key, quota_definition_guid, status, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,NULL)",
         )
@@ -77,13 +76,13 @@ impl Tx {
         .bind(&row.quota_definition_guid)
         .bind(&row.status)
         .bind(row.created_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     pub(crate) async fn update_org(&mut self, row: &OrgRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE organizations SET name = $2, name_key = $3, quota_definition_guid = $4, status = $5, updated_at = $6 WHERE guid = $1",
         )
         .bind(&row.guid)
@@ -92,7 +91,7 @@ impl Tx {
         .bind(&row.quota_definition_guid)
         .bind(&row.status)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

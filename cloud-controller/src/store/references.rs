@@ -1,12 +1,14 @@
 //! Which rows refer to which blobs.
 
+use database::query;
+
 use super::{Store, StoreError, Tx};
 use crate::blobs::Place;
 
 /// The question for a kind of blob, and its two parameters; none: that kind is referred to as long as it exists.
 fn question(place: &Place) -> Option<(&'static str, &str, &str)> {
     match place {
-        Place::Package(sha1) => Some((
+        Place::Package(sha1) | Place::Manifest(sha1) => Some((
             "SELECT 1 FROM apps WHERE package_hash = $1 AND $2 = '' LIMIT 1",
             sha1,
             "",
@@ -32,12 +34,12 @@ impl Store {
         let Some((sql, first, second)) = question(place) else {
             return Ok(true);
         };
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(first)
             .bind(second)
-            .fetch_optional(&self.reader)
+            .exists(self.db.reader())
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }
 
@@ -47,11 +49,11 @@ impl Tx {
         let Some((sql, first, second)) = question(place) else {
             return Ok(true);
         };
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(first)
             .bind(second)
-            .fetch_optional(&mut *self.inner)
+            .exists(&mut self.inner)
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }

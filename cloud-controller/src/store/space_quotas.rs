@@ -1,8 +1,10 @@
 //! Quota definitions of spaces; each belongs to an organization.
 
+use database::{Executor, query};
+
 use super::listing::{Column, Table};
 use super::record::record;
-use super::{Store, StoreError, Tx};
+use super::{StoreError, Tx};
 
 record! {
     /// A row of `space_quota_definitions`. Memory in MB; -1 means no limit.
@@ -24,33 +26,30 @@ pub(crate) static SPACE_QUOTAS: Table = Table {
     ],
 };
 
-impl Store {
-    /// Memory (MB) and instances of all started apps of a space, without one app.
-    pub(crate) async fn space_usage(
-        &self,
-        space: &str,
-        without_app: &str,
-    ) -> Result<(i64, i64), StoreError> {
-        use sqlx::Row as _;
-        let row = sqlx::query(
-            "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
+/// Memory (MB) and instances of all started apps of a space, without one app.
+pub(super) async fn usage(
+    on: impl Executor,
+    space: &str,
+    without_app: &str,
+) -> Result<(i64, i64), StoreError> {
+    let row = query(
+        "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid \
              WHERE a.space_guid = $1 AND a.state = 'STARTED' AND a.guid <> $2",
-        )
-        .bind(space)
-        .bind(without_app)
-        .fetch_one(&self.reader)
-        .await?;
-        Ok((row.try_get("memory")?, row.try_get("instances")?))
-    }
+    )
+    .bind(space)
+    .bind(without_app)
+    .fetch_one(on)
+    .await?;
+    Ok((row.try_get("memory")?, row.try_get("instances")?))
 }
 
 impl Tx {
     /// Inserts or, for a known guid, updates a space quota.
     pub(crate) async fn save_space_quota(&mut self, row: &SpaceQuotaRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO space_quota_definitions (id, guid, name, name_key, organization_guid, non_basic_services_allowed, \
              total_services, total_routes, memory_limit, instance_memory_limit, app_instance_limit, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,NULL) \
@@ -69,7 +68,7 @@ impl Tx {
         .bind(row.instance_memory_limit)
         .bind(row.app_instance_limit)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

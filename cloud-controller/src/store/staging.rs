@@ -1,11 +1,17 @@
 //! Stagings. A task is current while the app names it; whatever arrives for another task is ignored.
 
+use database::{query, query_scalar};
+
 use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
 record! {
-    /// A row of `staging_tasks`. `deadline` is a wall-clock time, because the lease outlives the process.
-    StagingTask { task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64 }
+    /// A row of `staging_tasks`. Its times are of the wall clock, because leases outlive the process. OPEN: no stager has confirmed it,
+    /// so somebody must talk to one, the `driver`, until `driven_until`; SET_UP: it is in the stager's hands; DONE.
+    StagingTask {
+        task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64,
+        driver: String, driven_until: i64,
+    }
 }
 
 /// Why a staging failed.
@@ -20,31 +26,41 @@ pub(crate) struct StagingFailure {
 impl Store {
     /// Open stagings past their deadline.
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
-        let sql = "SELECT * FROM staging_tasks WHERE state = 'OPEN' AND deadline < $1";
-        many(sqlx::query(sql).bind(now).fetch_all(&self.reader).await?)
+        let sql = "SELECT * FROM staging_tasks WHERE state <> 'DONE' AND deadline < $1";
+        many(query(sql).bind(now).fetch_all(self.db.reader()).await?)
+    }
+
+    /// Whether a staging waits for somebody who drives it.
+    pub(crate) async fn has_orphaned_stagings(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM staging_tasks WHERE state = 'OPEN' AND driven_until < $1 AND deadline >= $1 LIMIT 1";
+        Ok(query(sql)
+            .bind(super::now_micros())
+            .exists(self.db.reader())
+            .await?)
     }
 
     /// The app's droplet row with this sha1.
     pub(crate) async fn has_droplet(&self, app: &str, sha1: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM droplets WHERE app_guid = $1 AND sha1 = $2";
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(app)
             .bind(sha1)
-            .fetch_optional(&self.reader)
+            .exists(self.db.reader())
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }
 
 impl Tx {
     /// Opens a task and closes every other of the app.
     pub(crate) async fn open_staging(&mut self, task: &StagingTask) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM staging_tasks WHERE app_guid = $1")
+        query("DELETE FROM staging_tasks WHERE app_guid = $1")
             .bind(&task.app_guid)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
-        sqlx::query(
-            "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at) VALUES ($1,$2,$3,$4,'OPEN',$5,$6)",
+        query(
+            "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at, driver, driven_until) \
+             VALUES ($1,$2,$3,$4,'OPEN',$5,$6,$7,$8)",
         )
         .bind(&task.task_id)
         .bind(&task.app_guid)
@@ -52,15 +68,59 @@ impl Tx {
         .bind(&task.stager_id)
         .bind(task.deadline)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .bind(&task.driver)
+        .bind(task.driven_until)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
+    /// Prolongs a driver's lease; false when it is somebody else's by now, or forgotten.
+    pub(crate) async fn renew_staging(
+        &mut self,
+        task_id: &str,
+        driver: &str,
+        until: i64,
+    ) -> Result<bool, StoreError> {
+        let done =
+            query("UPDATE staging_tasks SET driven_until = $3 WHERE task_id = $1 AND driver = $2")
+                .bind(task_id)
+                .bind(driver)
+                .bind(until)
+                .execute(&mut self.inner)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// A stager confirmed the task: it needs no driver any more.
+    pub(crate) async fn confirm_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE staging_tasks SET state = 'SET_UP' WHERE task_id = $1 AND state = 'OPEN'";
+        query(sql).bind(task_id).execute(&mut self.inner).await?;
+        Ok(())
+    }
+
+    /// Takes over the unconfirmed tasks of drivers whose leases ran out.
+    pub(crate) async fn adopt_stagings(
+        &mut self,
+        driver: &str,
+        until: i64,
+    ) -> Result<Vec<StagingTask>, StoreError> {
+        let rows = query(
+            "UPDATE staging_tasks SET driver = $1, driven_until = $2 \
+             WHERE state = 'OPEN' AND driven_until < $3 AND deadline >= $3 RETURNING *",
+        )
+        .bind(driver)
+        .bind(until)
+        .bind(self.now)
+        .fetch_all(&mut self.inner)
+        .await?;
+        many(rows)
+    }
+
     pub(crate) async fn close_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
+        query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
             .bind(task_id)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
@@ -73,12 +133,12 @@ impl Tx {
         size: i64,
         keep: i64,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
+        query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
             .bind(app)
             .bind(sha1)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
-        sqlx::query(
+        query(
             "INSERT INTO droplets (guid, app_guid, sha1, size, created_at) VALUES ($1,$2,$3,$4,$5)",
         )
         .bind(bus::ids::guid())
@@ -86,18 +146,18 @@ impl Tx {
         .bind(sha1)
         .bind(size)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
-        let old: Vec<String> = sqlx::query_scalar("SELECT sha1 FROM droplets WHERE app_guid = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2")
+        let old: Vec<String> = query_scalar("SELECT sha1 FROM droplets WHERE app_guid = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2")
             .bind(app)
             .bind(keep)
-            .fetch_all(&mut *self.inner)
+            .fetch_all(&mut self.inner)
             .await?;
         for sha1 in &old {
-            sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
+            query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
                 .bind(app)
                 .bind(sha1)
-                .execute(&mut *self.inner)
+                .execute(&mut self.inner)
                 .await?;
         }
         Ok(old)

@@ -125,7 +125,8 @@ impl Dea {
     }
 }
 
-async fn advertise(bus: &Bus, memory: i64) {
+/// One advertisement of stager and DEA.
+pub async fn advertise(bus: &Bus, memory: i64) {
     let stager =
         json!({"id": DEA, "stacks": ["host"], "available_memory": memory, "available_disk": 20000});
     let mut dea = stager.clone();

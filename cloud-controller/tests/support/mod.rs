@@ -15,6 +15,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub mod dea;
+#[path = "../../../database/tests/support/postgres.rs"]
+pub mod postgres;
 pub mod walk;
 
 /// How long a condition may take to come true; a guard against hanging, never a measurement.
@@ -145,6 +147,8 @@ pub struct Platform {
     pub dir: tempfile::TempDir,
     pub config: Config,
     running: Option<Running>,
+    /// With `BLOOMERY_TEST_POSTGRES` set, the database server of this test; it ends last.
+    postgres: Option<postgres::Postgres>,
 }
 
 pub const PASSWORD: &str = "correct horse";
@@ -159,6 +163,11 @@ impl Platform {
         let nats = NatsServer::start().await;
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path(), &nats);
+        let postgres = std::env::var_os("BLOOMERY_TEST_POSTGRES")
+            .map(|_| postgres::Postgres::start().expect("PostgreSQL is wished for"));
+        if let Some(server) = &postgres {
+            config.database = server.main();
+        }
         adjust(&mut config);
         let running = cloud_controller::start(config.clone()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -177,6 +186,7 @@ impl Platform {
             dir,
             config,
             running: Some(running),
+            postgres,
         };
         platform.log_in("admin", PASSWORD).await.expect(200);
         platform.bus_is_back().await;
@@ -391,7 +401,8 @@ fn auth(user: &str) -> Auth {
     }
 }
 
-fn config(dir: &Path, nats: &NatsServer) -> Config {
+/// The settings tests begin with.
+pub fn config(dir: &Path, nats: &NatsServer) -> Config {
     let password_file = dir.join("admin-password");
     std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
     let buildpack = dir.join("buildpack");
@@ -399,7 +410,7 @@ fn config(dir: &Path, nats: &NatsServer) -> Config {
     std::fs::write(buildpack.join("bin/detect"), "#!/bin/sh\necho test\n").unwrap();
     Config {
         listen: "127.0.0.1:0".into(),
-        database: dir.join("cc.db"),
+        database: dir.join("cc.db").into(),
         blobstore: dir.join("blobs"),
         temp_dir: Some(dir.to_owned()),
         secrets_file: dir.join("secrets.json"),

@@ -2,21 +2,25 @@
 //!
 //! A torn upload is never visible, and what is read is checked against its sha1.
 
+mod backend;
+mod place;
+
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use object_store::local::LocalFileSystem;
+use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use sha1::{Digest as _, Sha1};
 use tokio::io::AsyncReadExt as _;
 
-/// Size of the parts of an upload.
-const PART: usize = 4 * 1024 * 1024;
+use crate::config::BlobService;
+pub use place::Place;
 
-/// Characters of a guid.
-const GUID: usize = 36;
+/// Size of the parts of an upload; S3 takes none below 5 MiB but the last.
+const PART: usize = 8 * 1024 * 1024;
 
 /// Why a blob could not be kept or fetched.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,14 @@ pub enum BlobError {
     /// A local file failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// The file with the service's credentials is of no use.
+    #[error("credentials_file {path}: {why}")]
+    Credentials {
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// The content does not have the hash it is stored under.
     #[error("blob {key} is damaged: its sha1 is {found}")]
     Damaged {
@@ -45,69 +57,12 @@ pub enum BlobError {
     },
 }
 
-/// Where a blob is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// One file of an app, by its sha1.
-    Resource(String),
-    /// An app package, by its sha1.
-    Package(String),
-    /// A droplet: app guid, sha1.
-    Droplet(String, String),
-    /// A build cache: app guid, stack name.
-    BuildpackCache(String, String),
-    /// A buildpack: guid, sha1.
-    Buildpack(String, String),
-}
-
-impl Place {
-    fn path(&self) -> object_store::path::Path {
-        let (folder, key) = match self {
-            Place::Resource(sha1) => ("cc-resources", sha1.clone()),
-            Place::Package(sha1) => ("cc-packages", sha1.clone()),
-            Place::Droplet(app, sha1) => ("cc-droplets", format!("{app}/{sha1}")),
-            Place::BuildpackCache(app, stack) => {
-                ("cc-droplets/buildpack_cache", format!("{app}-{stack}"))
-            }
-            Place::Buildpack(guid, sha1) => ("cc-buildpacks", format!("{guid}_{sha1}")),
-        };
-        let key = key.to_lowercase();
-        let part = |from: usize| key.get(from..from + 2).unwrap_or("__").to_owned();
-        object_store::path::Path::from(format!("{folder}/{}/{}/{key}", part(0), part(2)))
-    }
-
-    /// The place behind a stored path: what [`Place::path`] made of a package, droplet or build cache.
-    fn parse(path: &str) -> Option<Place> {
-        match path.split('/').collect::<Vec<_>>()[..] {
-            ["cc-packages", _, _, sha1] => Some(Place::Package(sha1.to_owned())),
-            ["cc-droplets", "buildpack_cache", _, _, key] => {
-                let (app, stack) = key.split_at_checked(GUID)?;
-                let stack = stack.strip_prefix('-')?;
-                Some(Place::BuildpackCache(app.to_owned(), stack.to_owned()))
-            }
-            ["cc-droplets", _, _, app, sha1] => {
-                Some(Place::Droplet(app.to_owned(), sha1.to_owned()))
-            }
-            _ => None,
-        }
-    }
-
-    /// The sha1 the content must have, where the key says it.
-    fn sha1(&self) -> Option<&str> {
-        match self {
-            Place::Resource(sha1)
-            | Place::Package(sha1)
-            | Place::Droplet(_, sha1)
-            | Place::Buildpack(_, sha1) => Some(sha1),
-            Place::BuildpackCache(..) => None,
-        }
-    }
-}
-
 /// The blobstore. Cheap to clone.
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// Signs addresses, where the service does.
+    signer: Option<Arc<dyn Signer>>,
     /// Where it lies, for errors: the store's own do not always say.
     place: String,
 }
@@ -118,12 +73,66 @@ impl Blobs {
     /// # Errors
     /// [`BlobError`] when the directory cannot be used.
     pub fn local(directory: &Path) -> Result<Blobs, BlobError> {
-        std::fs::create_dir_all(directory)?;
-        let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
+        Blobs::open(&BlobService::Directory, directory)
+    }
+
+    /// Blobs where the configuration wants them.
+    ///
+    /// # Errors
+    /// [`BlobError`] when the directory or the credentials cannot be used. A service that is away is found out later.
+    pub fn open(service: &BlobService, directory: &Path) -> Result<Blobs, BlobError> {
+        let backend = backend::open(service, directory)?;
         Ok(Blobs {
-            store: Arc::new(store),
-            place: directory.display().to_string(),
+            store: backend.store,
+            signer: backend.signer,
+            place: backend.place,
         })
+    }
+
+    /// An address at which anybody may fetch this blob for a while; absent when content is passed through the controller.
+    ///
+    /// # Errors
+    /// [`BlobError`] when it cannot be signed.
+    pub async fn signed_url(
+        &self,
+        place: &Place,
+        valid: Duration,
+    ) -> Result<Option<String>, BlobError> {
+        let Some(signer) = &self.signer else {
+            return Ok(None);
+        };
+        let path = place.path();
+        let url = signer.signed_url(http::Method::GET, &path, valid).await?;
+        Ok(Some(url.to_string()))
+    }
+
+    /// Keeps a few bytes.
+    ///
+    /// # Errors
+    /// [`BlobError`]; then nothing is visible.
+    pub async fn put_bytes(&self, place: &Place, bytes: Vec<u8>) -> Result<(), BlobError> {
+        let done = self.store.put(&place.path(), PutPayload::from(bytes)).await;
+        done.map_err(|source| self.unwritten(source))?;
+        Ok(())
+    }
+
+    /// All of a small blob; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`BlobError`] when the store is away.
+    pub async fn get_bytes(&self, place: &Place) -> Result<Option<Bytes>, BlobError> {
+        match self.store.get(&place.path()).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn unwritten(&self, source: object_store::Error) -> BlobError {
+        BlobError::Write {
+            place: self.place.clone(),
+            source,
+        }
     }
 
     /// Keeps a file.
@@ -132,30 +141,22 @@ impl Blobs {
     /// [`BlobError`]; then nothing is visible.
     pub async fn put(&self, place: &Place, file: &Path) -> Result<(), BlobError> {
         let mut file = tokio::fs::File::open(file).await?;
-        let failed = |source| BlobError::Write {
-            place: self.place.clone(),
-            source,
-        };
-        let mut upload = self
-            .store
-            .put_multipart(&place.path())
-            .await
-            .map_err(failed)?;
-        loop {
-            let part = read_part(&mut file).await?;
-            if part.is_empty() {
-                break;
-            }
-            let last = part.len() < PART;
+        let first = read_part(&mut file).await?;
+        if first.len() < PART {
+            return self.put_bytes(place, first).await;
+        }
+        let begun = self.store.put_multipart(&place.path()).await;
+        let mut upload = begun.map_err(|source| self.unwritten(source))?;
+        let mut part = first;
+        while !part.is_empty() {
             if let Err(error) = upload.put_part(PutPayload::from(part)).await {
                 let _ = upload.abort().await;
-                return Err(failed(error));
+                return Err(self.unwritten(error));
             }
-            if last {
-                break;
-            }
+            part = read_part(&mut file).await?;
         }
-        upload.complete().await.map_err(failed)?;
+        let done = upload.complete().await;
+        done.map_err(|source| self.unwritten(source))?;
         Ok(())
     }
 
@@ -207,13 +208,13 @@ impl Blobs {
         Ok(true)
     }
 
-    /// Packages, droplets and build caches stored before this time, unix microseconds.
+    /// Files, packages, manifests, droplets and build caches stored before this time, unix microseconds.
     ///
     /// # Errors
     /// [`BlobError`] when the store is away.
     pub async fn older_than(&self, limit: i64) -> Result<Vec<Place>, BlobError> {
         let mut old = Vec::new();
-        for folder in ["cc-packages", "cc-droplets"] {
+        for folder in ["cc-resources", "cc-packages", "cc-manifests", "cc-droplets"] {
             let mut all = self.store.list(Some(&folder.into()));
             while let Some(found) = all.next().await {
                 let found = found?;
@@ -301,20 +302,6 @@ pub fn sha1_of_file(path: &Path) -> std::io::Result<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_stored_path_leads_back_to_its_place() {
-        let app = "0f0e0d0c-0000-4000-8000-000000000001".to_owned();
-        for place in [
-            Place::Package("ab".repeat(20)),
-            Place::Droplet(app.clone(), "cd".repeat(20)),
-            Place::BuildpackCache(app, "host".into()),
-        ] {
-            assert_eq!(Place::parse(place.path().as_ref()), Some(place));
-        }
-        let kept = Place::Resource("ab".repeat(20));
-        assert_eq!(Place::parse(kept.path().as_ref()), None);
-    }
 
     #[tokio::test]
     async fn a_damaged_blob_is_noticed_when_read() {

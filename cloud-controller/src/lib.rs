@@ -48,6 +48,7 @@ mod start;
 mod store;
 mod wishes;
 
+pub use api::{Endpoint, endpoints};
 pub use config::Config;
 pub use start::{Running, StartError, start};
 pub use store::OpenError;

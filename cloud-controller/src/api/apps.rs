@@ -1,9 +1,8 @@
 //! Apps: create and read.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -12,6 +11,7 @@ use v2_api::Code;
 use super::app_update::{self, answer, apply};
 use super::call::{Call, required};
 use super::lists::{Embed, Present, Relations, View, envelope, link};
+use super::routing::{Routes, get, post};
 use super::times::rfc3339;
 use super::{app_delete, audit, bindings, env, spaces, summary, taken};
 use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
@@ -21,8 +21,8 @@ use crate::store::{
     APPS, AppRow, BindingRow, EventRow, RouteRow, Scope, SpaceRow, StackRow, Table,
 };
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/apps", get(list).post(create))
         .route(
             "/v2/apps/{guid}",

@@ -7,10 +7,10 @@ use http::request::Parts;
 use serde_json::Value;
 use v2_api::{ApiError, Code};
 
-use super::body;
 use super::jobs::{self, Deleted};
 use super::lists::{Present, View, page, query, seen};
 use super::settings;
+use super::{audit, body};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
@@ -137,18 +137,7 @@ impl Call {
         metadata: Value,
         place: (Option<&str>, Option<&str>),
     ) -> NewEvent {
-        NewEvent {
-            kind,
-            actor: (
-                self.caller.guid.clone(),
-                "user",
-                Some(self.caller.email.clone()),
-            ),
-            actee: (actee.0.to_owned(), actee.1, actee.2.to_owned()),
-            metadata,
-            space_guid: place.0.map(str::to_owned),
-            organization_guid: place.1.map(str::to_owned),
-        }
+        audit::event(&self.caller, kind, actee, metadata, place)
     }
 }
 

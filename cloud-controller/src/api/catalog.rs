@@ -1,21 +1,20 @@
 //! Stacks, security groups; and the service marketplace, which is empty here.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::call::Call;
 use super::lists::{Present, View, empty, envelope};
+use super::routing::{Routes, get};
 use crate::authorize::Caller;
-use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::store::{SECURITY_GROUPS, STACKS, SecurityGroupRow, StackRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
+pub(super) fn routes() -> Routes {
     let nothing = || get(|_: Caller| async { empty() });
-    Router::new()
+    Routes::new()
         .route("/v2/stacks", get(stacks))
         .route("/v2/stacks/{guid}", get(stack))
         .route("/v2/security_groups", get(security_groups))

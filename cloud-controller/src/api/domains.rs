@@ -1,8 +1,7 @@
 //! Shared and private domains; private ones may be lent to other organizations.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -11,15 +10,18 @@ use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use super::{orgs, taken};
 use crate::authorize::{Action, SEEN_DOMAINS};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
-use crate::store::{DOMAINS, DomainRow, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table};
+use crate::store::{
+    DOMAINS, DomainRow, NewEvent, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table,
+};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/domains", get(list_all))
         .route("/v2/domains/{guid}", get(show_any))
         .route("/v2/shared_domains", get(list_shared).post(create_shared))
@@ -184,6 +186,23 @@ fn check_name(name: Option<&str>) -> Result<String, Failure> {
     }
 }
 
+/// What happened to a domain; it is told where its owner sees it, or the borrower.
+pub(super) fn event(
+    call: &Call,
+    kind: &'static str,
+    domain: &DomainRow,
+    org: Option<&str>,
+) -> NewEvent {
+    let org = org.or(domain.owning_organization_guid.as_deref());
+    let actee = (domain.guid.as_str(), "domain", domain.name.as_str());
+    call.event(
+        kind,
+        actee,
+        json!({"request": {"name": domain.name}}),
+        (None, org),
+    )
+}
+
 async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
     let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], &name);
     if call.count::<RouteRow>(&same).await? > 0 {
@@ -203,6 +222,8 @@ async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
     tx.insert_domain(&row)
         .await
         .map_err(|error| taken(error, Code::DomainNameTaken, &name))?;
+    tx.record_event(&event(call, "audit.domain.create", &row, None))
+        .await?;
     tx.commit().await?;
     call.created(&row).await
 }
@@ -288,15 +309,17 @@ async fn delete(call: &Call, domain: &DomainRow) -> Outcome<Deleted> {
     let routes = Scope::all().and(&["t.domain_guid = ", ""], &domain.guid);
     let routes = call.count::<RouteRow>(&routes).await?;
     call.need_empty(&[("routes", routes)], "domains")?;
-    remove(&call.ctl, domain).await?;
+    let event = event(call, "audit.domain.delete-request", domain, None);
+    remove(&call.ctl, domain, &event).await?;
     call.deleted().await
 }
 
 /// Deletes a domain with its routes, and tells running apps the addresses they have left.
-pub(super) async fn remove(ctl: &Ctl, domain: &DomainRow) -> Outcome<()> {
+pub(super) async fn remove(ctl: &Ctl, domain: &DomainRow, event: &NewEvent) -> Outcome<()> {
     let mut tx = ctl.store.begin().await?;
     let apps = tx.apps_on_domain(&domain.guid).await?;
     tx.delete_domain(&domain.guid).await?;
+    tx.record_event(event).await?;
     tx.commit().await?;
     for app in apps {
         conductor::keep_announcing_routes(ctl, app);
@@ -319,6 +342,8 @@ pub(super) async fn share(call: Call, Path((org, domain)): Path<(String, String)
     if owner_of(&domain) != org.guid {
         let mut tx = call.ctl.store.begin().await?;
         tx.share_domain(&domain.guid, &org.guid).await?;
+        let event = event(&call, "audit.domain.share", &domain, Some(&org.guid));
+        tx.record_event(&event).await?;
         tx.commit().await?;
     }
     call.created(&org).await
@@ -349,6 +374,8 @@ pub(super) async fn unshare(call: Call, Path((org, domain)): Path<(String, Strin
     call.need_empty(&[("routes", used)], "shared domains")?;
     let mut tx = call.ctl.store.begin().await?;
     tx.unshare_domain(&domain.guid, &org.guid).await?;
+    let event = event(&call, "audit.domain.unshare", &domain, Some(&org.guid));
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.created(&org).await
 }

@@ -1,21 +1,20 @@
 //! Events.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::call::Call;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use super::times::rfc3339;
 use crate::authorize::SEEN_EVENTS;
-use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{EVENTS, EventRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/events", get(list))
         .route("/v2/events/{guid}", get(show))
 }

@@ -11,7 +11,7 @@
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
-//! | `call`, `lists`, `body`, `audit`, `times` | what they share |
+//! | `routing`, `call`, `lists`, `body`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
@@ -40,6 +40,7 @@ mod quotas;
 mod roles;
 mod room;
 mod routes;
+mod routing;
 mod services;
 mod settings;
 mod space_quotas;
@@ -68,9 +69,11 @@ const JSON_LIMIT: usize = 16 * 1024 * 1024;
 /// Header that follows one request through the platform.
 const REQUEST_ID: &str = "x-vcap-request-id";
 
-/// All routes: the API, and the token and log servers mounted beside it.
-pub(crate) fn router(ctl: &Ctl) -> Router {
-    Router::new()
+pub use routing::Endpoint;
+
+/// The API's own routes.
+fn table() -> routing::Routes {
+    routing::Routes::new()
         .merge(info::routes())
         .merge(orgs::routes())
         .merge(spaces::routes())
@@ -94,6 +97,19 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         .merge(jobs::routes())
         .merge(internal::routes())
         .merge(bulk::routes())
+}
+
+/// Every endpoint of the controller itself, by path and method; those of the token and log servers mounted beside it are not among them.
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut all = table().endpoints();
+    all.sort();
+    all
+}
+
+/// All routes: the API, and the token and log servers mounted beside it.
+pub(crate) fn router(ctl: &Ctl) -> Router {
+    table()
+        .into_router()
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .with_state(ctl.clone())
         .merge(ctl.uaa.router(ctl.fallback_base.clone()))

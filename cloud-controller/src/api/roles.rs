@@ -1,23 +1,23 @@
 //! Who is what in organizations and spaces; by guid and by name.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::lists::{Present, View, page};
-use super::{orgs, spaces};
+use super::routing::{Routes, get, put};
+use super::{audit, orgs, spaces};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{Role, Scope, UserRow};
 
-pub(super) fn routes() -> Router<Ctl> {
-    let mut router = Router::new();
+pub(super) fn routes() -> Routes {
+    let mut router = Routes::new();
     for relation in ["users", "managers", "billing_managers", "auditors"] {
         let path = format!("/v2/organizations/{{guid}}/{relation}");
         router = router
@@ -185,16 +185,17 @@ async fn change(
     grant: bool,
 ) -> Answer {
     let view = View { ctl, caller };
-    let (org, target) = match kind {
+    let (org, space, target) = match kind {
         Kind::Org => {
             let org = orgs::load(ctl, caller, guid).await?;
             caller.need(Action::ManageOrg(guid))?;
-            (org.guid.clone(), org.flat(&view)?)
+            (org.guid.clone(), None, org.flat(&view)?)
         }
         Kind::Space => {
             let space = spaces::load(ctl, caller, guid).await?;
             caller.need(Action::ManageSpace(guid, &space.organization_guid))?;
-            (space.organization_guid.clone(), space.flat(&view)?)
+            let target = space.flat(&view)?;
+            (space.organization_guid, Some(space.guid), target)
         }
     };
     if grant && kind == Kind::Space {
@@ -205,6 +206,7 @@ async fn change(
             .explain("Take the user's roles in the organization's spaces first (cf unset-space-role).")
             .into());
     }
+    let name = ctl.uaa.name_of(user).await.ok().flatten();
     let mut tx = ctl.store.begin().await?;
     if grant {
         // `cf set-org-role` gives the role first and makes the member afterwards.
@@ -215,8 +217,36 @@ async fn change(
     } else {
         tx.revoke(user, role, guid).await?;
     }
+    let event = audit::event(
+        caller,
+        event_kind(role, grant),
+        (user, "user", name.as_deref().unwrap_or_default()),
+        json!({}),
+        (space.as_deref(), Some(&org)),
+    );
+    tx.record_event(&event).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(target)))
+}
+
+/// What the event of a change is called: the role's own name, given or taken.
+fn event_kind(role: Role, grant: bool) -> &'static str {
+    match (role, grant) {
+        (Role::OrgUser, true) => "audit.user.organization_user_add",
+        (Role::OrgUser, false) => "audit.user.organization_user_remove",
+        (Role::OrgManager, true) => "audit.user.organization_manager_add",
+        (Role::OrgManager, false) => "audit.user.organization_manager_remove",
+        (Role::OrgBillingManager, true) => "audit.user.organization_billing_manager_add",
+        (Role::OrgBillingManager, false) => "audit.user.organization_billing_manager_remove",
+        (Role::OrgAuditor, true) => "audit.user.organization_auditor_add",
+        (Role::OrgAuditor, false) => "audit.user.organization_auditor_remove",
+        (Role::SpaceManager, true) => "audit.user.space_manager_add",
+        (Role::SpaceManager, false) => "audit.user.space_manager_remove",
+        (Role::SpaceDeveloper, true) => "audit.user.space_developer_add",
+        (Role::SpaceDeveloper, false) => "audit.user.space_developer_remove",
+        (Role::SpaceAuditor, true) => "audit.user.space_auditor_add",
+        (Role::SpaceAuditor, false) => "audit.user.space_auditor_remove",
+    }
 }
 
 /// Roles of a space are for members of its organization.

@@ -1,8 +1,7 @@
 //! Service instances. Only user-provided ones exist: a name, credentials and a drain that a user gave.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,9 +11,9 @@ use super::body::{self, Body, nullable};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::routing::{Routes, get};
 use super::{spaces, taken};
 use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
-use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
     BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table, USER_PROVIDED,
@@ -27,9 +26,9 @@ const MAX_TAGS: usize = 255;
 /// Where logs can be drained to.
 const DRAIN_SCHEMES: [&str; 4] = ["syslog", "syslog-tls", "https", "http"];
 
-pub(super) fn routes() -> Router<Ctl> {
+pub(super) fn routes() -> Routes {
     let nothing = || get(|_: Caller| async { empty() });
-    Router::new()
+    Routes::new()
         .route(
             "/v2/user_provided_service_instances",
             get(list_user_provided).post(create),

@@ -1,8 +1,7 @@
 //! Spaces.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use super::body::{self, Body};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::routing::{Routes, get};
 use super::{app_delete, domains, orgs, space_quotas, summary, taken};
 use crate::authorize::{Action, Caller, SEEN_SPACES};
 use crate::controller::Ctl;
@@ -21,8 +21,8 @@ use crate::store::{
     ServiceRow, SpaceQuotaRow, SpaceRow, Table,
 };
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/spaces", get(list).post(create))
         .route("/v2/spaces/{guid}", get(show).put(update).delete(delete))
         .route("/v2/spaces/{guid}/apps", get(apps))

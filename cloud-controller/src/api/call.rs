@@ -13,7 +13,7 @@ use super::settings;
 use super::{audit, body};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
-use crate::failure::{Failure, Outcome, fail_with};
+use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{NewEvent, Scope};
 
 /// What creations and updates answer: 201 and the resource.
@@ -78,6 +78,20 @@ impl Call {
     pub(super) async fn find<R: Present>(&self, guid: &str, missing: Code) -> Outcome<R> {
         let found = self.ctl.store.find(R::table(), &Scope::all(), guid).await?;
         found.ok_or_else(|| fail_with(missing, guid))
+    }
+
+    /// A member by guid that the caller may see. One that exists and is not visible is 403, as everywhere.
+    pub(super) async fn find_visible<R: Present>(
+        &self,
+        guid: &str,
+        scope: &Scope,
+        missing: Code,
+    ) -> Outcome<R> {
+        if let Some(row) = self.ctl.store.find(R::table(), scope, guid).await? {
+            return Ok(row);
+        }
+        self.find::<R>(guid, missing).await?;
+        Err(fail(Code::NotAuthorized))
     }
 
     /// All members in scope.

@@ -102,6 +102,11 @@ pub(super) fn usable_by(org: &str) -> Scope {
     )
 }
 
+/// Those of some domains that the caller may see.
+pub(super) fn seen_of(call: &Call, domains: Scope) -> Scope {
+    call.caller.narrow(domains, SEEN_DOMAINS)
+}
+
 /// Which of the two kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -111,17 +116,22 @@ enum Kind {
 }
 
 impl Kind {
-    fn scope(self, call: &Call) -> Scope {
-        let seen = call.seen::<DomainRow>();
+    /// Members of this kind within a scope.
+    fn of(self, scope: Scope) -> Scope {
         let owned: &[&str] = &[
             "CASE WHEN t.owning_organization_guid IS NULL THEN 'shared' ELSE 'private' END = ",
             "",
         ];
         match self {
-            Kind::Any => seen,
-            Kind::Shared => seen.and(owned, "shared"),
-            Kind::Private => seen.and(owned, "private"),
+            Kind::Any => scope,
+            Kind::Shared => scope.and(owned, "shared"),
+            Kind::Private => scope.and(owned, "private"),
         }
+    }
+
+    /// Those of them the caller may see.
+    fn scope(self, call: &Call) -> Scope {
+        self.of(call.seen::<DomainRow>())
     }
 }
 
@@ -137,13 +147,14 @@ async fn list_private(call: Call) -> Outcome<Json<Value>> {
     call.list::<DomainRow>(Kind::Private.scope(&call)).await
 }
 
+/// The domain, if there is one of this kind and the caller may see it.
 async fn load(call: &Call, guid: &str, kind: Kind) -> Outcome<DomainRow> {
-    let found: Option<DomainRow> = call
-        .ctl
-        .store
-        .find(&DOMAINS, &kind.scope(call), guid)
-        .await?;
-    found.ok_or_else(|| fail_with(Code::DomainNotFound, guid))
+    let there = kind.of(Scope::all()).and(&["t.guid = ", ""], guid);
+    if call.count::<DomainRow>(&there).await? == 0 {
+        return Err(fail_with(Code::DomainNotFound, guid));
+    }
+    call.find_visible(guid, &kind.scope(call), Code::DomainNotFound)
+        .await
 }
 
 async fn show_any(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

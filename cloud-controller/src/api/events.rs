@@ -10,7 +10,7 @@ use super::lists::{Present, View, envelope};
 use super::routing::{Routes, get};
 use super::times::rfc3339;
 use crate::authorize::SEEN_EVENTS;
-use crate::failure::{Outcome, fail_with};
+use crate::failure::Outcome;
 use crate::store::{EVENTS, EventRow, Table};
 
 pub(super) fn routes() -> Routes {
@@ -49,7 +49,8 @@ async fn list(call: Call) -> Outcome<Json<Value>> {
 
 async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let scope = call.seen::<EventRow>();
-    let found: Option<EventRow> = call.ctl.store.find(&EVENTS, &scope, &guid).await?;
-    let event = found.ok_or_else(|| fail_with(Code::EventNotFound, &guid))?;
+    let event: EventRow = call
+        .find_visible(&guid, &scope, Code::EventNotFound)
+        .await?;
     call.show(&event).await
 }

@@ -254,12 +254,14 @@ async fn spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn private_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::private_of(&guid)).await
+    call.list::<DomainRow>(domains::seen_of(&call, domains::private_of(&guid)))
+        .await
 }
 
 async fn all_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(usable_by(&guid)).await
+    call.list::<DomainRow>(domains::seen_of(&call, usable_by(&guid)))
+        .await
 }
 
 async fn space_quotas(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

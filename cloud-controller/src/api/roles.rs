@@ -115,22 +115,14 @@ async fn by_guid(
     relation: &'static str,
     grant: bool,
 ) -> Answer {
+    let place = to_change(&ctl, &caller, kind, &guid).await?;
     if !ctl.store.knows_user(&user, None).await? {
         return Err(fail_with(
             Code::InvalidRelation,
             format!("Could not find User with guid: {user}"),
         ));
     }
-    change(
-        &ctl,
-        &caller,
-        kind,
-        &guid,
-        kind.role(relation)?,
-        &user,
-        grant,
-    )
-    .await
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
 }
 
 #[derive(Deserialize)]
@@ -152,6 +144,7 @@ async fn by_name(
     } else {
         "unset_roles_by_username"
     };
+    let place = to_change(&ctl, &caller, kind, &guid).await?;
     super::settings::need(&ctl, &caller, flag).await?;
     let found = ctl
         .uaa
@@ -162,50 +155,61 @@ async fn by_name(
     let mut tx = ctl.store.begin().await?;
     tx.ensure_user(&user, Some(&name), false).await?;
     tx.commit().await?;
-    change(
-        &ctl,
-        &caller,
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
+}
+
+/// Where a role is given or taken.
+struct Place {
+    kind: Kind,
+    /// Of the organization or space.
+    guid: String,
+    org: String,
+    /// The organization or space as it is shown.
+    shown: Value,
+}
+
+/// The organization or space, if the caller may change its roles.
+async fn to_change(ctl: &Ctl, caller: &Caller, kind: Kind, guid: &str) -> Outcome<Place> {
+    let view = View { ctl, caller };
+    let (org, shown) = match kind {
+        Kind::Org => {
+            let org = orgs::load(ctl, caller, guid).await?;
+            caller.need(Action::ManageOrg(guid))?;
+            (org.guid.clone(), org.flat(&view)?)
+        }
+        Kind::Space => {
+            let space = spaces::load(ctl, caller, guid).await?;
+            caller.need(Action::ManageSpace(guid, &space.organization_guid))?;
+            (space.organization_guid.clone(), space.flat(&view)?)
+        }
+    };
+    Ok(Place {
         kind,
-        &guid,
-        kind.role(relation)?,
-        &user,
-        grant,
-    )
-    .await
+        guid: guid.to_owned(),
+        org,
+        shown,
+    })
 }
 
 /// Grants or takes a role and answers with its target.
 async fn change(
     ctl: &Ctl,
     caller: &Caller,
-    kind: Kind,
-    guid: &str,
+    place: &Place,
     role: Role,
     user: &str,
     grant: bool,
 ) -> Answer {
-    let view = View { ctl, caller };
-    let (org, space, target) = match kind {
-        Kind::Org => {
-            let org = orgs::load(ctl, caller, guid).await?;
-            caller.need(Action::ManageOrg(guid))?;
-            (org.guid.clone(), None, org.flat(&view)?)
-        }
-        Kind::Space => {
-            let space = spaces::load(ctl, caller, guid).await?;
-            caller.need(Action::ManageSpace(guid, &space.organization_guid))?;
-            let target = space.flat(&view)?;
-            (space.organization_guid, Some(space.guid), target)
-        }
-    };
+    let (kind, guid, org) = (place.kind, &place.guid, &place.org);
     if grant && kind == Kind::Space {
-        need_member(ctl, user, &org).await?;
+        need_member(ctl, user, org).await?;
     }
-    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, &org).await? {
+    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, org).await? {
         return Err(ApiError::with_details(Code::AssociationNotEmpty, &["spaces", "users"])
             .explain("Take the user's roles in the organization's spaces first (cf unset-space-role).")
             .into());
     }
+    let space = (kind == Kind::Space).then_some(guid.as_str());
     let name = ctl.uaa.name_of(user).await.ok().flatten();
     let mut tx = ctl.store.begin().await?;
     if grant {
@@ -222,11 +226,11 @@ async fn change(
         event_kind(role, grant),
         (user, "user", name.as_deref().unwrap_or_default()),
         json!({}),
-        (space.as_deref(), Some(&org)),
+        (space, Some(org)),
     );
     tx.record_event(&event).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(target)))
+    Ok((StatusCode::CREATED, Json(place.shown.clone())))
 }
 
 /// What the event of a change is called: the role's own name, given or taken.

@@ -248,7 +248,8 @@ async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value
 
 async fn list_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let space = visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::usable_by(&space.organization_guid))
+    let usable = domains::usable_by(&space.organization_guid);
+    call.list::<DomainRow>(domains::seen_of(&call, usable))
         .await
 }
 

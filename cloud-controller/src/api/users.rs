@@ -46,8 +46,7 @@ async fn list(call: Call) -> Outcome<Json<Value>> {
 
 async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let scope = call.seen::<UserRow>();
-    let found: Option<UserRow> = call.ctl.store.find(&USERS, &scope, &guid).await?;
-    let user = found.ok_or_else(|| fail_with(Code::UserNotFound, &guid))?;
+    let user: UserRow = call.find_visible(&guid, &scope, Code::UserNotFound).await?;
     call.show(&user).await
 }
 

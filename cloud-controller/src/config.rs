@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bus::BusConfig;
 use bus::times::Profile;
 use component::{BasicAuth, DaemonConfig, StatusConfig};
+use database::{Location, Options};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the controller.
@@ -18,8 +19,10 @@ pub struct Config {
     pub external_url: Option<String>,
     /// Base URL DEAs reach this controller at, without credentials; default `http://<bound address>`.
     pub internal_url: Option<String>,
-    /// SQLite file.
-    pub database: PathBuf,
+    /// SQLite file, or `postgres://USER@HOST[:PORT]/NAME` for several controllers. The address never holds a password.
+    pub database: Location,
+    /// How the database is used: password file, connections, waiting, group commit.
+    pub database_options: Options,
     /// Directory of packages, droplets, buildpacks and caches.
     pub blobstore: PathBuf,
     /// Directory for uploads in flight; default: `uploads` in the blobstore, so that they lie on a disk with room.
@@ -237,6 +240,7 @@ impl Default for Config {
             external_url: None,
             internal_url: None,
             database: "cloud-controller.db".into(),
+            database_options: Options::default(),
             blobstore: "blobs".into(),
             temp_dir: None,
             secrets_file: "shared-secrets.json".into(),

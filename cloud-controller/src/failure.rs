@@ -5,6 +5,7 @@ use std::path::Path;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use database::Kind;
 use http::{HeaderValue, header};
 use v2_api::{ApiError, Code};
 
@@ -43,16 +44,28 @@ impl From<StoreError> for Failure {
             return fail_with(Code::BadQueryParameter, text);
         }
         tracing::error!(%error, "the store failed");
-        if error.is_busy() {
+        let kind = error.kind();
+        if kind == Some(Kind::Away) {
+            return ApiError::with(Code::ServiceUnavailable, error)
+                .retry_after(RETRY_AFTER)
+                .into();
+        }
+        if kind == Some(Kind::Text) {
+            let text =
+                "a text holds the character NUL, which the database cannot keep; leave it out";
+            return fail_with(Code::MessageParseError, text);
+        }
+        if kind == Some(Kind::Busy) {
             let text = "The database is in use by somebody else for longer than we wait. Nothing was changed; try again in a few \
-                        seconds. If it stays so, look which process holds it (fuser on the database file).";
+                        seconds. If it stays so, look who holds it (SQLite: fuser on \
+                        the file; PostgreSQL: pg_stat_activity).";
             return ApiError::with(Code::ServiceUnavailable, text)
                 .retry_after(RETRY_AFTER)
                 .into();
         }
         let evidence = format!("({error}). The controller's log has more.");
         let answer = ApiError::new(Code::DatabaseError);
-        if error.is_full() {
+        if kind == Some(Kind::Full) {
             let mut failure = Failure::from(answer);
             failure.1 = Some(DatabaseFull);
             return failure;
@@ -75,7 +88,7 @@ pub(crate) async fn name_database(
     if response.extensions().get::<DatabaseFull>().is_none() {
         return response;
     }
-    let path = ctl.config.database.display();
+    let path = &ctl.config.database;
     let text = format!(
         "No room to write {path}. Nothing was changed; free space on its disk, then try again."
     );

@@ -50,5 +50,5 @@ mod wishes;
 
 pub use api::{Endpoint, endpoints};
 pub use config::Config;
+pub use database::OpenError;
 pub use start::{Running, StartError, start};
-pub use store::OpenError;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::controller::{Controller, Ctl, Parts};
 use crate::crypto::{Cipher, CipherError};
 use crate::secrets::{Secrets, SecretsError};
-use crate::store::{OpenError, Store, now_micros};
+use crate::store::{Store, now_micros};
 use crate::{api, garbage, health, seed};
 
 /// How often overdue stagings, old jobs and old events are looked for.
@@ -35,7 +35,7 @@ pub enum StartError {
     Key(#[from] CipherError),
     /// The database.
     #[error(transparent)]
-    Database(#[from] OpenError),
+    Database(#[from] database::OpenError),
     /// The blobstore.
     #[error("blobstore: {0}")]
     Blobs(#[from] BlobError),
@@ -94,7 +94,8 @@ impl Daemon for Running {
 /// [`StartError`] naming the step.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
-    let store = Store::open(&config.database, Cipher::new(&secrets.key_bytes())?).await?;
+    let cipher = Cipher::new(&secrets.key_bytes())?;
+    let store = Store::open(&config.database, &config.database_options, cipher).await?;
     let blobs = Blobs::local(&config.blobstore)?;
     make_temp_dir(&config)?;
     let uaa = uaa::Uaa::open(store.uaa(), &config.uaa).await?;

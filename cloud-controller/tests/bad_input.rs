@@ -477,8 +477,8 @@ async fn a_database_without_room_says_where_it_lies_and_recovers() {
     let platform = Platform::start_with(|config| {
         let disk = config.blobstore.with_file_name("database");
         small_disk(&disk, 8);
-        config.database = disk.join("cc.db");
-        database.clone_from(&config.database);
+        database = disk.join("cc.db");
+        config.database = database.clone().into();
     })
     .await;
     let filler = database.with_file_name("filler");

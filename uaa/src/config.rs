@@ -1,6 +1,7 @@
 //! Settings of the token server.
 
 use component::Visibility;
+use database::{Location, Options};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -12,8 +13,11 @@ pub struct Config {
     pub listen: String,
     /// Status pages and announcement of the daemon `uaa`; not used when mounted.
     pub visibility: Visibility,
-    /// SQLite file of the daemon `uaa`; not used when mounted (the tables then live in the controller's database).
-    pub database: PathBuf,
+    /// Database of the daemon `uaa`: a SQLite file, or `postgres://USER@HOST/NAME` (one of its own). Not used when mounted: the
+    /// tables then live in the controller's database.
+    pub database: Location,
+    /// How that database is used; not used when mounted.
+    pub database_options: Options,
     /// Seconds an access token is valid. The original's 10 minutes.
     pub access_token_seconds: u32,
     /// Seconds a refresh token is valid. 30 days.
@@ -32,6 +36,7 @@ impl Default for Config {
             listen: "127.0.0.1:8182".into(),
             visibility: Visibility::default(),
             database: "uaa.db".into(),
+            database_options: Options::default(),
             access_token_seconds: 600,
             refresh_token_seconds: 30 * 24 * 3600,
             clients: Vec::new(),

@@ -66,7 +66,7 @@ impl DaemonConfig for Config {}
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let store = Store::open(&config.database)
+    let store = Store::open(&config.database, &config.database_options)
         .await
         .map_err(OpenError::from)?;
     let uaa = Uaa::open(store, &config).await?;

@@ -21,7 +21,7 @@ impl Server {
         std::fs::write(dir.path().join("robot"), "robot-secret\n").unwrap();
         let config = Config {
             listen: "127.0.0.1:0".into(),
-            database: dir.path().join("uaa.db"),
+            database: dir.path().join("uaa.db").into(),
             clients: vec![ClientConfig {
                 id: "robot".into(),
                 secret_file: dir.path().join("robot"),
@@ -209,7 +209,7 @@ async fn tokens_outlive_the_process_that_signed_them() {
         .unwrap()
         .to_owned();
     server.running.shutdown().await;
-    let store = uaa::store::Store::open(&server.config.database)
+    let store = uaa::store::Store::open(&server.config.database, &server.config.database_options)
         .await
         .unwrap();
     let again = uaa::Uaa::open(store, &server.config).await.unwrap();

@@ -1,5 +1,7 @@
 //! Apps, joined with their first process (which has the app's guid).
 
+use database::{query, query_scalar};
+
 use super::listing::{Column, Table};
 use super::record::{optional, record};
 use super::{Store, StoreError, Tx};
@@ -52,9 +54,9 @@ const BY_GUID: &str = "SELECT t.*, p.version, p.instances, p.droplet_hash FROM a
 impl Store {
     pub(crate) async fn app(&self, guid: &str) -> Result<Option<AppRow>, StoreError> {
         optional(
-            sqlx::query(BY_GUID)
+            query(BY_GUID)
                 .bind(guid)
-                .fetch_optional(&self.reader)
+                .fetch_optional(self.db.reader())
                 .await?,
         )
     }
@@ -62,9 +64,9 @@ impl Store {
     /// Organization of an app's space.
     pub(crate) async fn org_of_space(&self, space: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT organization_guid FROM spaces WHERE guid = $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(query_scalar(sql)
             .bind(space)
-            .fetch_optional(&self.reader)
+            .fetch_optional(self.db.reader())
             .await?)
     }
 }
@@ -72,9 +74,9 @@ impl Store {
 impl Tx {
     pub(crate) async fn app(&mut self, guid: &str) -> Result<Option<AppRow>, StoreError> {
         optional(
-            sqlx::query(BY_GUID)
+            query(BY_GUID)
                 .bind(guid)
-                .fetch_optional(&mut *self.inner)
+                .fetch_optional(&mut self.inner)
                 .await?,
         )
     }
@@ -82,7 +84,7 @@ impl Tx {
     /// Writes an app and its first process; a new guid makes new rows.
     pub(crate) async fn save_app(&mut self, row: &AppRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO apps (id, guid, name, name_key, space_guid, stack_guid, production, buildpack, detected_buildpack, \
              environment_sealed, memory, disk_quota, state, command, enable_ssh, health_check_type, health_check_timeout, \
              package_state, package_hash, package_updated_at, staging_task_id, staging_failed_reason, staging_failed_description, \
@@ -120,13 +122,13 @@ impl Tx {
         .bind(&row.detected_start_command)
         .bind(row.created_at)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         self.save_process(row).await
     }
 
     async fn save_process(&mut self, row: &AppRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO processes (guid, app_guid, version, instances, droplet_hash, updated_at) VALUES ($1,$1,$2,$3,$4,$5) \
              ON CONFLICT (guid) DO UPDATE SET version = $2, instances = $3, droplet_hash = $4, updated_at = $5",
         )
@@ -135,7 +137,7 @@ impl Tx {
         .bind(row.instances)
         .bind(&row.droplet_hash)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Domains: shared ones belong to no organization.
 
+use database::{query, query_scalar};
+
 use super::listing::{Column, Table};
 use super::record::{optional, record};
 use super::{Store, StoreError, Tx};
@@ -33,16 +35,15 @@ pub(crate) static DOMAINS: Table = Table {
 
 impl Store {
     pub(crate) async fn domain_by_name(&self, name: &str) -> Result<Option<DomainRow>, StoreError> {
-        let row =
-            sqlx::query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
-        optional(row.fetch_optional(&self.reader).await?)
+        let row = query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
+        optional(row.fetch_optional(self.db.reader()).await?)
     }
 }
 
 impl Tx {
     pub(crate) async fn insert_domain(&mut self, row: &DomainRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO domains (id, guid, name, name_key, owning_organization_guid, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,$6,NULL)",
         )
         .bind(id)
@@ -51,7 +52,7 @@ impl Tx {
         .bind(row.name.to_lowercase())
         .bind(&row.owning_organization_guid)
         .bind(row.created_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
@@ -59,9 +60,9 @@ impl Tx {
     /// Apps with a route on a domain.
     pub(crate) async fn apps_on_domain(&mut self, domain: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT DISTINCT m.app_guid FROM route_mappings m JOIN routes r ON r.guid = m.route_guid WHERE r.domain_guid = $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(query_scalar(sql)
             .bind(domain)
-            .fetch_all(&mut *self.inner)
+            .fetch_all(&mut self.inner)
             .await?)
     }
 

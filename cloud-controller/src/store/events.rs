@@ -1,5 +1,6 @@
 //! Events: what was done to whom. They outlive their subject.
 
+use database::query;
 use serde_json::Value;
 
 use super::listing::{Column, Table};
@@ -46,7 +47,7 @@ pub(crate) struct NewEvent {
 
 impl Tx {
     pub(crate) async fn record_event(&mut self, event: &NewEvent) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO events (guid, type, actor, actor_type, actor_name, actee, actee_type, actee_name, timestamp, metadata, \
              space_guid, organization_guid) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
         )
@@ -62,16 +63,16 @@ impl Tx {
         .bind(event.metadata.to_string())
         .bind(&event.space_guid)
         .bind(&event.organization_guid)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     /// Forgets events older than this.
     pub(crate) async fn prune_events(&mut self, before: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM events WHERE timestamp < $1")
+        query("DELETE FROM events WHERE timestamp < $1")
             .bind(before)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! Jobs: work whose end a client polls.
-
-use sqlx::Row as _;
+use database::query;
 use v2_api::{ApiError, Job, JobStatus};
 
 use super::{Store, StoreError, Tx};
@@ -8,9 +7,9 @@ use crate::api::times::rfc3339;
 
 impl Store {
     pub(crate) async fn job(&self, guid: &str) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query("SELECT * FROM jobs WHERE guid = $1")
+        let row = query("SELECT * FROM jobs WHERE guid = $1")
             .bind(guid)
-            .fetch_optional(&self.reader)
+            .fetch_optional(self.db.reader())
             .await?;
         let Some(row) = row else { return Ok(None) };
         let code: Option<i64> = row.try_get("error_code")?;
@@ -39,7 +38,7 @@ impl Tx {
         status: JobStatus,
         error: Option<&ApiError>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO jobs (guid, status, error_code, error_name, error_text, created_at) VALUES ($1,$2,$3,$4,$5,$6) \
              ON CONFLICT (guid) DO UPDATE SET status = $2, error_code = $3, error_name = $4, error_text = $5",
         )
@@ -49,7 +48,7 @@ impl Tx {
         .bind(error.map(|e| format!("CF-{}", e.row().name)))
         .bind(error.map(|e| e.description.clone()))
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
@@ -60,17 +59,17 @@ impl Tx {
         unfinished_before: i64,
         forget_before: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE jobs SET status = 'failed', error_code = 290006, error_name = 'CF-JobTimeout', \
              error_text = 'The controller was restarted or the job took too long. Try again.' \
              WHERE status IN ('queued', 'running') AND created_at < $1",
         )
         .bind(unfinished_before)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
-        sqlx::query("DELETE FROM jobs WHERE created_at < $1")
+        query("DELETE FROM jobs WHERE created_at < $1")
             .bind(forget_before)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }

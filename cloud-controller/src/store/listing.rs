@@ -1,12 +1,10 @@
 //! Filtered, ordered, paged lists, the same for every collection.
 
-use sqlx::{QueryBuilder, Sqlite};
+use database::Builder;
 use v2_api::{Filter, ListQuery, Op, Order};
 
 use super::record::{Record, many, optional};
 use super::{Store, StoreError};
-
-type Builder = QueryBuilder<Sqlite>;
 
 /// How a filter key reaches the data.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +77,7 @@ impl Store {
         let mut count = Builder::new("SELECT COUNT(*) ");
         count.push(table.from);
         conditions(&mut count, table, scope, &query.filters)?;
-        let total: i64 = count.build_query_scalar().fetch_one(&self.reader).await?;
+        let total: i64 = count.build().scalar().fetch_one(self.db.reader()).await?;
 
         let mut page = Builder::new(table.select);
         page.push(" ").push(table.from);
@@ -97,7 +95,7 @@ impl Store {
             .push(direction);
         page.push(" LIMIT ").push_bind(i64::from(query.per_page));
         page.push(" OFFSET ").push_bind(query.offset());
-        let rows = page.build().fetch_all(&self.reader).await?;
+        let rows = page.build().fetch_all(self.db.reader()).await?;
         Ok((u64::try_from(total).unwrap_or(0), many(rows)?))
     }
 
@@ -106,7 +104,7 @@ impl Store {
         let mut count = Builder::new("SELECT COUNT(*) ");
         count.push(table.from);
         conditions(&mut count, table, scope, &[])?;
-        Ok(count.build_query_scalar().fetch_one(&self.reader).await?)
+        Ok(count.build().scalar().fetch_one(self.db.reader()).await?)
     }
 
     /// All members in scope, in default order.
@@ -119,7 +117,7 @@ impl Store {
         sql.push(" ").push(table.from);
         conditions(&mut sql, table, scope, &[])?;
         sql.push(" ORDER BY ").push(table.order).push(", t.guid");
-        many(sql.build().fetch_all(&self.reader).await?)
+        many(sql.build().fetch_all(self.db.reader()).await?)
     }
 
     /// The member with this guid, if it is in scope.
@@ -133,7 +131,7 @@ impl Store {
         let mut sql = Builder::new(table.select);
         sql.push(" ").push(table.from);
         conditions(&mut sql, table, &scope, &[])?;
-        optional(sql.build().fetch_optional(&self.reader).await?)
+        optional(sql.build().fetch_optional(self.db.reader()).await?)
     }
 }
 

@@ -1,6 +1,6 @@
-//! The only SQL of the controller. Portable text with `$N`; one writer connection and a pool of readers.
+//! The only SQL of the controller: portable text with `$N`, for SQLite and PostgreSQL alike (crate [`database`] says what that means).
 //!
-//! Reads take the reader pool; writes go through [`Tx`], which begins IMMEDIATE so that a
+//! Reads take `self.db.reader()`; writes go through [`Tx`], one at a time across all controllers, so that a
 //! read-modify-write never loses to another.
 
 mod apps;
@@ -25,9 +25,10 @@ mod stacks;
 mod staging;
 mod users;
 
-use serde_json::{Map, Value};
-use sqlx::{Sqlite, SqlitePool};
 use std::sync::Arc;
+
+use database::{Db, Kind, query, query_scalar};
+use serde_json::{Map, Value};
 
 use crate::crypto::{Cipher, CipherError};
 
@@ -36,7 +37,6 @@ pub(crate) use buildpacks::{BUILDPACKS, BuildpackRow};
 pub(crate) use domains::{DOMAINS, DomainRow};
 pub(crate) use events::{EVENTS, EventRow, NewEvent};
 pub(crate) use listing::{Scope, Table};
-pub use open::OpenError;
 pub(crate) use orgs::{ORGS, OrgRow};
 pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use record::Record;
@@ -50,21 +50,12 @@ pub(crate) use stacks::{STACKS, StackRow};
 pub(crate) use staging::{StagingFailure, StagingTask};
 pub(crate) use users::{Role, RoleRow, USERS, UserRow};
 
-/// Begins a write: the lock is taken at once, so that a read-modify-write never loses to another.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
-/// SQLite's result codes that callers can do something about.
-const SQLITE_BUSY: u32 = 5;
-const SQLITE_LOCKED: u32 = 6;
-const SQLITE_FULL: u32 = 13;
-const SQLITE_IOERR_SHMSIZE: u32 = 4874;
-
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The database refused or is away.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] database::Error),
     /// A sealed value could not be read or written.
     #[error(transparent)]
     Cipher(#[from] CipherError),
@@ -76,39 +67,18 @@ pub(crate) enum StoreError {
 impl StoreError {
     /// Whether a unique column already held the value.
     pub(crate) fn is_duplicate(&self) -> bool {
-        self.database().is_some_and(|e| e.is_unique_violation())
+        self.kind() == Some(Kind::Duplicate)
     }
 
     /// Whether something still refers to the row.
     pub(crate) fn is_referenced(&self) -> bool {
-        self.database()
-            .is_some_and(|e| e.is_foreign_key_violation())
+        self.kind() == Some(Kind::Referenced)
     }
 
-    /// Whether somebody else held the database longer than we wait.
-    pub(crate) fn is_busy(&self) -> bool {
-        matches!(self, StoreError::Database(sqlx::Error::PoolTimedOut))
-            || matches!(self.primary_code(), Some(SQLITE_BUSY | SQLITE_LOCKED))
-    }
-
-    /// Whether the disk had no room.
-    pub(crate) fn is_full(&self) -> bool {
-        self.primary_code() == Some(SQLITE_FULL) || self.code() == Some(SQLITE_IOERR_SHMSIZE)
-    }
-
-    /// SQLite's result code without its extension.
-    fn primary_code(&self) -> Option<u32> {
-        self.code().map(|code| code & 0xff)
-    }
-
-    /// SQLite's extended result code.
-    fn code(&self) -> Option<u32> {
-        self.database()?.code()?.parse().ok()
-    }
-
-    fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+    /// What the database failed of, if it was the database.
+    pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
-            StoreError::Database(error) => error.as_database_error(),
+            StoreError::Database(error) => Some(error.kind()),
             _ => None,
         }
     }
@@ -117,33 +87,21 @@ impl StoreError {
 /// The database of the desired state.
 #[derive(Clone)]
 pub(crate) struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    db: Db,
     cipher: Cipher,
-    /// Held open: its lock says that this process owns the SQLite file.
-    _lock: Arc<std::fs::File>,
 }
 
 /// One write transaction; dropped without [`Tx::commit`], nothing happened.
 pub(crate) struct Tx {
-    inner: sqlx::Transaction<'static, Sqlite>,
+    inner: database::Tx,
     now: i64,
 }
 
 impl Store {
     /// Begins a write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        let inner = match self.writer.begin_with(BEGIN).await {
-            // A full disk makes SQLite end the transaction by itself, while the driver still counts it as open: this connection
-            // would never begin another one.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                self.writer.begin_with(BEGIN).await?
-            }
-            other => other?,
-        };
         Ok(Tx {
-            inner,
+            inner: self.db.begin().await?,
             now: now_micros(),
         })
     }
@@ -169,10 +127,10 @@ impl Store {
         Ok(self.cipher.open(sealed)?)
     }
 
-    /// The pools, for `uaa`, whose tables live in the same database.
+    /// The same database for `uaa`, whose tables live in it.
     pub(crate) fn uaa(&self) -> uaa::store::Store {
         let seal = Arc::new(self.cipher.clone());
-        uaa::store::Store::mounted(self.writer.clone(), self.reader.clone(), seal)
+        uaa::store::Store::mounted(self.db.clone(), seal)
     }
 }
 
@@ -194,10 +152,7 @@ impl Tx {
         value: &str,
     ) -> Result<(), StoreError> {
         for sql in statements {
-            sqlx::query(*sql)
-                .bind(value)
-                .execute(&mut *self.inner)
-                .await?;
+            query(sql).bind(value).execute(&mut self.inner).await?;
         }
         Ok(())
     }
@@ -209,18 +164,18 @@ impl Tx {
         first: &str,
         second: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query(sql)
+        query(sql)
             .bind(first)
             .bind(second)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
 
     /// The next place in the default order.
     async fn next_id(&mut self) -> Result<i64, StoreError> {
-        let id = sqlx::query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last")
-            .fetch_one(&mut *self.inner)
+        let id = query_scalar("UPDATE row_counter SET last = last + 1 RETURNING last")
+            .fetch_one(&mut self.inner)
             .await?;
         Ok(id)
     }

@@ -1,5 +1,7 @@
 //! Organizations.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::record;
 use super::{Store, StoreError, Tx};
@@ -48,8 +50,7 @@ impl Store {
         org: &str,
         without_app: &str,
     ) -> Result<(i64, i64), StoreError> {
-        use sqlx::Row as _;
-        let row = sqlx::query(
+        let row = query(
             "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid JOIN spaces s ON s.guid = a.space_guid \
@@ -57,7 +58,7 @@ impl Store {
         )
         .bind(org)
         .bind(without_app)
-        .fetch_one(&self.reader)
+        .fetch_one(self.db.reader())
         .await?;
         Ok((row.try_get("memory")?, row.try_get("instances")?))
     }
@@ -66,7 +67,7 @@ impl Store {
 impl Tx {
     pub(crate) async fn insert_org(&mut self, row: &OrgRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO organizations (id, guid, name, name_key, quota_definition_guid, status, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,NULL)",
         )
@@ -77,13 +78,13 @@ impl Tx {
         .bind(&row.quota_definition_guid)
         .bind(&row.status)
         .bind(row.created_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     pub(crate) async fn update_org(&mut self, row: &OrgRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE organizations SET name = $2, name_key = $3, quota_definition_guid = $4, status = $5, updated_at = $6 WHERE guid = $1",
         )
         .bind(&row.guid)
@@ -92,7 +93,7 @@ impl Tx {
         .bind(&row.quota_definition_guid)
         .bind(&row.status)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

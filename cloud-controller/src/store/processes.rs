@@ -1,5 +1,7 @@
 //! The desired rows the health manager reads.
 
+use database::{query, query_scalar};
+
 use super::record::{many, record};
 use super::{Store, StoreError};
 
@@ -16,10 +18,10 @@ impl Store {
         let sql = "SELECT p.id, p.guid, p.instances, a.state, a.memory, a.package_state, p.version, p.updated_at \
                    FROM processes p JOIN apps a ON a.guid = p.app_guid WHERE p.id > $1 ORDER BY p.id LIMIT $2";
         many(
-            sqlx::query(sql)
+            query(sql)
                 .bind(after)
                 .bind(limit)
-                .fetch_all(&self.reader)
+                .fetch_all(self.db.reader())
                 .await?,
         )
     }
@@ -27,9 +29,9 @@ impl Store {
     /// The app a process belongs to.
     pub(crate) async fn app_of_process(&self, process: &str) -> Result<Option<String>, StoreError> {
         let sql = "SELECT app_guid FROM processes WHERE guid = $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(query_scalar(sql)
             .bind(process)
-            .fetch_optional(&self.reader)
+            .fetch_optional(self.db.reader())
             .await?)
     }
 }

@@ -1,5 +1,7 @@
 //! Quota definitions of organizations.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::record;
 use super::{StoreError, Tx};
@@ -25,7 +27,7 @@ impl Tx {
     /// Inserts or, for a known guid, updates a quota.
     pub(crate) async fn save_quota(&mut self, row: &QuotaRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO quota_definitions (id, guid, name, name_key, non_basic_services_allowed, total_services, total_routes, \
              total_private_domains, memory_limit, instance_memory_limit, app_instance_limit, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,NULL) \
@@ -45,7 +47,7 @@ impl Tx {
         .bind(row.instance_memory_limit)
         .bind(row.app_instance_limit)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

@@ -1,11 +1,11 @@
-//! Rows as structs, without sqlx's derive macros (they would build both drivers twice).
+//! Rows as structs, by column names.
 
-use sqlx::sqlite::SqliteRow;
+use database::{Error, Row};
 
 /// A struct read from a row by column names.
 pub(crate) trait Record: Sized + Send + Unpin {
     /// Reads one row.
-    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error>;
+    fn read(row: &Row) -> Result<Self, Error>;
 }
 
 /// Declares a struct whose fields are columns.
@@ -16,8 +16,7 @@ macro_rules! record {
         pub(crate) struct $name { $($(#[$field_meta])* pub(crate) $field: $kind),* }
 
         impl $crate::store::Record for $name {
-            fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
-                use sqlx::Row as _;
+            fn read(row: &database::Row) -> Result<Self, database::Error> {
                 Ok($name { $($field: row.try_get(stringify!($field))?),* })
             }
         }
@@ -27,11 +26,11 @@ macro_rules! record {
 pub(super) use record;
 
 /// Reads an optional row.
-pub(super) fn optional<R: Record>(row: Option<SqliteRow>) -> Result<Option<R>, super::StoreError> {
+pub(super) fn optional<R: Record>(row: Option<Row>) -> Result<Option<R>, super::StoreError> {
     Ok(row.as_ref().map(R::read).transpose()?)
 }
 
 /// Reads many rows.
-pub(super) fn many<R: Record>(rows: Vec<SqliteRow>) -> Result<Vec<R>, super::StoreError> {
+pub(super) fn many<R: Record>(rows: Vec<Row>) -> Result<Vec<R>, super::StoreError> {
     Ok(rows.iter().map(R::read).collect::<Result<_, _>>()?)
 }

@@ -1,5 +1,7 @@
 //! Which rows refer to which blobs.
 
+use database::query;
+
 use super::{Store, StoreError, Tx};
 use crate::blobs::Place;
 
@@ -32,12 +34,12 @@ impl Store {
         let Some((sql, first, second)) = question(place) else {
             return Ok(true);
         };
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(first)
             .bind(second)
-            .fetch_optional(&self.reader)
+            .exists(self.db.reader())
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }
 
@@ -47,11 +49,11 @@ impl Tx {
         let Some((sql, first, second)) = question(place) else {
             return Ok(true);
         };
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(first)
             .bind(second)
-            .fetch_optional(&mut *self.inner)
+            .exists(&mut self.inner)
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }

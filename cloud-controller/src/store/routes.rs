@@ -1,5 +1,7 @@
 //! Routes and which apps they lead to.
 
+use database::{query, query_scalar};
+
 use super::listing::{Column, Table};
 use super::record::record;
 use super::{Store, StoreError, Tx};
@@ -62,21 +64,21 @@ impl Store {
         path: &str,
     ) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM routes WHERE domain_guid = $1 AND host_key = $2 AND path_key = $3";
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(domain)
             .bind(host.to_lowercase())
             .bind(path.to_lowercase())
-            .fetch_optional(&self.reader)
+            .exists(self.db.reader())
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 
     /// Routes of an organization, for its quota.
     pub(crate) async fn count_routes(&self, org: &str) -> Result<i64, StoreError> {
         let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(query_scalar(sql)
             .bind(org)
-            .fetch_one(&self.reader)
+            .fetch_one(self.db.reader())
             .await?)
     }
 }
@@ -84,7 +86,7 @@ impl Store {
 impl Tx {
     pub(crate) async fn insert_route(&mut self, row: &RouteRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO routes (id, guid, host, host_key, path, path_key, domain_guid, space_guid, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,NULL)",
         )
@@ -97,14 +99,14 @@ impl Tx {
         .bind(&row.domain_guid)
         .bind(&row.space_guid)
         .bind(row.created_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     /// Writes host and path.
     pub(crate) async fn update_route(&mut self, row: &RouteRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE routes SET host = $2, host_key = $3, path = $4, path_key = $5, updated_at = $6 WHERE guid = $1",
         )
         .bind(&row.guid)
@@ -113,15 +115,15 @@ impl Tx {
         .bind(&row.path)
         .bind(row.path.to_lowercase())
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     pub(crate) async fn delete_route(&mut self, guid: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM routes WHERE guid = $1")
+        query("DELETE FROM routes WHERE guid = $1")
             .bind(guid)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
@@ -129,31 +131,30 @@ impl Tx {
     /// Apps a route leads to.
     pub(crate) async fn apps_on_route(&mut self, route: &str) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT app_guid FROM route_mappings WHERE route_guid = $1";
-        Ok(sqlx::query_scalar(sql)
+        Ok(query_scalar(sql)
             .bind(route)
-            .fetch_all(&mut *self.inner)
+            .fetch_all(&mut self.inner)
             .await?)
     }
 
     /// Maps; false when it was mapped already.
     pub(crate) async fn map_route(&mut self, app: &str, route: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("INSERT INTO route_mappings (app_guid, route_guid, created_at) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
+        let done = query("INSERT INTO route_mappings (app_guid, route_guid, created_at) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
             .bind(app)
             .bind(route)
             .bind(self.now)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(done.rows_affected() > 0)
     }
 
     /// Unmaps; false when it was not mapped.
     pub(crate) async fn unmap_route(&mut self, app: &str, route: &str) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("DELETE FROM route_mappings WHERE app_guid = $1 AND route_guid = $2")
-                .bind(app)
-                .bind(route)
-                .execute(&mut *self.inner)
-                .await?;
+        let done = query("DELETE FROM route_mappings WHERE app_guid = $1 AND route_guid = $2")
+            .bind(app)
+            .bind(route)
+            .execute(&mut self.inner)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 }

@@ -1,5 +1,7 @@
 //! Security groups: egress rules of containers.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::{many, record};
 use super::{Store, StoreError, Tx};
@@ -22,12 +24,12 @@ pub(crate) static SECURITY_GROUPS: Table = Table {
 impl Store {
     pub(crate) async fn running_groups(&self) -> Result<Vec<SecurityGroupRow>, StoreError> {
         let sql = "SELECT * FROM security_groups WHERE running_default = TRUE ORDER BY id";
-        many(sqlx::query(sql).fetch_all(&self.reader).await?)
+        many(query(sql).fetch_all(self.db.reader()).await?)
     }
 
     pub(crate) async fn staging_groups(&self) -> Result<Vec<SecurityGroupRow>, StoreError> {
         let sql = "SELECT * FROM security_groups WHERE staging_default = TRUE ORDER BY id";
-        many(sqlx::query(sql).fetch_all(&self.reader).await?)
+        many(query(sql).fetch_all(self.db.reader()).await?)
     }
 }
 
@@ -41,7 +43,7 @@ impl Tx {
         staging: bool,
     ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO security_groups (id, guid, name, name_key, rules, running_default, staging_default, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,NULL) ON CONFLICT (name_key) DO UPDATE SET rules = $5",
         )
@@ -53,7 +55,7 @@ impl Tx {
         .bind(running)
         .bind(staging)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

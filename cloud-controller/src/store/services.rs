@@ -1,5 +1,7 @@
 //! Service instances and their bindings to apps.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::{many, record};
 use super::{Scope, Store, StoreError, Tx};
@@ -85,7 +87,7 @@ impl Store {
 
     /// Drains of the next `limit` apps that have any, after the app with this place in the default order.
     pub(crate) async fn drains(&self, after: i64, limit: i64) -> Result<Vec<DrainRow>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT a.id AS app_id, b.app_guid, i.syslog_drain_sealed FROM service_bindings b \
              JOIN service_instances i ON i.guid = b.service_instance_guid JOIN apps a ON a.guid = b.app_guid \
              WHERE i.syslog_drain_sealed IS NOT NULL AND a.id IN (SELECT DISTINCT x.id FROM apps x \
@@ -94,7 +96,7 @@ impl Store {
         )
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.reader)
+        .fetch_all(self.db.reader())
         .await?;
         many(rows)
     }
@@ -104,7 +106,7 @@ impl Tx {
     /// Inserts an instance, or updates the one with its guid.
     pub(crate) async fn save_service(&mut self, row: &ServiceRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO service_instances (id, guid, kind, name, name_key, space_guid, credentials_sealed, syslog_drain_sealed, \
              tags, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,NULL) \
              ON CONFLICT (guid) DO UPDATE SET name = $4, name_key = $5, credentials_sealed = $7, syslog_drain_sealed = $8, \
@@ -120,7 +122,7 @@ impl Tx {
         .bind(&row.syslog_drain_sealed)
         .bind(&row.tags)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
@@ -144,7 +146,7 @@ impl Tx {
         instance: &str,
     ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO service_bindings (id, guid, app_guid, service_instance_guid, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,NULL)",
         )
         .bind(id)
@@ -152,7 +154,7 @@ impl Tx {
         .bind(app)
         .bind(instance)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

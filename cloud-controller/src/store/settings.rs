@@ -1,7 +1,7 @@
 //! Feature flags, environment variable groups, leases.
 
+use database::{query, query_scalar};
 use serde_json::{Map, Value};
-use sqlx::Row as _;
 
 use super::record::{optional, record};
 use super::{Store, StoreError, Tx};
@@ -17,9 +17,9 @@ impl Store {
         &self,
         name: &str,
     ) -> Result<Option<(bool, Option<String>)>, StoreError> {
-        let row = sqlx::query("SELECT enabled, error_message FROM feature_flags WHERE name = $1")
-            .bind(name);
-        let Some(row) = row.fetch_optional(&self.reader).await? else {
+        let row =
+            query("SELECT enabled, error_message FROM feature_flags WHERE name = $1").bind(name);
+        let Some(row) = row.fetch_optional(self.db.reader()).await? else {
             return Ok(None);
         };
         Ok(Some((row.try_get(0)?, row.try_get(1)?)))
@@ -28,18 +28,18 @@ impl Store {
     /// An environment variable group: `running` or `staging`.
     pub(crate) async fn env_group(&self, name: &str) -> Result<Map<String, Value>, StoreError> {
         let sealed: Option<String> =
-            sqlx::query_scalar("SELECT vars_sealed FROM env_groups WHERE name = $1")
+            query_scalar("SELECT vars_sealed FROM env_groups WHERE name = $1")
                 .bind(name)
-                .fetch_optional(&self.reader)
+                .fetch_optional(self.db.reader())
                 .await?;
         sealed.map_or_else(|| Ok(Map::new()), |sealed| self.unseal(&sealed))
     }
 
     pub(crate) async fn lease(&self, name: &str) -> Result<Option<LeaseRow>, StoreError> {
         optional(
-            sqlx::query("SELECT * FROM leases WHERE name = $1")
+            query("SELECT * FROM leases WHERE name = $1")
                 .bind(name)
-                .fetch_optional(&self.reader)
+                .fetch_optional(self.db.reader())
                 .await?,
         )
     }
@@ -52,14 +52,14 @@ impl Tx {
         enabled: bool,
         message: Option<&str>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO feature_flags (name, enabled, error_message) VALUES ($1,$2,$3) \
              ON CONFLICT (name) DO UPDATE SET enabled = $2, error_message = $3",
         )
         .bind(name)
         .bind(enabled)
         .bind(message)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
@@ -70,25 +70,25 @@ impl Tx {
         name: &str,
         sealed: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO env_groups (name, vars_sealed) VALUES ($1,$2) ON CONFLICT (name) DO UPDATE SET vars_sealed = $2")
+        query("INSERT INTO env_groups (name, vars_sealed) VALUES ($1,$2) ON CONFLICT (name) DO UPDATE SET vars_sealed = $2")
             .bind(name)
             .bind(sealed)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
 
     pub(crate) async fn lease(&mut self, name: &str) -> Result<Option<LeaseRow>, StoreError> {
         optional(
-            sqlx::query("SELECT * FROM leases WHERE name = $1")
+            query("SELECT * FROM leases WHERE name = $1")
                 .bind(name)
-                .fetch_optional(&mut *self.inner)
+                .fetch_optional(&mut self.inner)
                 .await?,
         )
     }
 
     pub(crate) async fn save_lease(&mut self, lease: &LeaseRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO leases (name, holder, epoch, expires_at) VALUES ($1,$2,$3,$4) \
              ON CONFLICT (name) DO UPDATE SET holder = $2, epoch = $3, expires_at = $4",
         )
@@ -96,7 +96,7 @@ impl Tx {
         .bind(&lease.holder)
         .bind(lease.epoch)
         .bind(lease.expires_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Quota definitions of spaces; each belongs to an organization.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::record;
 use super::{Store, StoreError, Tx};
@@ -31,8 +33,7 @@ impl Store {
         space: &str,
         without_app: &str,
     ) -> Result<(i64, i64), StoreError> {
-        use sqlx::Row as _;
-        let row = sqlx::query(
+        let row = query(
             "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid \
@@ -40,7 +41,7 @@ impl Store {
         )
         .bind(space)
         .bind(without_app)
-        .fetch_one(&self.reader)
+        .fetch_one(self.db.reader())
         .await?;
         Ok((row.try_get("memory")?, row.try_get("instances")?))
     }
@@ -50,7 +51,7 @@ impl Tx {
     /// Inserts or, for a known guid, updates a space quota.
     pub(crate) async fn save_space_quota(&mut self, row: &SpaceQuotaRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO space_quota_definitions (id, guid, name, name_key, organization_guid, non_basic_services_allowed, \
              total_services, total_routes, memory_limit, instance_memory_limit, app_instance_limit, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,NULL) \
@@ -69,7 +70,7 @@ impl Tx {
         .bind(row.instance_memory_limit)
         .bind(row.app_instance_limit)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Spaces.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::record;
 use super::{StoreError, Tx};
@@ -36,7 +38,7 @@ pub(crate) static SPACES: Table = Table {
 impl Tx {
     pub(crate) async fn insert_space(&mut self, row: &SpaceRow) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO spaces (id, guid, name, name_key, organization_guid, space_quota_definition_guid, allow_ssh, created_at, updated_at) \
              VALUES ($1,$2,$3,$4,$5,$6,$7,$8,NULL)",
         )
@@ -48,13 +50,13 @@ impl Tx {
         .bind(&row.space_quota_definition_guid)
         .bind(row.allow_ssh)
         .bind(row.created_at)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     pub(crate) async fn update_space(&mut self, row: &SpaceRow) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE spaces SET name = $2, name_key = $3, allow_ssh = $4, space_quota_definition_guid = $5, updated_at = $6 \
              WHERE guid = $1",
         )
@@ -64,7 +66,7 @@ impl Tx {
         .bind(row.allow_ssh)
         .bind(&row.space_quota_definition_guid)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

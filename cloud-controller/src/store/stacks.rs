@@ -1,5 +1,7 @@
 //! Stacks: the root file systems apps run on.
 
+use database::query;
+
 use super::listing::{Column, Table};
 use super::record::{optional, record};
 use super::{Store, StoreError, Tx};
@@ -19,8 +21,8 @@ pub(crate) static STACKS: Table = Table {
 
 impl Store {
     pub(crate) async fn stack_by_name(&self, name: &str) -> Result<Option<StackRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM stacks WHERE name_key = $1").bind(name.to_lowercase());
-        optional(row.fetch_optional(&self.reader).await?)
+        let row = query("SELECT * FROM stacks WHERE name_key = $1").bind(name.to_lowercase());
+        optional(row.fetch_optional(self.db.reader()).await?)
     }
 }
 
@@ -33,7 +35,7 @@ impl Tx {
         description: &str,
     ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO stacks (id, guid, name, name_key, description, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,$6,NULL) \
              ON CONFLICT (name_key) DO NOTHING",
         )
@@ -43,7 +45,7 @@ impl Tx {
         .bind(name.to_lowercase())
         .bind(description)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Stagings. A task is current while the app names it; whatever arrives for another task is ignored.
 
+use database::{query, query_scalar};
+
 use super::record::{many, record};
 use super::{Store, StoreError, Tx};
 
@@ -21,29 +23,29 @@ impl Store {
     /// Open stagings past their deadline.
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
         let sql = "SELECT * FROM staging_tasks WHERE state = 'OPEN' AND deadline < $1";
-        many(sqlx::query(sql).bind(now).fetch_all(&self.reader).await?)
+        many(query(sql).bind(now).fetch_all(self.db.reader()).await?)
     }
 
     /// The app's droplet row with this sha1.
     pub(crate) async fn has_droplet(&self, app: &str, sha1: &str) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM droplets WHERE app_guid = $1 AND sha1 = $2";
-        let found: Option<i64> = sqlx::query_scalar(sql)
+        let found = query(sql)
             .bind(app)
             .bind(sha1)
-            .fetch_optional(&self.reader)
+            .exists(self.db.reader())
             .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 }
 
 impl Tx {
     /// Opens a task and closes every other of the app.
     pub(crate) async fn open_staging(&mut self, task: &StagingTask) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM staging_tasks WHERE app_guid = $1")
+        query("DELETE FROM staging_tasks WHERE app_guid = $1")
             .bind(&task.app_guid)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
-        sqlx::query(
+        query(
             "INSERT INTO staging_tasks (task_id, app_guid, version, stager_id, state, deadline, created_at) VALUES ($1,$2,$3,$4,'OPEN',$5,$6)",
         )
         .bind(&task.task_id)
@@ -52,15 +54,15 @@ impl Tx {
         .bind(&task.stager_id)
         .bind(task.deadline)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
 
     pub(crate) async fn close_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
+        query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
             .bind(task_id)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
@@ -73,12 +75,12 @@ impl Tx {
         size: i64,
         keep: i64,
     ) -> Result<Vec<String>, StoreError> {
-        sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
+        query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
             .bind(app)
             .bind(sha1)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
-        sqlx::query(
+        query(
             "INSERT INTO droplets (guid, app_guid, sha1, size, created_at) VALUES ($1,$2,$3,$4,$5)",
         )
         .bind(bus::ids::guid())
@@ -86,18 +88,18 @@ impl Tx {
         .bind(sha1)
         .bind(size)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
-        let old: Vec<String> = sqlx::query_scalar("SELECT sha1 FROM droplets WHERE app_guid = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2")
+        let old: Vec<String> = query_scalar("SELECT sha1 FROM droplets WHERE app_guid = $1 ORDER BY created_at DESC LIMIT 1000 OFFSET $2")
             .bind(app)
             .bind(keep)
-            .fetch_all(&mut *self.inner)
+            .fetch_all(&mut self.inner)
             .await?;
         for sha1 in &old {
-            sqlx::query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
+            query("DELETE FROM droplets WHERE app_guid = $1 AND sha1 = $2")
                 .bind(app)
                 .bind(sha1)
-                .execute(&mut *self.inner)
+                .execute(&mut self.inner)
                 .await?;
         }
         Ok(old)

@@ -1,5 +1,7 @@
 //! Users as the controller knows them, and their roles.
 
+use database::{query, query_scalar};
+
 use super::listing::{Column, Table};
 use super::record::{many, record};
 use super::{Store, StoreError, Tx};
@@ -94,13 +96,13 @@ impl Role {
 impl Store {
     /// All roles of a user.
     pub(crate) async fn roles_of(&self, user: &str) -> Result<Vec<RoleRow>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT r.kind, r.target_guid AS target, EXISTS (SELECT 1 FROM organizations o WHERE o.status = 'suspended' \
              AND (o.guid = r.target_guid OR o.guid = (SELECT organization_guid FROM spaces WHERE guid = r.target_guid))) \
              AS suspended FROM roles r WHERE r.user_guid = $1",
         )
         .bind(user)
-        .fetch_all(&self.reader)
+        .fetch_all(self.db.reader())
         .await?;
         many(rows)
     }
@@ -111,31 +113,29 @@ impl Store {
         guid: &str,
         username: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM users WHERE guid = $1 AND (username = $2 OR $2 IS NULL)",
-        )
-        .bind(guid)
-        .bind(username)
-        .fetch_optional(&self.reader)
-        .await?;
-        Ok(found.is_some())
+        let found = query("SELECT 1 FROM users WHERE guid = $1 AND (username = $2 OR $2 IS NULL)")
+            .bind(guid)
+            .bind(username)
+            .exists(self.db.reader())
+            .await?;
+        Ok(found)
     }
 
     /// Whether the user has a role in any space of the organization.
     pub(crate) async fn has_space_roles(&self, user: &str, org: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar(
+        let found = query(
             "SELECT 1 FROM roles r JOIN spaces s ON s.guid = r.target_guid WHERE r.user_guid = $1 AND s.organization_guid = $2 LIMIT 1",
         )
         .bind(user)
         .bind(org)
-        .fetch_optional(&self.reader)
+        .exists(self.db.reader())
         .await?;
-        Ok(found.is_some())
+        Ok(found)
     }
 
     pub(crate) async fn count_users(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM users")
-            .fetch_one(&self.reader)
+        Ok(query_scalar("SELECT COUNT(*) FROM users")
+            .fetch_one(self.db.reader())
             .await?)
     }
 }
@@ -149,7 +149,7 @@ impl Tx {
         admin: bool,
     ) -> Result<(), StoreError> {
         let id = self.next_id().await?;
-        sqlx::query(
+        query(
             "INSERT INTO users (id, guid, username, admin, created_at, updated_at) VALUES ($1,$2,$3,$4,$5,NULL) \
              ON CONFLICT (guid) DO UPDATE SET username = COALESCE($3, users.username)",
         )
@@ -158,7 +158,7 @@ impl Tx {
         .bind(username)
         .bind(admin)
         .bind(self.now)
-        .execute(&mut *self.inner)
+        .execute(&mut self.inner)
         .await?;
         Ok(())
     }
@@ -169,11 +169,11 @@ impl Tx {
         role: Role,
         target: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO roles (user_guid, kind, target_guid) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
+        query("INSERT INTO roles (user_guid, kind, target_guid) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING")
             .bind(user)
             .bind(role.word())
             .bind(target)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
@@ -184,24 +184,24 @@ impl Tx {
         role: Role,
         target: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM roles WHERE user_guid = $1 AND kind = $2 AND target_guid = $3")
+        query("DELETE FROM roles WHERE user_guid = $1 AND kind = $2 AND target_guid = $3")
             .bind(user)
             .bind(role.word())
             .bind(target)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(())
     }
 
     /// Forgets a user and every role; false when unknown.
     pub(crate) async fn delete_user(&mut self, guid: &str) -> Result<bool, StoreError> {
-        sqlx::query("DELETE FROM roles WHERE user_guid = $1")
+        query("DELETE FROM roles WHERE user_guid = $1")
             .bind(guid)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
-        let done = sqlx::query("DELETE FROM users WHERE guid = $1")
+        let done = query("DELETE FROM users WHERE guid = $1")
             .bind(guid)
-            .execute(&mut *self.inner)
+            .execute(&mut self.inner)
             .await?;
         Ok(done.rows_affected() > 0)
     }

@@ -412,7 +412,7 @@ fn config(dir: &Path, nats: &NatsServer) -> Config {
     std::fs::write(buildpack.join("bin/detect"), "#!/bin/sh\necho test\n").unwrap();
     Config {
         listen: "127.0.0.1:0".into(),
-        database: dir.join("cc.db"),
+        database: dir.join("cc.db").into(),
         blobstore: dir.join("blobs"),
         temp_dir: Some(dir.to_owned()),
         secrets_file: dir.join("secrets.json"),

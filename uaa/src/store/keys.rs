@@ -1,6 +1,6 @@
 //! Signing keys: sealed with the database owner's key, if it has one.
 
-use sqlx::Row as _;
+use database::query;
 
 use super::{Store, StoreError};
 
@@ -10,8 +10,8 @@ const SEALED: &str = "sealed:";
 impl Store {
     /// All keys as `(kid, base64 of PKCS#8)`, newest first.
     pub(crate) async fn keys(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let rows = sqlx::query("SELECT kid, pkcs8 FROM uaa_keys ORDER BY created_at DESC, kid")
-            .fetch_all(&self.writer)
+        let rows = query("SELECT kid, pkcs8 FROM uaa_keys ORDER BY created_at DESC, kid")
+            .fetch_all(self.db.reader())
             .await?;
         rows.iter()
             .map(|row| {
@@ -26,19 +26,18 @@ impl Store {
         if self.seal.is_none() {
             return Ok(());
         }
-        let rows = sqlx::query("SELECT kid, pkcs8 FROM uaa_keys")
-            .fetch_all(&self.writer)
+        let rows = query("SELECT kid, pkcs8 FROM uaa_keys")
+            .fetch_all(self.db.reader())
             .await?;
         for row in rows {
             let (kid, kept): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             if kept.starts_with(SEALED) {
                 continue;
             }
-            sqlx::query("UPDATE uaa_keys SET pkcs8 = $2 WHERE kid = $1")
+            let update = query("UPDATE uaa_keys SET pkcs8 = $2 WHERE kid = $1")
                 .bind(kid)
-                .bind(self.seal_key(&kept)?)
-                .execute(&self.writer)
-                .await?;
+                .bind(self.seal_key(&kept)?);
+            self.db.write(update).await?;
         }
         Ok(())
     }
@@ -70,15 +69,14 @@ impl Store {
         pkcs8: &str,
         now: i64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let insert = query(
             "INSERT INTO uaa_keys (kid, pkcs8, created_at) \
              SELECT $1, $2, $3 WHERE NOT EXISTS (SELECT 1 FROM uaa_keys)",
         )
         .bind(kid)
         .bind(self.seal_key(pkcs8)?)
-        .bind(now)
-        .execute(&self.writer)
-        .await?;
+        .bind(now);
+        self.db.write(insert).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The only SQL of this crate. Portable text with `$N`; one writer connection and a pool of readers.
+//! The only SQL of this crate: portable text with `$N`, for SQLite and PostgreSQL alike (crate [`database`] says what that means).
 
 mod keys;
 mod open;
@@ -7,37 +7,39 @@ mod users;
 
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
+use database::{Db, Migration, OpenError};
 
 pub(crate) use refresh::RefreshRow;
 pub(crate) use users::UserRow;
 
-/// The tables of this crate, for whoever owns the database they live in.
-pub const MIGRATION: &str = include_str!("../../migrations/0001_uaa.sql");
+/// The tables of this crate as a step of whoever owns the database they live in.
+pub const fn migration(version: i64) -> Migration {
+    Migration {
+        version,
+        name: "uaa",
+        sqlite: include_str!("../../migrations/sqlite/0001_uaa.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_uaa.sql"),
+    }
+}
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database refused or is away.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] database::Error),
     /// A secret could not be sealed or opened.
     #[error("signing key: {0}")]
     Seal(String),
-    /// The tables could not be made.
-    #[error("migration: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }
 
 impl StoreError {
     /// Whether a unique column already held the value.
     pub(crate) fn is_duplicate(&self) -> bool {
-        match self {
-            StoreError::Database(error) => error
-                .as_database_error()
-                .is_some_and(|e| e.is_unique_violation()),
-            StoreError::Migration(_) | StoreError::Seal(_) => false,
-        }
+        matches!(self, StoreError::Database(error) if error.is_duplicate())
     }
 }
 
@@ -59,18 +61,16 @@ pub trait Seal: Send + Sync {
 /// Users, keys and refresh tokens.
 #[derive(Clone)]
 pub struct Store {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    db: Db,
     /// Without one (the daemon `uaa` alone), signing keys are kept as they are.
     seal: Option<Arc<dyn Seal>>,
 }
 
 impl Store {
-    /// A store in a database whose owner already ran [`MIGRATION`]; signing keys are sealed with the owner's key.
-    pub fn mounted(writer: SqlitePool, reader: SqlitePool, seal: Arc<dyn Seal>) -> Store {
+    /// A store in a database whose owner already took [`migration`]; signing keys are sealed with the owner's key.
+    pub fn mounted(db: Db, seal: Arc<dyn Seal>) -> Store {
         Store {
-            writer,
-            reader,
+            db,
             seal: Some(seal),
         }
     }

@@ -1,6 +1,6 @@
 //! Refresh tokens. Only hashes are kept. Each use replaces the token; a family is all that came from one login.
 
-use sqlx::Row as _;
+use database::query;
 
 use super::{Store, StoreError};
 
@@ -18,9 +18,9 @@ pub(crate) struct RefreshRow {
 
 impl Store {
     pub(crate) async fn refresh_token(&self, hash: &str) -> Result<Option<RefreshRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM uaa_refresh_tokens WHERE token_hash = $1")
+        let row = query("SELECT * FROM uaa_refresh_tokens WHERE token_hash = $1")
             .bind(hash)
-            .fetch_optional(&self.writer)
+            .fetch_optional(self.db.reader())
             .await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(RefreshRow {
@@ -41,19 +41,19 @@ impl Store {
         replaces: Option<&str>,
         now: i64,
     ) -> Result<(), StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE expires_at < $1")
+        let mut tx = self.db.begin().await?;
+        query("DELETE FROM uaa_refresh_tokens WHERE expires_at < $1")
             .bind(now)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         if let Some(old) = replaces {
-            sqlx::query("UPDATE uaa_refresh_tokens SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL")
+            query("UPDATE uaa_refresh_tokens SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL")
                 .bind(old)
                 .bind(now)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
-        sqlx::query(
+        query(
             "INSERT INTO uaa_refresh_tokens (token_hash, family, user_id, client_id, scope, expires_at, used_at) \
              VALUES ($1,$2,$3,$4,$5,$6,NULL)",
         )
@@ -63,7 +63,7 @@ impl Store {
         .bind(&new.client_id)
         .bind(&new.scope)
         .bind(new.expires_at)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(())
@@ -71,10 +71,8 @@ impl Store {
 
     /// Ends every session of one login.
     pub(crate) async fn revoke_family(&self, family: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE family = $1")
-            .bind(family)
-            .execute(&self.writer)
-            .await?;
+        let delete = query("DELETE FROM uaa_refresh_tokens WHERE family = $1").bind(family);
+        self.db.write(delete).await?;
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! Users.
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use database::{Builder, Error, Row, query};
 
 use super::{Store, StoreError};
 use crate::filter::Term;
@@ -24,7 +23,7 @@ pub(crate) struct UserRow {
 }
 
 impl UserRow {
-    fn read(row: &SqliteRow) -> Result<UserRow, sqlx::Error> {
+    fn read(row: &Row) -> Result<UserRow, Error> {
         Ok(UserRow {
             id: row.try_get("id")?,
             username: row.try_get("username")?,
@@ -47,24 +46,24 @@ impl UserRow {
 
 impl Store {
     pub(crate) async fn user_by_name(&self, name: &str) -> Result<Option<UserRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM uaa_users WHERE username_key = $1")
+        let row = query("SELECT * FROM uaa_users WHERE username_key = $1")
             .bind(name.to_lowercase())
-            .fetch_optional(&self.reader)
+            .fetch_optional(self.db.reader())
             .await?;
         Ok(row.as_ref().map(UserRow::read).transpose()?)
     }
 
     pub(crate) async fn user_by_id(&self, id: &str) -> Result<Option<UserRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM uaa_users WHERE id = $1")
+        let row = query("SELECT * FROM uaa_users WHERE id = $1")
             .bind(id)
-            .fetch_optional(&self.reader)
+            .fetch_optional(self.db.reader())
             .await?;
         Ok(row.as_ref().map(UserRow::read).transpose()?)
     }
 
     /// Users that match any term; all (up to a bound) when there is none.
     pub(crate) async fn users(&self, terms: &[Term]) -> Result<Vec<UserRow>, StoreError> {
-        let mut query = sqlx::QueryBuilder::<sqlx::Sqlite>::new("SELECT * FROM uaa_users WHERE ");
+        let mut query = Builder::new("SELECT * FROM uaa_users WHERE ");
         query.push(if terms.is_empty() { "1 = 1" } else { "1 = 0" });
         for term in terms {
             match term {
@@ -75,12 +74,12 @@ impl Store {
         query
             .push(" ORDER BY created_at, id LIMIT ")
             .push_bind(MAX_LISTED);
-        let rows = query.build().fetch_all(&self.reader).await?;
+        let rows = query.build().fetch_all(self.db.reader()).await?;
         Ok(rows.iter().map(UserRow::read).collect::<Result<_, _>>()?)
     }
 
     pub(crate) async fn insert_user(&self, user: &UserRow, now: i64) -> Result<(), StoreError> {
-        sqlx::query(
+        let insert = query(
             "INSERT INTO uaa_users (id, username, username_key, password_hash, email, given_name, family_name, \
              groups_list, failures, locked_until, created_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,0,0,$9)",
         )
@@ -92,9 +91,8 @@ impl Store {
         .bind(&user.given_name)
         .bind(&user.family_name)
         .bind(user.groups.join(" "))
-        .bind(now)
-        .execute(&self.writer)
-        .await?;
+        .bind(now);
+        self.db.write(insert).await?;
         Ok(())
     }
 
@@ -103,28 +101,27 @@ impl Store {
         id: &str,
         attempts: Attempts,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE uaa_users SET failures = $2, locked_until = $3 WHERE id = $1")
+        let update = query("UPDATE uaa_users SET failures = $2, locked_until = $3 WHERE id = $1")
             .bind(id)
             .bind(attempts.failures)
-            .bind(attempts.locked_until)
-            .execute(&self.writer)
-            .await?;
+            .bind(attempts.locked_until);
+        self.db.write(update).await?;
         Ok(())
     }
 
     /// Sets a password and ends every session of the user.
     pub(crate) async fn set_password(&self, id: &str, hash: &str) -> Result<(), StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(
+        let mut tx = self.db.begin().await?;
+        query(
             "UPDATE uaa_users SET password_hash = $2, failures = 0, locked_until = 0 WHERE id = $1",
         )
         .bind(id)
         .bind(hash)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
+        query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
             .bind(id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(())
@@ -132,14 +129,14 @@ impl Store {
 
     /// Deletes a user with all sessions; false when there was none.
     pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, StoreError> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
+        let mut tx = self.db.begin().await?;
+        query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
             .bind(id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
-        let done = sqlx::query("DELETE FROM uaa_users WHERE id = $1")
+        let done = query("DELETE FROM uaa_users WHERE id = $1")
             .bind(id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)

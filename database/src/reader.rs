@@ -1,0 +1,46 @@
+//! Reading: a pool of connections that cannot write.
+
+use std::sync::Arc;
+
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
+
+use crate::connection::driver_query;
+use crate::error::{Error, Kind, Place};
+use crate::row::Row;
+use crate::sql::{Done, Executor, Query};
+
+/// Committed rows. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(crate) pool: Pool,
+    pub(crate) place: Arc<Place>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Pool {
+    /// Of a file.
+    Sqlite(SqlitePool),
+    /// Of a server.
+    Postgres(PgPool),
+}
+
+impl Executor for &Reader {
+    async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
+        let rows = match &self.pool {
+            Pool::Sqlite(pool) => {
+                let rows = driver_query!(Sqlite, query).fetch_all(pool).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Pool::Postgres(pool) => {
+                let rows = driver_query!(Postgres, query).fetch_all(pool).await;
+                rows.map(|rows| rows.into_iter().map(Row::Postgres).collect())
+            }
+        };
+        rows.map_err(|error| self.place.error(&error))
+    }
+
+    async fn change(self, _: Query) -> Result<Done, Error> {
+        let text = "a write was sent to the reading side; it belongs into a transaction";
+        Err(Error::new(Kind::Other, text))
+    }
+}

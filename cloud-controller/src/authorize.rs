@@ -223,6 +223,13 @@ pub(crate) const SEEN_SPACE_QUOTAS: &[&str] = &[
     "t.organization_guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
     ")",
 ];
+/// Visible security groups: running defaults, and those of visible spaces.
+pub(crate) const SEEN_GROUPS: &[&str] = &[
+    "t.running_default = TRUE OR t.guid IN (SELECT g.group_guid FROM security_group_spaces g JOIN spaces s ON s.guid = g.space_guid \
+     JOIN roles r ON r.target_guid = s.guid OR (r.kind = 'org_manager' AND r.target_guid = s.organization_guid) \
+     WHERE r.user_guid = ",
+    ")",
+];
 /// Visible users: oneself.
 pub(crate) const SEEN_USERS: &[&str] = &["t.guid = ", ""];
 /// Visible events: those of spaces one develops or audits, and organizations one audits.
@@ -260,6 +267,9 @@ pub(crate) async fn authenticate(
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| fail(Code::InvalidAuthToken))?;
+    if let Err(error) = ctl.uaa.refresh_rules(Some(token)).await {
+        tracing::warn!(%error, "keys and revocations could not be brought up to date; what is known holds");
+    }
     let claims = ctl
         .uaa
         .verifier()

@@ -1,7 +1,7 @@
 //! Admin buildpacks.
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use component::authorized;
 use http::{HeaderMap, StatusCode};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::call::{Call, Created};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
@@ -247,11 +247,12 @@ async fn keep(
     Ok(answer.into_response())
 }
 
-/// For DEAs.
+/// For DEAs. A staging names the digest of the bits it began with: it never gets others under that name.
 async fn download(
     State(ctl): State<Ctl>,
     headers: HeaderMap,
     Path(guid): Path<String>,
+    raw: RawQuery,
 ) -> Outcome<Response> {
     if !authorized(&headers, &ctl.config.staging_auth.basic()) {
         return Err(fail(Code::NotAuthenticated));
@@ -260,5 +261,9 @@ async fn download(
         .await?
         .sha1
         .ok_or_else(|| fail(Code::NotFound))?;
+    if body::parameter(&raw, "sha1").is_some_and(|wanted| wanted != sha1) {
+        let text = format!("buildpack {guid} got other bits meanwhile (sha1 {sha1}); stage again");
+        return Err(fail_with(Code::ResourceNotFound, text));
+    }
     internal::send(&ctl, &Place::Buildpack(guid, sha1)).await
 }

@@ -9,6 +9,8 @@
 //! | `routes`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
+//! | `security_groups`, `egress` | where containers may connect to |
+//! | `usage` | what apps used, for billing |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
 //! | `routing`, `call`, `lists`, `body`, `audit`, `times` | what they share |
@@ -27,6 +29,7 @@ mod call;
 mod catalog;
 mod copy_bits;
 mod domains;
+mod egress;
 mod env;
 mod events;
 mod info;
@@ -41,6 +44,7 @@ mod roles;
 mod room;
 mod routes;
 mod routing;
+mod security_groups;
 mod services;
 mod settings;
 mod space_quotas;
@@ -49,6 +53,7 @@ mod summary;
 pub(crate) mod times;
 mod upload;
 mod upload_md5;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -93,6 +98,8 @@ fn table() -> routing::Routes {
         .merge(bindings::routes())
         .merge(buildpacks::routes())
         .merge(settings::routes())
+        .merge(security_groups::routes())
+        .merge(usage::routes())
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(internal::routes())

@@ -13,7 +13,7 @@ use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
 use super::routing::{Routes, get};
 use super::{spaces, taken};
-use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
+use crate::authorize::{Action, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
     BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table, USER_PROVIDED,
@@ -27,7 +27,6 @@ const MAX_TAGS: usize = 255;
 const DRAIN_SCHEMES: [&str; 4] = ["syslog", "syslog-tls", "https", "http"];
 
 pub(super) fn routes() -> Routes {
-    let nothing = || get(|_: Caller| async { empty() });
     Routes::new()
         .route(
             "/v2/user_provided_service_instances",
@@ -49,8 +48,8 @@ pub(super) fn routes() -> Routes {
             "/v2/service_instances/{guid}/service_bindings",
             get(bindings),
         )
-        .route("/v2/service_instances/{guid}/service_keys", nothing())
-        .route("/v2/service_instances/{guid}/shared_to", nothing())
+        .route("/v2/service_instances/{guid}/service_keys", get(nothing))
+        .route("/v2/service_instances/{guid}/shared_to", get(nothing))
         .route("/v2/spaces/{guid}/service_instances", get(of_space))
 }
 
@@ -156,6 +155,12 @@ async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 async fn show_user_provided(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let row = load(&call, &guid, Code::UserProvidedServiceInstanceNotFound).await?;
     call.show(&row).await
+}
+
+/// User-provided instances have no keys and are not shared.
+async fn nothing(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    load(&call, &guid, Code::ServiceInstanceNotFound).await?;
+    Ok(empty())
 }
 
 async fn bindings(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

@@ -63,10 +63,11 @@ impl Row {
     pub fn address(&self, world: &World) -> String {
         let mut path = self.path.clone();
         for (name, value) in &self.arguments {
-            let value = world.meaning(value);
-            path = path
-                .replace(&format!("{{{name}}}"), &value)
-                .replace(&format!("{{*{name}}}"), &value);
+            for place in [format!("{{{name}}}"), format!("{{*{name}}}")] {
+                if path.contains(&place) {
+                    path = path.replace(&place, &world.meaning(value));
+                }
+            }
         }
         assert!(!path.contains('{'), "an argument is missing: {self:?}");
         match self.argument("query") {

@@ -10,14 +10,24 @@ use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use crate::archive_layout;
+
 /// Longest path inside an archive, bytes.
 const MAX_PATH: usize = 1024;
+/// Longest part of a path, bytes: no file system takes more.
+const MAX_PART: usize = 255;
 /// Entries of one archive.
 const MAX_ENTRIES: usize = 200_000;
 /// Bytes copied at once.
 const COPY_BUFFER: usize = 64 * 1024;
 /// Mode of a file whose mode nobody gave.
 const DEFAULT_MODE: u32 = 0o644;
+
+/// Characters that make a name look like another: they reorder the text around them.
+const REORDERS: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
+    '\u{2069}',
+];
 
 /// Why an archive was refused.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +113,14 @@ impl Tree {
 
     /// A path must not be a file and a directory at once.
     fn check(&self) -> Result<(), ArchiveError> {
-        for path in self.files.keys() {
+        if let Some(path) = self
+            .directories
+            .iter()
+            .find(|path| self.files.contains_key(*path))
+        {
+            return Err(refused(path, "is a file and a directory"));
+        }
+        for path in self.files.keys().chain(&self.directories) {
             let mut parent = path.as_str();
             while let Some((above, _)) = parent.rsplit_once('/') {
                 if self.files.contains_key(above) {
@@ -150,17 +167,29 @@ fn options(mode: u32, size: u64) -> SimpleFileOptions {
         .large_file(size >= u64::from(u32::MAX))
 }
 
-/// Extracts a client's zip into numbered files in `into`. At most `limit` bytes come out, whatever the headers claim.
+/// Opens a client's zip and refuses one that has too many entries or contradicts itself.
 ///
 /// # Errors
-/// [`ArchiveError`] naming the entry: links, special files, absolute paths and `..` are refused.
-pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError> {
-    let mut archive = ZipArchive::new(io::BufReader::new(File::open(zip)?)).map_err(unreadable)?;
+/// [`ArchiveError`].
+pub(crate) fn open(zip: &Path) -> Result<ZipArchive<io::BufReader<File>>, ArchiveError> {
+    let file = File::open(zip)?;
+    let reader = io::BufReader::new(file.try_clone()?);
+    let mut archive = ZipArchive::new(reader).map_err(unreadable)?;
     if archive.len() > MAX_ENTRIES {
         return Err(ArchiveError::TooLarge(format!(
             "it has more than {MAX_ENTRIES} entries"
         )));
     }
+    archive_layout::check(&mut archive, &file)?;
+    Ok(archive)
+}
+
+/// Extracts a client's zip into numbered files in `into`. At most `limit` bytes come out, whatever the headers claim.
+///
+/// # Errors
+/// [`ArchiveError`] naming the entry: links, special files, absolute paths and `..` are refused.
+pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError> {
+    let mut archive = open(zip)?;
     let mut tree = Tree::default();
     let mut left = limit;
     for index in 0..archive.len() {
@@ -169,6 +198,9 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
         let path = safe_path(&name)?;
         refuse_special(&name, entry.unix_mode())?;
         if entry.is_dir() {
+            if entry.size() > 0 {
+                return Err(refused(&name, "is a directory with content"));
+            }
             tree.directories.push(path);
             continue;
         }
@@ -180,14 +212,18 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
                 "unpacked, it is larger than {limit} bytes (at entry {name:?})"
             ))
         })?;
-        tree.files.insert(
-            path,
-            Member {
-                content,
-                mode,
-                size,
-            },
-        );
+        if size != entry.size() {
+            let text = format!("announces {} bytes and has {size}", entry.size());
+            return Err(refused(&name, text));
+        }
+        let member = Member {
+            content,
+            mode,
+            size,
+        };
+        if tree.files.insert(path, member).is_some() {
+            return Err(refused(&name, "is there twice"));
+        }
     }
     tree.check()?;
     Ok(tree)
@@ -248,7 +284,10 @@ pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
             "has an absolute path or a backslash; use relative paths with /",
         ));
     }
-    if name.bytes().any(|b| b.is_ascii_control()) {
+    if name
+        .chars()
+        .any(|c| c.is_control() || REORDERS.contains(&c))
+    {
         return Err(refused(name, "has a control character in its name"));
     }
     let parts: Vec<&str> = name
@@ -260,6 +299,12 @@ pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
     }
     if parts.is_empty() {
         return Err(refused(name, "has no usable name"));
+    }
+    if parts.iter().any(|part| part.len() > MAX_PART) {
+        return Err(refused(
+            name,
+            format!("has a part of more than {MAX_PART} bytes"),
+        ));
     }
     Ok(parts.join("/"))
 }

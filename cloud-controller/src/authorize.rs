@@ -49,53 +49,94 @@ pub(crate) enum Action<'a> {
     Administer,
 }
 
-impl Action<'_> {
+/// An action without its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    ReadOrg,
+    ManageOrg,
+    ReadSpace,
+    ManageSpace,
+    ReadRoute,
+    Develop,
+    ReadSecrets,
+    Administer,
+}
+
+/// Which deeds a role allows in its organization or space: everything that anybody but administrators may. What no row names is denied.
+const RULES: &[(Role, &[Deed])] = &[
+    (Role::OrgUser, &[Deed::ReadOrg]),
+    (Role::OrgBillingManager, &[Deed::ReadOrg]),
+    (Role::OrgAuditor, &[Deed::ReadOrg, Deed::ReadRoute]),
+    (
+        Role::OrgManager,
+        &[
+            Deed::ReadOrg,
+            Deed::ReadSpace,
+            Deed::ReadRoute,
+            Deed::ManageSpace,
+            Deed::ManageOrg,
+        ],
+    ),
+    (
+        Role::SpaceManager,
+        &[Deed::ReadSpace, Deed::ReadRoute, Deed::ManageSpace],
+    ),
+    (
+        Role::SpaceDeveloper,
+        &[
+            Deed::ReadSpace,
+            Deed::ReadRoute,
+            Deed::Develop,
+            Deed::ReadSecrets,
+        ],
+    ),
+    (Role::SpaceAuditor, &[Deed::ReadSpace, Deed::ReadRoute]),
+];
+
+impl<'a> Action<'a> {
+    /// The deed, and the guids of space and organization it is about.
+    fn parts(self) -> (Deed, [Option<&'a str>; 2]) {
+        match self {
+            Action::ReadOrg(org) => (Deed::ReadOrg, [None, Some(org)]),
+            Action::ManageOrg(org) => (Deed::ManageOrg, [None, Some(org)]),
+            Action::ReadSpace(space, org) => (Deed::ReadSpace, [Some(space), Some(org)]),
+            Action::ManageSpace(space, org) => (Deed::ManageSpace, [Some(space), Some(org)]),
+            Action::ReadRoute(space, org) => (Deed::ReadRoute, [Some(space), Some(org)]),
+            Action::Develop(space) => (Deed::Develop, [Some(space), None]),
+            Action::ReadSecrets(space) => (Deed::ReadSecrets, [Some(space), None]),
+            Action::Administer => (Deed::Administer, [None, None]),
+        }
+    }
+}
+
+impl Deed {
     /// Whether it changes something.
     fn changes(self) -> bool {
         !matches!(
             self,
-            Action::ReadOrg(_)
-                | Action::ReadSpace(..)
-                | Action::ReadRoute(..)
-                | Action::ReadSecrets(_)
+            Deed::ReadOrg | Deed::ReadSpace | Deed::ReadRoute | Deed::ReadSecrets
         )
     }
+}
+
+/// Whether a role that is held allows the action under some rules.
+fn allows(rules: &[(Role, &[Deed])], held: &RoleRow, action: Action<'_>) -> bool {
+    let (deed, places) = action.parts();
+    let here = places.contains(&Some(held.target.as_str()));
+    let rule = |(role, deeds): &(Role, &[Deed])| role.word() == held.kind && deeds.contains(&deed);
+    here && rules.iter().any(rule)
 }
 
 impl Caller {
     /// Whether the action is allowed. In a suspended organization only administrators change anything.
     pub(crate) fn may(&self, action: Action<'_>) -> bool {
-        self.admin
-            || self.allows(action, |role, target| {
-                self.is(role, target, |held| !held.suspended || !action.changes())
-            })
+        self.may_by(RULES, action)
     }
 
-    /// The rules for everybody but administrators, given which roles count.
-    fn allows(&self, action: Action<'_>, is: impl Fn(Role, &str) -> bool) -> bool {
-        match action {
-            Action::Administer => false,
-            Action::ReadOrg(org) => [
-                Role::OrgUser,
-                Role::OrgManager,
-                Role::OrgBillingManager,
-                Role::OrgAuditor,
-            ]
-            .iter()
-            .any(|role| is(*role, org)),
-            Action::ManageOrg(org) => is(Role::OrgManager, org),
-            Action::ReadSpace(space, org) => {
-                let in_space = [Role::SpaceDeveloper, Role::SpaceManager, Role::SpaceAuditor];
-                is(Role::OrgManager, org) || in_space.iter().any(|role| is(*role, space))
-            }
-            Action::ReadRoute(space, org) => {
-                is(Role::OrgAuditor, org) || self.allows(Action::ReadSpace(space, org), is)
-            }
-            Action::ManageSpace(space, org) => {
-                is(Role::OrgManager, org) || is(Role::SpaceManager, space)
-            }
-            Action::Develop(space) | Action::ReadSecrets(space) => is(Role::SpaceDeveloper, space),
-        }
+    fn may_by(&self, rules: &[(Role, &[Deed])], action: Action<'_>) -> bool {
+        let counts = |held: &&RoleRow| !held.suspended || !action.parts().0.changes();
+        let mut roles = self.roles.iter().filter(counts);
+        self.admin || roles.any(|held| allows(rules, held, action))
     }
 
     /// Refuses what is not allowed: 403/10003.
@@ -104,7 +145,7 @@ impl Caller {
             return Ok(());
         }
         let error = ApiError::new(Code::NotAuthorized);
-        if self.allows(action, |role, target| self.is(role, target, |_| true)) {
+        if self.roles.iter().any(|held| allows(RULES, held, action)) {
             return Err(error
                 .explain(
                     "(The organization is suspended; an administrator can make it active again.)",
@@ -112,12 +153,6 @@ impl Caller {
                 .into());
         }
         Err(error.into())
-    }
-
-    fn is(&self, role: Role, target: &str, counts: impl Fn(&RoleRow) -> bool) -> bool {
-        self.roles
-            .iter()
-            .any(|held| held.kind == role.word() && held.target == target && counts(held))
     }
 
     /// What the caller sees of a collection; `pieces` is the condition for everybody but administrators.
@@ -174,17 +209,25 @@ pub(crate) const SEEN_ROUTES: &[&str] =
 pub(crate) const SEEN_IN_SPACES: &[&str] = seen_in_spaces!("t.space_guid", "'org_manager'");
 /// Visible service bindings: those of visible service instances.
 pub(crate) const SEEN_BINDINGS: &[&str] = seen_in_spaces!("i.space_guid", "'org_manager'");
-/// Visible domains: shared ones, and those one's organizations own or were lent.
+/// Visible domains: shared ones; private ones to managers and auditors of the organizations that own or were lent them, and to the
+/// developers of their spaces.
 pub(crate) const SEEN_DOMAINS: &[&str] = &[
-    "t.owning_organization_guid IS NULL OR t.owning_organization_guid IN \
-     (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
-    ") OR t.guid IN (SELECT h.domain_guid FROM domain_shares h JOIN roles r ON r.target_guid = h.organization_guid \
-     WHERE r.kind LIKE 'org%' AND r.user_guid = ",
+    "t.owning_organization_guid IS NULL OR EXISTS (SELECT 1 FROM roles r LEFT JOIN spaces s ON s.guid = r.target_guid \
+     WHERE (r.kind IN ('org_manager', 'org_auditor') OR r.kind = 'space_developer') \
+     AND (COALESCE(s.organization_guid, r.target_guid) = t.owning_organization_guid OR EXISTS (SELECT 1 FROM domain_shares h \
+     WHERE h.domain_guid = t.guid AND h.organization_guid = COALESCE(s.organization_guid, r.target_guid))) AND r.user_guid = ",
     ")",
 ];
 /// Visible space quotas: those of one's organizations.
 pub(crate) const SEEN_SPACE_QUOTAS: &[&str] = &[
     "t.organization_guid IN (SELECT target_guid FROM roles WHERE kind LIKE 'org%' AND user_guid = ",
+    ")",
+];
+/// Visible security groups: running defaults, and those of visible spaces.
+pub(crate) const SEEN_GROUPS: &[&str] = &[
+    "t.running_default = TRUE OR t.guid IN (SELECT g.group_guid FROM security_group_spaces g JOIN spaces s ON s.guid = g.space_guid \
+     JOIN roles r ON r.target_guid = s.guid OR (r.kind = 'org_manager' AND r.target_guid = s.organization_guid) \
+     WHERE r.user_guid = ",
     ")",
 ];
 /// Visible users: oneself.
@@ -224,6 +267,9 @@ pub(crate) async fn authenticate(
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| fail(Code::InvalidAuthToken))?;
+    if let Err(error) = ctl.uaa.refresh_rules(Some(token)).await {
+        tracing::warn!(%error, "keys and revocations could not be brought up to date; what is known holds");
+    }
     let claims = ctl
         .uaa
         .verifier()
@@ -315,8 +361,18 @@ mod tests {
     ];
 
     fn verdicts(who: &Caller) -> String {
-        let verdict = |action| if who.may(action) { 'y' } else { '-' };
+        verdicts_by(RULES, who)
+    }
+
+    fn verdicts_by(rules: &[(Role, &[Deed])], who: &Caller) -> String {
+        let verdict = |action| if who.may_by(rules, action) { 'y' } else { '-' };
         ACTIONS.map(verdict).iter().collect()
+    }
+
+    fn matches_the_table(rules: &[(Role, &[Deed])]) -> bool {
+        TABLE.iter().all(|(role, target, expected)| {
+            verdicts_by(rules, &caller(*role, target, false)) == *expected
+        })
     }
 
     #[test]
@@ -324,6 +380,41 @@ mod tests {
         for (role, target, expected) in TABLE {
             let got = verdicts(&caller(role, target, false));
             assert_eq!(got, expected, "{role:?} of {target}");
+        }
+    }
+
+    /// The table above is worth something only if it notices: every rule taken away, and every deed given to a role that lacks it.
+    #[test]
+    fn one_rule_more_or_less_is_noticed() {
+        assert!(matches_the_table(RULES));
+        for (at, (role, allowed)) in RULES.iter().enumerate() {
+            let target = if role.word().starts_with("org") {
+                "o"
+            } else {
+                "s"
+            };
+            for action in ACTIONS {
+                let (deed, places) = action.parts();
+                if !places.contains(&Some(target)) {
+                    // A rule for this role could have no effect: the action is not about such a place.
+                    assert!(
+                        !allowed.contains(&deed),
+                        "{role:?} {deed:?} is an idle rule"
+                    );
+                    continue;
+                }
+                let mut changed: Vec<Deed> = allowed.to_vec();
+                match changed.iter().position(|known| *known == deed) {
+                    Some(place) => drop(changed.remove(place)),
+                    None => changed.push(deed),
+                }
+                let mut rules = RULES.to_vec();
+                rules[at].1 = &changed;
+                assert!(
+                    !matches_the_table(&rules),
+                    "{role:?} {deed:?} changed unnoticed"
+                );
+            }
         }
     }
 

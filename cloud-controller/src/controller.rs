@@ -170,7 +170,7 @@ impl Controller {
             environment: self.store.unseal(&app.environment_sealed)?,
             running_env: self.store.env_group("running").await?,
             staging_env: self.store.env_group("staging").await?,
-            running_rules: egress_rules(&self.store.running_groups().await?),
+            running_rules: egress_rules(&self.store.running_groups(&app.space_guid).await?),
             staging_rules: egress_rules(&self.store.staging_groups().await?),
             services: self.services_of(app).await?,
             base: self.staging_base.clone(),

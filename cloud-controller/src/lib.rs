@@ -10,7 +10,7 @@
 //! | `authorize` | the one place that says who may |
 //! | `store` | the only SQL |
 //! | [`crypto`], [`secrets`] | encryption at rest and its key |
-//! | [`blobs`], [`archive`], `buildpack_zip` | packages, droplets, buildpacks; zips read without trust |
+//! | [`blobs`], [`archive`], `archive_layout`, `buildpack_zip` | packages, droplets, buildpacks; zips read without trust |
 //! | [`placement`], [`pools`] | pure: which DEA, which stager |
 //! | `runner` | pure: what a change of the desired state asks for |
 //! | [`live`] | pure: what runs, from heartbeats |
@@ -25,6 +25,7 @@
 
 mod api;
 pub mod archive;
+mod archive_layout;
 mod authorize;
 pub mod blobs;
 mod buildpack_zip;
@@ -48,6 +49,7 @@ mod start;
 mod store;
 mod wishes;
 
+pub use api::{Endpoint, endpoints};
 pub use config::Config;
 pub use database::OpenError;
 pub use start::{Running, StartError, start};

@@ -149,12 +149,13 @@ async fn security_groups(ctl: &Ctl) -> Outcome<()> {
         .filter_map(|text| egress_rule(text))
         .collect();
     let mut tx = ctl.store.begin().await?;
-    for (name, rules) in [
-        ("public_networks", public),
-        ("dns", dns),
-        ("allowed_by_operator", Value::Array(allowed)),
+    for (name, rules, refresh) in [
+        ("public_networks", public, false),
+        ("dns", dns, false),
+        // This one is the configuration's.
+        ("allowed_by_operator", Value::Array(allowed), true),
     ] {
-        tx.ensure_security_group(name, &rules.to_string(), true, true)
+        tx.ensure_security_group(name, &rules.to_string(), refresh)
             .await?;
     }
     Ok(tx.commit().await?)

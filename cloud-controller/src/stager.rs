@@ -263,12 +263,17 @@ fn buildpack_key(guid: &str, sha1: Option<&str>) -> String {
     format!("{guid}_{}", sha1.unwrap_or("none"))
 }
 
-/// Usable admin buildpacks, in position order.
+/// Usable admin buildpacks, in position order, each with the digest of the bits it had when the staging began.
 pub(crate) async fn admin_buildpacks(ctl: &Ctl) -> Outcome<Vec<AdminBuildpack>> {
     let rows = ctl.store.usable_buildpacks().await?;
     let one = |row: &crate::store::BuildpackRow| AdminBuildpack {
         key: buildpack_key(&row.guid, row.sha1.as_deref()),
-        url: format!("{}/v2/buildpacks/{}/download", ctl.staging_base, row.guid),
+        url: format!(
+            "{}/v2/buildpacks/{}/download?sha1={}",
+            ctl.staging_base,
+            row.guid,
+            row.sha1.as_deref().unwrap_or_default()
+        ),
     };
     Ok(rows.iter().map(one).collect())
 }

@@ -224,7 +224,9 @@ async fn legacy_push_runs_from_create_to_running_instances() {
     assert_eq!(
         kinds,
         [
+            "audit.app.upload-bits",
             "audit.app.update",
+            "audit.app.upload-bits",
             "audit.app.map-route",
             "audit.app.create"
         ]

@@ -22,6 +22,11 @@ pub struct Config {
     pub access_token_seconds: u32,
     /// Seconds a refresh token is valid. 30 days.
     pub refresh_token_seconds: u32,
+    /// Failed logins an address may have in a minute before it is told to wait (429); 0: no limit. Behind a proxy on this host the address
+    /// is the last of its X-Forwarded-For.
+    pub failed_logins_per_minute: u32,
+    /// Seconds until a key or revocation of another server on the same database is seen here.
+    pub rules_max_age_seconds: u32,
     /// Clients besides `cf` (which always exists, with an empty secret).
     pub clients: Vec<ClientConfig>,
     /// First administrator of the daemon `uaa`; the file holds the password.
@@ -39,6 +44,8 @@ impl Default for Config {
             database_options: Options::default(),
             access_token_seconds: 600,
             refresh_token_seconds: 30 * 24 * 3600,
+            failed_logins_per_minute: 60,
+            rules_max_age_seconds: 5,
             clients: Vec::new(),
             admin_user: None,
             admin_password_file: None,
@@ -46,14 +53,21 @@ impl Default for Config {
     }
 }
 
-/// A client that gets tokens in its own name (grant `client_credentials`).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A client: one that gets tokens in its own name (grant `client_credentials`), one that users log in to (grant `authorization_code`), or both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientConfig {
     /// Client id.
     pub id: String,
     /// File (mode 0600) with the secret; surrounding blanks are cut off.
     pub secret_file: PathBuf,
-    /// Scopes of its tokens, e.g. `cloud_controller.read`.
+    /// Scopes of tokens in its own name, e.g. `cloud_controller.read`.
+    #[serde(default)]
     pub authorities: Vec<String>,
+    /// Where users are sent back to after they logged in; compared letter by letter. None: users cannot log in to it.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Scopes its users' tokens may carry.
+    #[serde(default)]
+    pub scopes: Vec<String>,
 }

@@ -36,6 +36,8 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: &'static str,
     pub(crate) description: String,
+    /// Seconds after which another try makes sense.
+    pub(crate) retry_after: Option<i64>,
 }
 
 impl Refusal {
@@ -48,6 +50,17 @@ impl Refusal {
             status,
             error,
             description: description.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Too many failures from one address.
+    pub(crate) fn too_many(seconds: i64) -> Refusal {
+        let text =
+            format!("Too many failed logins from your address. Try again in {seconds} seconds.");
+        Refusal {
+            retry_after: Some(seconds),
+            ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", text)
         }
     }
 
@@ -115,6 +128,10 @@ impl IntoResponse for Refusal {
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static("Bearer realm=\"UAA\""),
             );
+        }
+        if let Some(seconds) = self.retry_after {
+            let value = HeaderValue::from(seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, value);
         }
         response
     }

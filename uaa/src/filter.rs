@@ -8,8 +8,8 @@ const MAX_TERMS: usize = 200;
 pub(crate) enum Term {
     /// Exact id.
     Id(String),
-    /// User name, in any case.
-    UserName(String),
+    /// Name of a user or group, in any case.
+    Name(String),
 }
 
 /// Reads a filter.
@@ -39,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Term>, String> {
 fn term(attribute: &str, value: String) -> Result<Term, String> {
     match attribute.to_ascii_lowercase().as_str() {
         "id" => Ok(Term::Id(value)),
-        "username" => Ok(Term::UserName(value.to_lowercase())),
+        "username" | "displayname" => Ok(Term::Name(value.to_lowercase())),
         other => Err(format!(
             "attribute {other:?} is not supported: use id or userName"
         )),
@@ -69,7 +69,7 @@ mod tests {
     fn both_client_forms_are_read() {
         assert_eq!(
             parse(r#"userName Eq "Admin""#).unwrap(),
-            [Term::UserName("admin".into())]
+            [Term::Name("admin".into())]
         );
         assert_eq!(
             parse(r#"ID eq "g1" or ID eq "g2""#).unwrap(),

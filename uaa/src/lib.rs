@@ -8,6 +8,9 @@
 //! | [`store`] | the only SQL of this crate: users, keys, refresh tokens |
 //! | [`token`] | claims, signing, [`Verifier`] |
 //! | `keys` | the RSA pair, made once and kept in the store |
+//! | `grants` | what a token is given for: passwords, refresh tokens, codes, client secrets |
+//! | `rules` | keys and revocations in memory, brought up to date when another server changed them |
+//! | `rate` | pure: failed logins per address |
 //! | `lockout` | pure: five failures lock an account for five minutes |
 //! | `password` | argon2, a few at a time |
 //! | `scope` | pure: which scopes a token carries |
@@ -19,10 +22,13 @@ pub mod config;
 pub mod daemon;
 mod error;
 mod filter;
+mod grants;
 mod http;
 mod keys;
 mod lockout;
 mod password;
+mod rate;
+mod rules;
 mod scope;
 mod service;
 pub mod store;
@@ -30,5 +36,6 @@ pub mod token;
 
 pub use config::{ClientConfig, Config};
 pub use error::OpenError;
+pub use http::ENDPOINTS;
 pub use service::{NewUser, Uaa};
 pub use token::{Claims, TokenError, Verifier};

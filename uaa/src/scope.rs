@@ -11,6 +11,7 @@ pub(crate) const CF_SCOPES: &[&str] = &[
     "scim.read",
     "scim.write",
     "uaa.user",
+    "uaa.admin",
 ];
 
 /// Groups of every user.
@@ -28,16 +29,25 @@ pub(crate) const DEFAULT_GROUPS: &[&str] = &[
 ];
 
 /// Groups an administrator has besides.
-pub(crate) const ADMIN_GROUPS: &[&str] = &["cloud_controller.admin", "scim.read", "scim.write"];
+pub(crate) const ADMIN_GROUPS: &[&str] = &[
+    "cloud_controller.admin",
+    "scim.read",
+    "scim.write",
+    "uaa.admin",
+];
 
 /// Scopes of a token: the user's groups that the client may hold, narrowed by what was asked for. An empty wish means all.
 ///
 /// `None` when something was asked for and nothing of it may be given.
-pub(crate) fn granted(groups: &[String], wish: &str) -> Option<Vec<String>> {
+pub(crate) fn granted<S: AsRef<str>>(
+    allowed: &[S],
+    groups: &[String],
+    wish: &str,
+) -> Option<Vec<String>> {
     let wished: Vec<&str> = wish.split_whitespace().collect();
     let scopes: Vec<String> = groups
         .iter()
-        .filter(|group| CF_SCOPES.contains(&group.as_str()))
+        .filter(|group| allowed.iter().any(|scope| scope.as_ref() == group.as_str()))
         .filter(|group| wished.is_empty() || wished.contains(&group.as_str()))
         .cloned()
         .collect();
@@ -69,7 +79,7 @@ mod tests {
 
     #[test]
     fn an_empty_wish_grants_everything_the_client_may_hold() {
-        let scopes = granted(&groups(DEFAULT_GROUPS), "").unwrap();
+        let scopes = granted(CF_SCOPES, &groups(DEFAULT_GROUPS), "").unwrap();
         assert!(scopes.contains(&"cloud_controller.write".to_string()));
         assert!(!scopes.contains(&"approvals.me".to_string()));
         assert!(!scopes.contains(&"cloud_controller.admin".to_string()));
@@ -78,7 +88,7 @@ mod tests {
     #[test]
     fn a_wish_beyond_the_groups_grants_nothing() {
         assert_eq!(
-            granted(&groups(DEFAULT_GROUPS), "cloud_controller.admin"),
+            granted(CF_SCOPES, &groups(DEFAULT_GROUPS), "cloud_controller.admin"),
             None
         );
     }

@@ -1,22 +1,22 @@
 //! The service behind the endpoints.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::error::{OpenError, Refusal};
-use crate::keys::{self, SigningKey};
+use crate::error::OpenError;
 use crate::password::Passwords;
-use crate::scope::{self, ADMIN_GROUPS, DEFAULT_GROUPS};
-use crate::store::{RefreshRow, Store, UserRow};
-use crate::token::{Claims, Signer, Verifier};
+use crate::rate::Limiter;
+use crate::rules::LiveRules;
+use crate::scope::{ADMIN_GROUPS, CF_SCOPES, DEFAULT_GROUPS};
+use crate::store::{Store, UserRow, Whose};
+use crate::token::Verifier;
 
-/// Microseconds during which a refresh token that was just replaced still works: two commands may run at once.
-const REUSE_GRACE_MICROS: i64 = 60 * 1_000_000;
+/// Microseconds a replaced key is kept beyond the life of its tokens: uploads may outlive theirs.
+const KEY_MARGIN_MICROS: i64 = 30 * 60 * 1_000_000;
 
 /// A user to be made.
 #[derive(Debug, Clone)]
@@ -42,26 +42,22 @@ pub struct Uaa(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
-    pub(crate) keys: Vec<SigningKey>,
-    signer: Signer,
-    pub(crate) verifier: Verifier,
+    pub(crate) rules: LiveRules,
+    pub(crate) failures: Mutex<Limiter>,
     pub(crate) clients: HashMap<String, Client>,
-    access_seconds: i64,
-    refresh_seconds: i64,
+    pub(crate) access_seconds: i64,
+    pub(crate) refresh_seconds: i64,
 }
 
 /// A client that may ask for tokens.
 pub(crate) struct Client {
     pub(crate) secret: String,
     pub(crate) authorities: Vec<String>,
-    pub(crate) users: bool,
-}
-
-/// An answer of the token endpoint.
-pub(crate) struct Tokens {
-    pub(crate) access: String,
-    pub(crate) refresh: Option<String>,
-    pub(crate) claims: Claims,
+    /// Scopes of its users' tokens; none: users cannot log in to it.
+    pub(crate) scopes: Vec<String>,
+    /// Whether users give it their passwords: only `cf`.
+    pub(crate) takes_passwords: bool,
+    pub(crate) redirect_uris: Vec<String>,
 }
 
 impl Uaa {
@@ -70,13 +66,10 @@ impl Uaa {
     /// # Errors
     /// [`OpenError`] naming the step.
     pub async fn open(store: Store, config: &Config) -> Result<Uaa, OpenError> {
-        let keys = load_keys(&store).await?;
-        let newest = keys
-            .first()
-            .ok_or_else(|| OpenError::Key("no key in the store".into()))?;
+        let max_age = Duration::from_secs(config.rules_max_age_seconds.into());
         Ok(Uaa(Arc::new(Inner {
-            signer: Signer::new(newest)?,
-            verifier: Verifier::new(&keys),
+            rules: LiveRules::open(&store, max_age).await?,
+            failures: Mutex::new(Limiter::new(config.failed_logins_per_minute)),
             passwords: tokio::task::spawn_blocking(Passwords::new)
                 .await
                 .map_err(|error| OpenError::Password(error.to_string()))??,
@@ -84,13 +77,36 @@ impl Uaa {
             access_seconds: config.access_token_seconds.into(),
             refresh_seconds: config.refresh_token_seconds.into(),
             store,
-            keys,
         })))
     }
 
     /// Checks tokens without HTTP.
     pub fn verifier(&self) -> Verifier {
-        self.0.verifier.clone()
+        self.0.rules.verifier()
+    }
+
+    /// Sees to it that keys and revocations of other servers are known here; `token` is what is to be checked next. To be called before
+    /// [`Verifier::verify`]; costs nothing most of the time.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the store fails; what was known before still holds.
+    pub async fn refresh_rules(&self, token: Option<&str>) -> Result<(), OpenError> {
+        self.0.rules.refresh(&self.0.store, token).await
+    }
+
+    /// A new key signs tokens from now on; those of older keys stay good until they expire. Returns the new key's id.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the key cannot be made or kept.
+    pub async fn rotate_key(&self) -> Result<String, OpenError> {
+        let lifetime = self.0.access_seconds * 1_000_000 + KEY_MARGIN_MICROS;
+        self.0.rules.rotate(&self.0.store, lifetime).await
+    }
+
+    /// Ends all tokens of a user or client.
+    pub(crate) async fn revoke(&self, whose: Whose, id: &str) -> Result<(), OpenError> {
+        self.0.store.revoke(&whose.subject(id), id, whose).await?;
+        self.0.rules.reload(&self.0.store).await
     }
 
     /// The endpoints; `fallback_base` is the address put into answers when a request carries no Host.
@@ -155,200 +171,6 @@ impl Uaa {
         self.0.store.insert_user(&row, now_micros()).await?;
         Ok(row)
     }
-
-    /// Grant `password`.
-    pub(crate) async fn login(
-        &self,
-        client: &str,
-        name: &str,
-        password: &str,
-        wish: &str,
-        issuer: &str,
-    ) -> Result<Tokens, Refusal> {
-        let now = now_micros();
-        let user = self.0.store.user_by_name(name).await?;
-        if let Some(seconds) = user.as_ref().and_then(|u| u.attempts.locked_for(now)) {
-            return Err(Refusal::unauthorized(format!(
-                "This account is locked because of too many failed logins. Try again in {seconds} seconds."
-            )));
-        }
-        let hash = user.as_ref().map(|u| u.password_hash.as_str());
-        let fits = self.0.passwords.verify(password, hash).await?;
-        let Some(user) = user else {
-            return Err(Refusal::unauthorized("Bad credentials"));
-        };
-        if !fits {
-            self.0
-                .store
-                .set_attempts(&user.id, user.attempts.after_failure(now))
-                .await?;
-            return Err(Refusal::unauthorized("Bad credentials"));
-        }
-        if user.attempts != Default::default() {
-            self.0
-                .store
-                .set_attempts(&user.id, Default::default())
-                .await?;
-        }
-        let family = Uuid::new_v4().to_string();
-        self.user_tokens(&user, client, wish, "password", issuer, (&family, None))
-            .await
-    }
-
-    /// Grant `refresh_token`. The token is replaced; using a replaced one later than a grace ends the whole login.
-    pub(crate) async fn refresh(
-        &self,
-        client: &str,
-        token: &str,
-        wish: &str,
-        issuer: &str,
-    ) -> Result<Tokens, Refusal> {
-        let now = now_micros();
-        let dead = || {
-            Refusal::invalid_token("The refresh token is not valid or has expired. Log in again.")
-        };
-        let old = self
-            .0
-            .store
-            .refresh_token(&hash_token(token))
-            .await?
-            .ok_or_else(dead)?;
-        if old.expires_at < now || old.client_id != client {
-            return Err(dead());
-        }
-        if old
-            .used_at
-            .is_some_and(|used| now - used > REUSE_GRACE_MICROS)
-        {
-            self.0.store.revoke_family(&old.family).await?;
-            return Err(Refusal::invalid_token(
-                "The refresh token was used before; the login it came from is ended. Log in again.",
-            ));
-        }
-        let user = self
-            .0
-            .store
-            .user_by_id(&old.user_id)
-            .await?
-            .ok_or_else(dead)?;
-        let wish = if wish.trim().is_empty() {
-            old.scope.as_str()
-        } else {
-            wish
-        };
-        self.user_tokens(
-            &user,
-            client,
-            wish,
-            "refresh_token",
-            issuer,
-            (&old.family, Some(&old.token_hash)),
-        )
-        .await
-    }
-
-    /// Grant `client_credentials`.
-    pub(crate) fn client_token(&self, client: &str, issuer: &str) -> Result<Tokens, Refusal> {
-        let known = &self.0.clients[client];
-        if known.authorities.is_empty() {
-            return Err(Refusal::unauthorized(format!(
-                "Client {client} has no authorities of its own"
-            )));
-        }
-        let claims = self.claims(
-            client,
-            known.authorities.clone(),
-            "client_credentials",
-            issuer,
-            None,
-        );
-        Ok(Tokens {
-            access: self.0.signer.sign(&claims)?,
-            refresh: None,
-            claims,
-        })
-    }
-
-    async fn user_tokens(
-        &self,
-        user: &UserRow,
-        client: &str,
-        wish: &str,
-        grant: &str,
-        issuer: &str,
-        (family, replaces): (&str, Option<&str>),
-    ) -> Result<Tokens, Refusal> {
-        let scopes = scope::granted(&user.groups, wish).ok_or_else(|| {
-            Refusal::new(
-                http::StatusCode::BAD_REQUEST,
-                "invalid_scope",
-                format!("none of the scopes {wish:?} may be given"),
-            )
-        })?;
-        let claims = self.claims(client, scopes, grant, issuer, Some(user));
-        let access = self.0.signer.sign(&claims)?;
-        let refresh = random_token();
-        let now = now_micros();
-        let row = RefreshRow {
-            token_hash: hash_token(&refresh),
-            family: family.to_owned(),
-            user_id: user.id.clone(),
-            client_id: client.to_owned(),
-            scope: wish.to_owned(),
-            expires_at: now + self.0.refresh_seconds * 1_000_000,
-            used_at: None,
-        };
-        self.0.store.rotate_refresh(&row, replaces, now).await?;
-        Ok(Tokens {
-            access,
-            refresh: Some(refresh),
-            claims,
-        })
-    }
-
-    fn claims(
-        &self,
-        client: &str,
-        scope: Vec<String>,
-        grant: &str,
-        issuer: &str,
-        user: Option<&UserRow>,
-    ) -> Claims {
-        let now = now_micros() / 1_000_000;
-        Claims {
-            jti: Uuid::new_v4().to_string(),
-            sub: user.map_or(client, |u| u.id.as_str()).to_owned(),
-            aud: scope::audience(&scope, client),
-            scope,
-            client_id: client.to_owned(),
-            cid: client.to_owned(),
-            grant_type: grant.to_owned(),
-            user_id: user.map(|u| u.id.clone()),
-            user_name: user.map(|u| u.username.clone()),
-            email: user.map(|u| u.email.clone()),
-            iat: now,
-            exp: now + self.0.access_seconds,
-            iss: issuer.to_owned(),
-        }
-    }
-}
-
-async fn load_keys(store: &Store) -> Result<Vec<SigningKey>, OpenError> {
-    store.seal_keys().await?;
-    if store.keys().await?.is_empty() {
-        let pkcs8 = tokio::task::spawn_blocking(keys::generate)
-            .await
-            .map_err(|error| OpenError::Key(error.to_string()))??;
-        store
-            .insert_first_key(&Uuid::new_v4().to_string(), &pkcs8, now_micros())
-            .await?;
-    }
-    store
-        .keys()
-        .await?
-        .iter()
-        .map(|(kid, pkcs8)| keys::load(kid, pkcs8))
-        .collect()
 }
 
 fn load_clients(config: &Config) -> Result<HashMap<String, Client>, OpenError> {
@@ -358,7 +180,9 @@ fn load_clients(config: &Config) -> Result<HashMap<String, Client>, OpenError> {
         Client {
             secret: String::new(),
             authorities: Vec::new(),
-            users: true,
+            scopes: CF_SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
+            takes_passwords: true,
+            redirect_uris: Vec::new(),
         },
     );
     for client in &config.clients {
@@ -372,7 +196,9 @@ fn load_clients(config: &Config) -> Result<HashMap<String, Client>, OpenError> {
         let known = Client {
             secret: secret.trim().to_owned(),
             authorities: client.authorities.clone(),
-            users: false,
+            scopes: client.scopes.clone(),
+            takes_passwords: false,
+            redirect_uris: client.redirect_uris.clone(),
         };
         clients.insert(client.id.clone(), known);
     }
@@ -381,14 +207,4 @@ fn load_clients(config: &Config) -> Result<HashMap<String, Client>, OpenError> {
 
 pub(crate) fn now_micros() -> i64 {
     chrono::Utc::now().timestamp_micros()
-}
-
-fn random_token() -> String {
-    let bytes: [u8; 32] = rand::random();
-    format!("{}-r", URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn hash_token(token: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
-    URL_SAFE_NO_PAD.encode(digest.as_ref())
 }

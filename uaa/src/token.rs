@@ -3,10 +3,12 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::OpenError;
 use crate::keys::SigningKey;
+use crate::rules::Generations;
+use crate::store::Whose;
 
 /// The audience the cloud controller asks for.
 pub const CONTROLLER_AUDIENCE: &str = "cloud_controller";
@@ -43,12 +45,26 @@ pub struct Claims {
     pub iss: String,
     /// Who may accept it.
     pub aud: Vec<String>,
+    /// In which generation of its user's and its client's tokens it was made, e.g. `0.2`; revoking begins a new one.
+    #[serde(default)]
+    pub rev_sig: String,
 }
 
 impl Claims {
     /// Whether the token carries a scope.
     pub fn has(&self, scope: &str) -> bool {
         self.scope.iter().any(|s| s == scope)
+    }
+
+    /// The generations in [`Claims::rev_sig`] by subject; a token of before there were any is in generation 0.
+    fn generations(&self) -> [(String, i64); 2] {
+        let (user, client) = self.rev_sig.split_once('.').unwrap_or_default();
+        let number = |text: &str| text.parse().unwrap_or(0);
+        let id = self.user_id.as_deref().unwrap_or_default();
+        [
+            (Whose::User.subject(id), number(user)),
+            (Whose::Client.subject(&self.client_id), number(client)),
+        ]
     }
 }
 
@@ -63,26 +79,55 @@ pub enum TokenError {
     Invalid(String),
 }
 
-/// Checks tokens without asking anyone. Cheap to clone.
+/// What a token is checked against.
+#[derive(Default)]
+struct Known {
+    keys: HashMap<String, DecodingKey>,
+    generations: Generations,
+}
+
+/// Checks tokens without asking anyone. Cheap to clone; clones see new keys and revocations as soon as the service does.
 #[derive(Clone)]
 pub struct Verifier {
-    keys: Arc<HashMap<String, DecodingKey>>,
+    known: Arc<RwLock<Known>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(keys: &[SigningKey]) -> Verifier {
-        let keys = keys
-            .iter()
-            .map(|key| {
-                (
-                    key.kid.clone(),
-                    DecodingKey::from_rsa_raw_components(&key.modulus, &key.exponent),
-                )
-            })
-            .collect();
-        Verifier {
-            keys: Arc::new(keys),
-        }
+    pub(crate) fn new(keys: &[SigningKey], generations: Generations) -> Verifier {
+        let verifier = Verifier {
+            known: Arc::default(),
+        };
+        verifier.set_keys(keys);
+        verifier.set_generations(generations);
+        verifier
+    }
+
+    pub(crate) fn set_keys(&self, keys: &[SigningKey]) {
+        let decoding = |key: &SigningKey| {
+            let parts = DecodingKey::from_rsa_raw_components(&key.modulus, &key.exponent);
+            (key.kid.clone(), parts)
+        };
+        self.write().keys = keys.iter().map(decoding).collect();
+    }
+
+    pub(crate) fn set_generations(&self, generations: Generations) {
+        self.write().generations = generations;
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        // Each writer replaces one field whole.
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the token names a key that is not known here.
+    pub(crate) fn lacks_key_of(&self, token: &str) -> bool {
+        let header = jsonwebtoken::decode_header(token).ok();
+        let kid = header.and_then(|header| header.kid);
+        kid.is_some_and(|kid| !self.read().keys.contains_key(&kid))
     }
 
     /// Checks signature, expiry and that the token is meant for the controller.
@@ -120,7 +165,8 @@ impl Verifier {
             .kid
             .as_deref()
             .ok_or_else(|| TokenError::Invalid("it names no key".into()))?;
-        let key = self
+        let known = self.read();
+        let key = known
             .keys
             .get(kid)
             .ok_or_else(|| TokenError::Invalid("its key is unknown here".into()))?;
@@ -130,12 +176,22 @@ impl Verifier {
             Some(audience) => rules.set_audience(&[audience]),
             None => rules.validate_aud = false,
         }
-        jsonwebtoken::decode::<Claims>(token, key, &rules)
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &rules)
             .map(|data| data.claims)
             .map_err(|error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
                 _ => invalid(error),
-            })
+            })?;
+        let is_revoked = |(subject, made_in): &(String, i64)| {
+            known
+                .generations
+                .get(subject)
+                .is_some_and(|now| now > made_in)
+        };
+        if claims.generations().iter().any(is_revoked) {
+            return Err(TokenError::Invalid("it was revoked".into()));
+        }
+        Ok(claims)
     }
 }
 

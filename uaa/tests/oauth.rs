@@ -1,90 +1,10 @@
 //! The token server alone, over HTTP.
 #![allow(clippy::unwrap_used)]
 
-use component::Daemon as _;
-use reqwest::StatusCode;
+mod support;
+
 use serde_json::{Value, json};
-use uaa::{ClientConfig, Config};
-
-struct Server {
-    base: String,
-    client: reqwest::Client,
-    running: uaa::daemon::Running,
-    config: Config,
-    _dir: tempfile::TempDir,
-}
-
-impl Server {
-    async fn start() -> Server {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("admin"), "pw\n").unwrap();
-        std::fs::write(dir.path().join("robot"), "robot-secret\n").unwrap();
-        let config = Config {
-            listen: "127.0.0.1:0".into(),
-            database: dir.path().join("uaa.db").into(),
-            clients: vec![ClientConfig {
-                id: "robot".into(),
-                secret_file: dir.path().join("robot"),
-                authorities: vec!["cloud_controller.read".into()],
-            }],
-            admin_user: Some("admin".into()),
-            admin_password_file: Some(dir.path().join("admin")),
-            ..Config::default()
-        };
-        let running = uaa::daemon::start(config.clone()).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Server {
-            base: format!("http://{}", running.addr),
-            client,
-            running,
-            config,
-            _dir: dir,
-        }
-    }
-
-    async fn token(
-        &self,
-        basic: Option<(&str, &str)>,
-        form: &[(&str, &str)],
-    ) -> (StatusCode, Value) {
-        let mut request = self
-            .client
-            .post(format!("{}/oauth/token", self.base))
-            .form(form);
-        if let Some((id, secret)) = basic {
-            request = request.basic_auth(id, Some(secret));
-        }
-        let answer = request.send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
-    }
-
-    async fn log_in(&self) -> Value {
-        let form = [
-            ("grant_type", "password"),
-            ("username", "Admin"),
-            ("password", "pw"),
-            ("scope", ""),
-        ];
-        let (status, body) = self.token(Some(("cf", "")), &form).await;
-        assert_eq!(status, 200, "{body}");
-        body
-    }
-
-    async fn refresh(&self, token: &Value) -> (StatusCode, Value) {
-        // As one client generation does: credentials in the form, no Basic header.
-        let token = token["refresh_token"].as_str().unwrap();
-        self.token(
-            None,
-            &[
-                ("grant_type", "refresh_token"),
-                ("refresh_token", token),
-                ("client_id", "cf"),
-                ("client_secret", ""),
-            ],
-        )
-        .await
-    }
-}
+use support::Server;
 
 #[tokio::test]
 async fn a_login_gives_the_claims_clients_read() {
@@ -208,11 +128,11 @@ async fn tokens_outlive_the_process_that_signed_them() {
         .as_str()
         .unwrap()
         .to_owned();
-    server.running.shutdown().await;
-    let store = uaa::store::Store::open(&server.config.database, &server.config.database_options)
+    let (config, _dir) = server.shut_down().await;
+    let store = uaa::store::Store::open(&config.database, &config.database_options)
         .await
         .unwrap();
-    let again = uaa::Uaa::open(store, &server.config).await.unwrap();
+    let again = uaa::Uaa::open(store, &config).await.unwrap();
     assert_eq!(
         again
             .verifier()

@@ -1,28 +1,30 @@
 //! Apps: create and read.
 
-use axum::body::Bytes;
+use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::response::Response;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
 use super::app_update::{self, answer, apply};
+use super::body::Raw;
 use super::call::{Call, required};
 use super::lists::{Embed, Present, Relations, View, envelope, link};
+use super::routing::{Routes, get, post};
 use super::times::rfc3339;
-use super::{app_delete, audit, bindings, env, spaces, summary, taken};
+use super::{app_delete, audit, bindings, env, internal, spaces, summary, taken};
 use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
+use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
     APPS, AppRow, BindingRow, EventRow, RouteRow, Scope, SpaceRow, StackRow, Table,
 };
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/apps", get(list).post(create))
         .route(
             "/v2/apps/{guid}",
@@ -33,6 +35,8 @@ pub(super) fn routes() -> Router<Ctl> {
         .route("/v2/apps/{guid}/env", get(env::show))
         .route("/v2/apps/{guid}/routes", get(list_routes))
         .route("/v2/apps/{guid}/events", get(events))
+        .route("/v2/apps/{guid}/download", get(download))
+        .route("/v2/apps/{guid}/droplet/download", get(download_droplet))
 }
 
 /// The attributes of an app, for its resource and its summary.
@@ -155,7 +159,7 @@ async fn create(
     State(ctl): State<Ctl>,
     caller: Caller,
     raw: RawQuery,
-    bytes: Bytes,
+    Raw(bytes): Raw,
 ) -> Outcome<(StatusCode, Json<Value>)> {
     let (change, sent) = app_update::read(&bytes)?;
     required(change.name.as_ref(), "name")?;
@@ -229,4 +233,25 @@ async fn blank(ctl: &Ctl, space: &SpaceRow) -> Outcome<AppRow> {
         instances: 1,
         droplet_hash: None,
     })
+}
+
+/// The app's package, for its developers. The original redirects to its blobstore; this answers itself.
+async fn download(call: Call, Path(guid): Path<String>) -> Outcome<Response> {
+    let (app, space) = load(&call.ctl, &call.caller, &guid).await?;
+    call.need(Action::ReadSecrets(&space.guid))?;
+    let missing = || fail_with(Code::AppPackageNotFound, &guid);
+    let sha1 = app.package_hash.ok_or_else(missing)?;
+    internal::send(&call.ctl, &Place::Package(sha1)).await
+}
+
+/// The app's current droplet, for its developers.
+async fn download_droplet(call: Call, Path(guid): Path<String>) -> Outcome<Response> {
+    let (app, space) = load(&call.ctl, &call.caller, &guid).await?;
+    call.need(Action::ReadSecrets(&space.guid))?;
+    let missing = || {
+        let text = format!("Droplet not found for app with guid {guid}: it was never staged");
+        fail_with(Code::ResourceNotFound, text)
+    };
+    let sha1 = app.droplet_hash.ok_or_else(missing)?;
+    internal::send(&call.ctl, &Place::Droplet(guid, sha1)).await
 }

@@ -10,6 +10,24 @@ use crate::store::{AppRow, NewEvent};
 /// What replaces values that may hold secrets.
 const HIDDEN: &str = "PRIVATE DATA HIDDEN";
 
+/// An event of a user; `actee` is (guid, type, name), `place` is (space, organization).
+pub(crate) fn event(
+    caller: &Caller,
+    kind: &'static str,
+    actee: (&str, &'static str, &str),
+    metadata: Value,
+    place: (Option<&str>, Option<&str>),
+) -> NewEvent {
+    NewEvent {
+        kind,
+        actor: (caller.guid.clone(), "user", Some(caller.email.clone())),
+        actee: (actee.0.to_owned(), actee.1, actee.2.to_owned()),
+        metadata,
+        space_guid: place.0.map(str::to_owned),
+        organization_guid: place.1.map(str::to_owned),
+    }
+}
+
 /// An event about an app.
 pub(crate) async fn of_app(
     ctl: &Ctl,
@@ -18,14 +36,10 @@ pub(crate) async fn of_app(
     app: &AppRow,
     metadata: Value,
 ) -> Outcome<NewEvent> {
-    Ok(NewEvent {
-        kind,
-        actor: (caller.guid.clone(), "user", Some(caller.email.clone())),
-        actee: (app.guid.clone(), "app", app.name.clone()),
-        metadata,
-        organization_guid: ctl.store.org_of_space(&app.space_guid).await?,
-        space_guid: Some(app.space_guid.clone()),
-    })
+    let org = ctl.store.org_of_space(&app.space_guid).await?;
+    let actee = (app.guid.as_str(), "app", app.name.as_str());
+    let place = (Some(app.space_guid.as_str()), org.as_deref());
+    Ok(event(caller, kind, actee, metadata, place))
 }
 
 /// What was sent, without values that may hold secrets.

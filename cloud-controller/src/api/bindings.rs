@@ -1,8 +1,7 @@
 //! Which app is bound to which service instance. A binding changes nothing that runs: it shows at the next start.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,20 +11,20 @@ use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope};
+use super::routing::{Routes, get};
 use super::{apps, services, taken};
 use crate::authorize::{Action, SEEN_BINDINGS};
-use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{AppRow, BINDINGS, BindingRow, Scope, ServiceRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/service_bindings", get(list).post(create))
         .route("/v2/service_bindings/{guid}", get(show).delete(delete))
         .route("/v2/apps/{guid}/service_bindings", get(of_app))
         .route(
             "/v2/apps/{guid}/service_bindings/{binding}",
-            axum::routing::delete(delete_of_app),
+            super::routing::delete(delete_of_app),
         )
 }
 

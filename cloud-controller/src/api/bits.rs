@@ -3,9 +3,8 @@
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::Ordering;
 
+use axum::Json;
 use axum::extract::{DefaultBodyLimit, Multipart, Path};
-use axum::routing::put;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,26 +13,27 @@ use v2_api::{ApiError, Code};
 use super::app_change::mark_pending;
 use super::body::Body;
 use super::call::{Call, Created};
+use super::routing::{Routes, put};
 use super::upload::{self, Form, Saved, UploadError};
-use super::{apps, jobs};
+use super::{apps, audit, jobs};
 use crate::archive::{self, ArchiveError, Member, Tree};
 use crate::blobs::{Place, sha1_of_file};
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, Outcome, fail_with};
-use crate::store::AppRow;
+use crate::store::{AppRow, NewEvent};
 
 /// Longest list of known resources, bytes.
 const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route(
             "/v2/resource_match",
-            put(resource_match).layer(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)),
+            put(resource_match).body(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)),
         )
         .route(
             "/v2/apps/{guid}/bits",
-            put(upload).layer(DefaultBodyLimit::disable()),
+            put(upload).body(DefaultBodyLimit::disable()),
         )
 }
 
@@ -112,10 +112,12 @@ impl From<ArchiveError> for Failure {
 
 async fn upload(call: Call, Path(guid): Path<String>, form: Form) -> Created {
     let ctl = &call.ctl;
-    apps::load_to_change(ctl, &call.caller, &guid).await?;
+    let (app, _) = apps::load_to_change(ctl, &call.caller, &guid).await?;
     call.need_feature("app_bits_upload").await?;
+    let kind = "audit.app.upload-bits";
+    let event = audit::of_app(ctl, &call.caller, kind, &app, json!({})).await?;
     let scratch = ctl.scratch()?;
-    if let Err(failure) = take_in(ctl, &guid, form, scratch.path()).await {
+    if let Err(failure) = take_in(ctl, &event, form, scratch.path()).await {
         note_refusal(ctl, &guid, &failure).await?;
         return Err(failure);
     }
@@ -127,10 +129,10 @@ async fn upload(call: Call, Path(guid): Path<String>, form: Form) -> Created {
     Ok((StatusCode::CREATED, Json(json!({}))))
 }
 
-async fn take_in(ctl: &Ctl, guid: &str, form: Form, scratch: &FsPath) -> Outcome<()> {
+async fn take_in(ctl: &Ctl, event: &NewEvent, form: Form, scratch: &FsPath) -> Outcome<()> {
     let form = form.within(ctl.config.limits.max_package_bytes)?;
     let (resources, zip) = receive(ctl, form, scratch).await?;
-    make_package(ctl, guid, resources, zip, scratch).await
+    make_package(ctl, event, resources, zip, scratch).await
 }
 
 /// Bits that were refused show as a failed staging, with the reason. The package of before stays, and what runs on a good
@@ -181,10 +183,10 @@ async fn receive(
     Ok((resources.ok_or_else(|| refused("missing :resources"))?, zip))
 }
 
-/// New files and known ones become one package.
+/// New files and known ones become one package of the app that the event is about.
 async fn make_package(
     ctl: &Ctl,
-    guid: &str,
+    event: &NewEvent,
     resources: Vec<Resource>,
     zip: Option<PathBuf>,
     scratch: &FsPath,
@@ -221,12 +223,14 @@ async fn make_package(
     if !ctl.blobs.has(&place).await? {
         ctl.blobs.put(&place, &package).await?;
     }
+    let guid = &event.actee.0;
     let mut app = tx
         .app(guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
     give_package(&mut app, sha1, tx.now());
     tx.save_app(&app).await?;
+    tx.record_event(event).await?;
     Ok(tx.commit().await?)
 }
 

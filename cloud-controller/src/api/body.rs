@@ -17,10 +17,21 @@ impl<T: DeserializeOwned> FromRequest<Ctl> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, ctl: &Ctl) -> Result<Body<T>, Failure> {
-        let bytes = Bytes::from_request(request, ctl)
-            .await
-            .map_err(|error| fail_with(Code::MessageParseError, error))?;
+        let Raw(bytes) = Raw::from_request(request, ctl).await?;
         parse(&bytes).map(Body).map_err(Failure::from)
+    }
+}
+
+/// A body as it came, for whoever reads it in more than one way.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl FromRequest<Ctl> for Raw {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, ctl: &Ctl) -> Result<Raw, Failure> {
+        let bytes = Bytes::from_request(request, ctl).await;
+        let bytes = bytes.map_err(|error| fail_with(Code::MessageParseError, error))?;
+        Ok(Raw(bytes))
     }
 }
 

@@ -1,19 +1,19 @@
 //! Admin buildpacks.
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use component::authorized;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::call::{Call, Created};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get, put};
 use super::upload::{self, Form, UploadError};
 use super::{internal, taken};
 use crate::archive::ArchiveError;
@@ -22,10 +22,10 @@ use crate::blobs::Place;
 use crate::buildpack_zip;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{BUILDPACKS, BuildpackRow, Scope, Table};
+use crate::store::{BUILDPACKS, BuildpackRow, NewEvent, Scope, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/buildpacks", get(list).post(create))
         .route(
             "/v2/buildpacks/{guid}",
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Ctl> {
         )
         .route(
             "/v2/buildpacks/{guid}/bits",
-            put(bits).layer(DefaultBodyLimit::disable()),
+            put(bits).body(DefaultBodyLimit::disable()),
         )
         .route("/v2/buildpacks/{guid}/download", get(download))
 }
@@ -115,7 +115,7 @@ async fn create(call: Call, Body(sent): Body<BuildpackBody>) -> Created {
         created_at: crate::store::now_micros(),
         updated_at: None,
     };
-    write(&call, &row).await
+    write(&call, &row, "audit.buildpack.create").await
 }
 
 async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<BuildpackBody>) -> Created {
@@ -127,14 +127,23 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<Buildpack
     row.position = sent.position.unwrap_or(row.position).max(1);
     row.enabled = sent.enabled.unwrap_or(row.enabled);
     row.locked = sent.locked.unwrap_or(row.locked);
-    write(&call, &row).await
+    write(&call, &row, "audit.buildpack.update").await
 }
 
-async fn write(call: &Call, row: &BuildpackRow) -> Created {
+fn event(call: &Call, kind: &'static str, row: &BuildpackRow) -> NewEvent {
+    let request = json!({"request": {
+        "name": row.name, "position": row.position, "enabled": row.enabled, "locked": row.locked, "filename": row.filename,
+    }});
+    let actee = (row.guid.as_str(), "buildpack", row.name.as_str());
+    call.event(kind, actee, request, (None, None))
+}
+
+async fn write(call: &Call, row: &BuildpackRow, kind: &'static str) -> Created {
     let mut tx = call.ctl.store.begin().await?;
     tx.save_buildpack(row)
         .await
         .map_err(|error| taken(error, Code::BuildpackNameTaken, &row.name))?;
+    tx.record_event(&event(call, kind, row)).await?;
     tx.commit().await?;
     let row = load(&call.ctl, &row.guid).await?;
     call.created(&row).await
@@ -145,6 +154,8 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let row = load(&call.ctl, &guid).await?;
     let mut tx = call.ctl.store.begin().await?;
     tx.delete_buildpack(&guid).await?;
+    tx.record_event(&event(&call, "audit.buildpack.delete", &row))
+        .await?;
     tx.commit().await?;
     if let Some(sha1) = row.sha1 {
         call.ctl.blobs.delete(&Place::Buildpack(guid, sha1)).await?;
@@ -224,7 +235,7 @@ async fn keep(
     }
     let before = row.sha1.replace(sha1);
     row.filename = Some(filename);
-    let answer = write(call, &row).await?;
+    let answer = write(call, &row, "audit.buildpack.upload").await?;
     if let Some(before) = before.filter(|_| !same) {
         // A staging under way may still be fetching these; it is told the new ones by its next try.
         let _ = call
@@ -236,11 +247,12 @@ async fn keep(
     Ok(answer.into_response())
 }
 
-/// For DEAs.
+/// For DEAs. A staging names the digest of the bits it began with: it never gets others under that name.
 async fn download(
     State(ctl): State<Ctl>,
     headers: HeaderMap,
     Path(guid): Path<String>,
+    raw: RawQuery,
 ) -> Outcome<Response> {
     if !authorized(&headers, &ctl.config.staging_auth.basic()) {
         return Err(fail(Code::NotAuthenticated));
@@ -249,5 +261,9 @@ async fn download(
         .await?
         .sha1
         .ok_or_else(|| fail(Code::NotFound))?;
+    if body::parameter(&raw, "sha1").is_some_and(|wanted| wanted != sha1) {
+        let text = format!("buildpack {guid} got other bits meanwhile (sha1 {sha1}); stage again");
+        return Err(fail_with(Code::ResourceNotFound, text));
+    }
     internal::send(&ctl, &Place::Buildpack(guid, sha1)).await
 }

@@ -1,8 +1,7 @@
 //! For the health manager: the desired state in batches, counts, and its lease.
 
+use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use component::authorized;
 use http::HeaderMap;
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde_json::{Map, Value, json};
 use v2_api::Code;
 
 use super::body::{Body, parameter};
+use super::routing::{Routes, get, put};
 use super::times::rfc3339;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail, fail_with};
@@ -25,8 +25,8 @@ const SHORTEST_LEASE: f64 = 0.5;
 /// Longest lease, seconds: a manager that died holds up its successor no longer than this.
 const LONGEST_LEASE: f64 = 300.0;
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/bulk/apps", get(apps))
         .route("/bulk/counts", get(counts))
         .route("/internal/v1/health_manager/lease", put(lease))

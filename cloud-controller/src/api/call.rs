@@ -7,13 +7,13 @@ use http::request::Parts;
 use serde_json::Value;
 use v2_api::{ApiError, Code};
 
-use super::body;
 use super::jobs::{self, Deleted};
 use super::lists::{Present, View, page, query, seen};
 use super::settings;
+use super::{audit, body};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
-use crate::failure::{Failure, Outcome, fail_with};
+use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{NewEvent, Scope};
 
 /// What creations and updates answer: 201 and the resource.
@@ -80,6 +80,20 @@ impl Call {
         found.ok_or_else(|| fail_with(missing, guid))
     }
 
+    /// A member by guid that the caller may see. One that exists and is not visible is 403, as everywhere.
+    pub(super) async fn find_visible<R: Present>(
+        &self,
+        guid: &str,
+        scope: &Scope,
+        missing: Code,
+    ) -> Outcome<R> {
+        if let Some(row) = self.ctl.store.find(R::table(), scope, guid).await? {
+            return Ok(row);
+        }
+        self.find::<R>(guid, missing).await?;
+        Err(fail(Code::NotAuthorized))
+    }
+
     /// All members in scope.
     pub(super) async fn all<R: Present>(&self, scope: &Scope) -> Outcome<Vec<R>> {
         Ok(self.ctl.store.all(R::table(), scope).await?)
@@ -137,18 +151,7 @@ impl Call {
         metadata: Value,
         place: (Option<&str>, Option<&str>),
     ) -> NewEvent {
-        NewEvent {
-            kind,
-            actor: (
-                self.caller.guid.clone(),
-                "user",
-                Some(self.caller.email.clone()),
-            ),
-            actee: (actee.0.to_owned(), actee.1, actee.2.to_owned()),
-            metadata,
-            space_guid: place.0.map(str::to_owned),
-            organization_guid: place.1.map(str::to_owned),
-        }
+        audit::event(&self.caller, kind, actee, metadata, place)
     }
 }
 

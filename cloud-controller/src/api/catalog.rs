@@ -1,26 +1,22 @@
-//! Stacks, security groups; and the service marketplace, which is empty here.
+//! Stacks; and the service marketplace, which is empty here.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::call::Call;
 use super::lists::{Present, View, empty, envelope};
+use super::routing::{Routes, get};
 use crate::authorize::Caller;
-use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::store::{SECURITY_GROUPS, STACKS, SecurityGroupRow, StackRow, Table};
+use crate::store::{STACKS, StackRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
+pub(super) fn routes() -> Routes {
     let nothing = || get(|_: Caller| async { empty() });
-    Router::new()
+    Routes::new()
         .route("/v2/stacks", get(stacks))
         .route("/v2/stacks/{guid}", get(stack))
-        .route("/v2/security_groups", get(security_groups))
-        .route("/v2/config/running_security_groups", get(security_groups))
-        .route("/v2/config/staging_security_groups", get(security_groups))
         .route("/v2/services", nothing())
         .route("/v2/service_plans", nothing())
         .route("/v2/service_keys", nothing())
@@ -47,28 +43,6 @@ impl Present for StackRow {
     }
 }
 
-impl Present for SecurityGroupRow {
-    const COLLECTION: &'static str = "security_groups";
-
-    fn table() -> &'static Table {
-        &SECURITY_GROUPS
-    }
-
-    fn flat(&self, _view: &View<'_>) -> Outcome<Value> {
-        let rules: Value = serde_json::from_str(&self.rules).unwrap_or_else(|_| json!([]));
-        let entity = json!({
-            "name": self.name, "rules": rules, "running_default": self.running_default, "staging_default": self.staging_default,
-            "spaces_url": format!("/v2/security_groups/{}/spaces", self.guid),
-        });
-        Ok(envelope(
-            Self::COLLECTION,
-            &self.guid,
-            (self.created_at, self.updated_at),
-            entity,
-        ))
-    }
-}
-
 async fn stacks(call: Call) -> Outcome<Json<Value>> {
     call.list::<StackRow>(call.seen::<StackRow>()).await
 }
@@ -76,9 +50,4 @@ async fn stacks(call: Call) -> Outcome<Json<Value>> {
 async fn stack(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let stack: StackRow = call.find(&guid, Code::StackNotFound).await?;
     call.show(&stack).await
-}
-
-async fn security_groups(call: Call) -> Outcome<Json<Value>> {
-    call.list::<SecurityGroupRow>(call.seen::<SecurityGroupRow>())
-        .await
 }

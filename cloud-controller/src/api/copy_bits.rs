@@ -1,8 +1,7 @@
 //! `POST /v2/apps/:guid/copy_bits`: the package of one app becomes another's. Packages are kept by their hash, so nothing is copied.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::post;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -11,12 +10,12 @@ use v2_api::Code;
 use super::bits::give_package;
 use super::body::Body;
 use super::call::{Call, Created, required};
+use super::routing::{Routes, post};
 use super::{apps, audit, jobs};
-use crate::controller::Ctl;
 use crate::failure::fail_with;
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new().route("/v2/apps/{guid}/copy_bits", post(copy))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v2/apps/{guid}/copy_bits", post(copy))
 }
 
 #[derive(Deserialize)]

@@ -1,8 +1,7 @@
 //! Shared and private domains; private ones may be lent to other organizations.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -11,15 +10,18 @@ use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use super::{orgs, taken};
 use crate::authorize::{Action, SEEN_DOMAINS};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
-use crate::store::{DOMAINS, DomainRow, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table};
+use crate::store::{
+    DOMAINS, DomainRow, NewEvent, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table,
+};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/domains", get(list_all))
         .route("/v2/domains/{guid}", get(show_any))
         .route("/v2/shared_domains", get(list_shared).post(create_shared))
@@ -100,6 +102,11 @@ pub(super) fn usable_by(org: &str) -> Scope {
     )
 }
 
+/// Those of some domains that the caller may see.
+pub(super) fn seen_of(call: &Call, domains: Scope) -> Scope {
+    call.caller.narrow(domains, SEEN_DOMAINS)
+}
+
 /// Which of the two kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -109,17 +116,22 @@ enum Kind {
 }
 
 impl Kind {
-    fn scope(self, call: &Call) -> Scope {
-        let seen = call.seen::<DomainRow>();
+    /// Members of this kind within a scope.
+    fn of(self, scope: Scope) -> Scope {
         let owned: &[&str] = &[
             "CASE WHEN t.owning_organization_guid IS NULL THEN 'shared' ELSE 'private' END = ",
             "",
         ];
         match self {
-            Kind::Any => seen,
-            Kind::Shared => seen.and(owned, "shared"),
-            Kind::Private => seen.and(owned, "private"),
+            Kind::Any => scope,
+            Kind::Shared => scope.and(owned, "shared"),
+            Kind::Private => scope.and(owned, "private"),
         }
+    }
+
+    /// Those of them the caller may see.
+    fn scope(self, call: &Call) -> Scope {
+        self.of(call.seen::<DomainRow>())
     }
 }
 
@@ -135,13 +147,14 @@ async fn list_private(call: Call) -> Outcome<Json<Value>> {
     call.list::<DomainRow>(Kind::Private.scope(&call)).await
 }
 
+/// The domain, if there is one of this kind and the caller may see it.
 async fn load(call: &Call, guid: &str, kind: Kind) -> Outcome<DomainRow> {
-    let found: Option<DomainRow> = call
-        .ctl
-        .store
-        .find(&DOMAINS, &kind.scope(call), guid)
-        .await?;
-    found.ok_or_else(|| fail_with(Code::DomainNotFound, guid))
+    let there = kind.of(Scope::all()).and(&["t.guid = ", ""], guid);
+    if call.count::<DomainRow>(&there).await? == 0 {
+        return Err(fail_with(Code::DomainNotFound, guid));
+    }
+    call.find_visible(guid, &kind.scope(call), Code::DomainNotFound)
+        .await
 }
 
 async fn show_any(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
@@ -184,6 +197,23 @@ fn check_name(name: Option<&str>) -> Result<String, Failure> {
     }
 }
 
+/// What happened to a domain; it is told where its owner sees it, or the borrower.
+pub(super) fn event(
+    call: &Call,
+    kind: &'static str,
+    domain: &DomainRow,
+    org: Option<&str>,
+) -> NewEvent {
+    let org = org.or(domain.owning_organization_guid.as_deref());
+    let actee = (domain.guid.as_str(), "domain", domain.name.as_str());
+    call.event(
+        kind,
+        actee,
+        json!({"request": {"name": domain.name}}),
+        (None, org),
+    )
+}
+
 async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
     let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], &name);
     if call.count::<RouteRow>(&same).await? > 0 {
@@ -203,6 +233,8 @@ async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
     tx.insert_domain(&row)
         .await
         .map_err(|error| taken(error, Code::DomainNameTaken, &name))?;
+    tx.record_event(&event(call, "audit.domain.create", &row, None))
+        .await?;
     tx.commit().await?;
     call.created(&row).await
 }
@@ -288,15 +320,17 @@ async fn delete(call: &Call, domain: &DomainRow) -> Outcome<Deleted> {
     let routes = Scope::all().and(&["t.domain_guid = ", ""], &domain.guid);
     let routes = call.count::<RouteRow>(&routes).await?;
     call.need_empty(&[("routes", routes)], "domains")?;
-    remove(&call.ctl, domain).await?;
+    let event = event(call, "audit.domain.delete-request", domain, None);
+    remove(&call.ctl, domain, &event).await?;
     call.deleted().await
 }
 
 /// Deletes a domain with its routes, and tells running apps the addresses they have left.
-pub(super) async fn remove(ctl: &Ctl, domain: &DomainRow) -> Outcome<()> {
+pub(super) async fn remove(ctl: &Ctl, domain: &DomainRow, event: &NewEvent) -> Outcome<()> {
     let mut tx = ctl.store.begin().await?;
     let apps = tx.apps_on_domain(&domain.guid).await?;
     tx.delete_domain(&domain.guid).await?;
+    tx.record_event(event).await?;
     tx.commit().await?;
     for app in apps {
         conductor::keep_announcing_routes(ctl, app);
@@ -319,6 +353,8 @@ pub(super) async fn share(call: Call, Path((org, domain)): Path<(String, String)
     if owner_of(&domain) != org.guid {
         let mut tx = call.ctl.store.begin().await?;
         tx.share_domain(&domain.guid, &org.guid).await?;
+        let event = event(&call, "audit.domain.share", &domain, Some(&org.guid));
+        tx.record_event(&event).await?;
         tx.commit().await?;
     }
     call.created(&org).await
@@ -349,6 +385,8 @@ pub(super) async fn unshare(call: Call, Path((org, domain)): Path<(String, Strin
     call.need_empty(&[("routes", used)], "shared domains")?;
     let mut tx = call.ctl.store.begin().await?;
     tx.unshare_domain(&domain.guid, &org.guid).await?;
+    let event = event(&call, "audit.domain.unshare", &domain, Some(&org.guid));
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.created(&org).await
 }

@@ -1,21 +1,20 @@
 //! Events.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::call::Call;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use super::times::rfc3339;
 use crate::authorize::SEEN_EVENTS;
-use crate::controller::Ctl;
-use crate::failure::{Outcome, fail_with};
+use crate::failure::Outcome;
 use crate::store::{EVENTS, EventRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/events", get(list))
         .route("/v2/events/{guid}", get(show))
 }
@@ -50,7 +49,8 @@ async fn list(call: Call) -> Outcome<Json<Value>> {
 
 async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let scope = call.seen::<EventRow>();
-    let found: Option<EventRow> = call.ctl.store.find(&EVENTS, &scope, &guid).await?;
-    let event = found.ok_or_else(|| fail_with(Code::EventNotFound, &guid))?;
+    let event: EventRow = call
+        .find_visible(&guid, &scope, Code::EventNotFound)
+        .await?;
     call.show(&event).await
 }

@@ -1,17 +1,17 @@
 //! Discovery: what a client reads before it logs in.
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::get;
-use axum::{Json, Router};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use v2_api::address::{client_base, websocket_base};
 
+use super::routing::{Routes, get};
 use crate::authorize;
 use crate::controller::Ctl;
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/", get(root))
         .route("/v3", get(v3))
         .route("/v2/info", get(info))

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
-use axum::{Json, Router};
 use bus::dea::{Find, Found, Stop};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use v2_api::{ApiError, Code};
 
-use super::apps;
+use super::routing::{Routes, delete, get};
+use super::{apps, audit};
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
@@ -24,8 +24,8 @@ const FILE_LIMIT: Duration = Duration::from_secs(30);
 /// Subject of questions about instances.
 const FIND: &str = "dea.find.droplet";
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/apps/{guid}/instances", get(instances))
         .route("/v2/apps/{guid}/instances/{index}", delete(kill))
         .route("/v2/apps/{guid}/instances/{index}/files", get(files_root))
@@ -182,6 +182,11 @@ async fn kill(
         )
     })?;
     ctl.need_bus()?;
+    let kind = "audit.app.process.terminate_instance";
+    let event = audit::of_app(&ctl, &caller, kind, &app, json!({"index": index})).await?;
+    let mut tx = ctl.store.begin().await?;
+    tx.record_event(&event).await?;
+    tx.commit().await?;
     ctl.stop_indices(&app, vec![index]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use base64::Engine as _;
 use component::authorized;
 use http::{HeaderMap, StatusCode, header};
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::{flag, parameter};
+use super::routing::{Routes, get, post};
 use super::upload::{self, Form, Saved, UploadError};
 use super::{apps, bits, jobs};
 use crate::authorize;
@@ -25,17 +25,17 @@ use crate::store::AppRow;
 /// Name of the multipart field, for droplets and caches alike.
 const FIELD: &str = "upload[droplet]";
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/staging/apps/{guid}", get(package))
         .route(
             "/staging/droplets/{guid}/upload",
-            post(upload_droplet).layer(DefaultBodyLimit::disable()),
+            post(upload_droplet).body(DefaultBodyLimit::disable()),
         )
         .route("/staging/droplets/{guid}/download", get(droplet))
         .route(
             "/staging/buildpack_cache/{guid}/upload",
-            post(upload_cache).layer(DefaultBodyLimit::disable()),
+            post(upload_cache).body(DefaultBodyLimit::disable()),
         )
         .route("/staging/buildpack_cache/{guid}/download", get(cache))
         .route("/staging/jobs/{guid}", get(job))

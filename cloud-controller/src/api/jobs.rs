@@ -1,22 +1,22 @@
 //! Jobs, and how deletions answer.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::Value;
 use v2_api::{ApiError, Job, JobStatus};
 
 use super::body;
+use super::routing::{Routes, get};
 use super::times::rfc3339;
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::store::now_micros;
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new().route("/v2/jobs/{guid}", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v2/jobs/{guid}", get(show))
 }
 
 /// A job by guid; one already cleaned up is shown as finished.

@@ -1,13 +1,13 @@
 //! Which app answers on which route; both forms of the URL are used by clients.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::put;
-use axum::{Json, Router};
 use http::StatusCode;
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::lists::{Present, View};
+use super::routing::{Routes, put};
 use super::{apps, audit, routes};
 use crate::authorize::Caller;
 use crate::conductor;
@@ -15,8 +15,8 @@ use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{AppRow, RouteRow};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route(
             "/v2/apps/{guid}/routes/{other}",
             put(map_by_app).delete(unmap_by_app),

@@ -9,9 +9,11 @@
 //! | `routes`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
+//! | `security_groups`, `egress` | where containers may connect to |
+//! | `usage` | what apps used, for billing |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
-//! | `call`, `lists`, `body`, `audit`, `times` | what they share |
+//! | `routing`, `call`, `lists`, `body`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
@@ -27,6 +29,7 @@ mod call;
 mod catalog;
 mod copy_bits;
 mod domains;
+mod egress;
 mod env;
 mod events;
 mod info;
@@ -40,6 +43,8 @@ mod quotas;
 mod roles;
 mod room;
 mod routes;
+mod routing;
+mod security_groups;
 mod services;
 mod settings;
 mod space_quotas;
@@ -48,6 +53,7 @@ mod summary;
 pub(crate) mod times;
 mod upload;
 mod upload_md5;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -68,9 +74,11 @@ const JSON_LIMIT: usize = 16 * 1024 * 1024;
 /// Header that follows one request through the platform.
 const REQUEST_ID: &str = "x-vcap-request-id";
 
-/// All routes: the API, and the token and log servers mounted beside it.
-pub(crate) fn router(ctl: &Ctl) -> Router {
-    Router::new()
+pub use routing::Endpoint;
+
+/// The API's own routes.
+fn table() -> routing::Routes {
+    routing::Routes::new()
         .merge(info::routes())
         .merge(orgs::routes())
         .merge(spaces::routes())
@@ -90,10 +98,25 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
         .merge(bindings::routes())
         .merge(buildpacks::routes())
         .merge(settings::routes())
+        .merge(security_groups::routes())
+        .merge(usage::routes())
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(internal::routes())
         .merge(bulk::routes())
+}
+
+/// Every endpoint of the controller itself, by path and method; those of the token and log servers mounted beside it are not among them.
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut all = table().endpoints();
+    all.sort();
+    all
+}
+
+/// All routes: the API, and the token and log servers mounted beside it.
+pub(crate) fn router(ctl: &Ctl) -> Router {
+    table()
+        .into_router()
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .with_state(ctl.clone())
         .merge(ctl.uaa.router(ctl.fallback_base.clone()))

@@ -1,8 +1,7 @@
 //! Organizations.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use super::call::{Call, Created};
 use super::domains::{owned_by, usable_by};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope, link, seen};
+use super::routing::{Routes, get, put};
 use super::{app_delete, domains, taken};
 use crate::authorize::{Action, Caller, SEEN_ORGS};
 use crate::controller::Ctl;
@@ -22,8 +22,8 @@ use crate::store::{
     Table,
 };
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/organizations", get(list).post(create))
         .route(
             "/v2/organizations/{guid}",
@@ -229,7 +229,8 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
         tx.commit().await?;
     }
     for domain in call.all::<DomainRow>(&owned_by(&guid)).await? {
-        domains::remove(&call.ctl, &domain).await?;
+        let event = domains::event(&call, "audit.domain.delete-request", &domain, None);
+        domains::remove(&call.ctl, &domain, &event).await?;
     }
     let recursive = json!({"request": {"recursive": call.flag("recursive")}});
     let mut tx = call.ctl.store.begin().await?;
@@ -253,12 +254,14 @@ async fn spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn private_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::private_of(&guid)).await
+    call.list::<DomainRow>(domains::seen_of(&call, domains::private_of(&guid)))
+        .await
 }
 
 async fn all_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(usable_by(&guid)).await
+    call.list::<DomainRow>(domains::seen_of(&call, usable_by(&guid)))
+        .await
 }
 
 async fn space_quotas(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

@@ -1,8 +1,7 @@
 //! Quota definitions of organizations.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
@@ -11,14 +10,14 @@ use super::body::{self, Body};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use super::taken;
 use crate::authorize::Action;
-use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{QUOTAS, QuotaRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/quota_definitions", get(list).post(create))
         .route(
             "/v2/quota_definitions/{guid}",

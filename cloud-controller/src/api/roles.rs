@@ -1,23 +1,23 @@
 //! Who is what in organizations and spaces; by guid and by name.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::lists::{Present, View, page};
-use super::{orgs, spaces};
+use super::routing::{Routes, get, put};
+use super::{audit, orgs, spaces};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{Role, Scope, UserRow};
 
-pub(super) fn routes() -> Router<Ctl> {
-    let mut router = Router::new();
+pub(super) fn routes() -> Routes {
+    let mut router = Routes::new();
     for relation in ["users", "managers", "billing_managers", "auditors"] {
         let path = format!("/v2/organizations/{{guid}}/{relation}");
         router = router
@@ -115,22 +115,14 @@ async fn by_guid(
     relation: &'static str,
     grant: bool,
 ) -> Answer {
+    let place = to_change(&ctl, &caller, kind, &guid).await?;
     if !ctl.store.knows_user(&user, None).await? {
         return Err(fail_with(
             Code::InvalidRelation,
             format!("Could not find User with guid: {user}"),
         ));
     }
-    change(
-        &ctl,
-        &caller,
-        kind,
-        &guid,
-        kind.role(relation)?,
-        &user,
-        grant,
-    )
-    .await
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
 }
 
 #[derive(Deserialize)]
@@ -152,6 +144,7 @@ async fn by_name(
     } else {
         "unset_roles_by_username"
     };
+    let place = to_change(&ctl, &caller, kind, &guid).await?;
     super::settings::need(&ctl, &caller, flag).await?;
     let found = ctl
         .uaa
@@ -162,30 +155,23 @@ async fn by_name(
     let mut tx = ctl.store.begin().await?;
     tx.ensure_user(&user, Some(&name), false).await?;
     tx.commit().await?;
-    change(
-        &ctl,
-        &caller,
-        kind,
-        &guid,
-        kind.role(relation)?,
-        &user,
-        grant,
-    )
-    .await
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
 }
 
-/// Grants or takes a role and answers with its target.
-async fn change(
-    ctl: &Ctl,
-    caller: &Caller,
+/// Where a role is given or taken.
+struct Place {
     kind: Kind,
-    guid: &str,
-    role: Role,
-    user: &str,
-    grant: bool,
-) -> Answer {
+    /// Of the organization or space.
+    guid: String,
+    org: String,
+    /// The organization or space as it is shown.
+    shown: Value,
+}
+
+/// The organization or space, if the caller may change its roles.
+async fn to_change(ctl: &Ctl, caller: &Caller, kind: Kind, guid: &str) -> Outcome<Place> {
     let view = View { ctl, caller };
-    let (org, target) = match kind {
+    let (org, shown) = match kind {
         Kind::Org => {
             let org = orgs::load(ctl, caller, guid).await?;
             caller.need(Action::ManageOrg(guid))?;
@@ -197,14 +183,34 @@ async fn change(
             (space.organization_guid.clone(), space.flat(&view)?)
         }
     };
+    Ok(Place {
+        kind,
+        guid: guid.to_owned(),
+        org,
+        shown,
+    })
+}
+
+/// Grants or takes a role and answers with its target.
+async fn change(
+    ctl: &Ctl,
+    caller: &Caller,
+    place: &Place,
+    role: Role,
+    user: &str,
+    grant: bool,
+) -> Answer {
+    let (kind, guid, org) = (place.kind, &place.guid, &place.org);
     if grant && kind == Kind::Space {
-        need_member(ctl, user, &org).await?;
+        need_member(ctl, user, org).await?;
     }
-    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, &org).await? {
+    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, org).await? {
         return Err(ApiError::with_details(Code::AssociationNotEmpty, &["spaces", "users"])
             .explain("Take the user's roles in the organization's spaces first (cf unset-space-role).")
             .into());
     }
+    let space = (kind == Kind::Space).then_some(guid.as_str());
+    let name = ctl.uaa.name_of(user).await.ok().flatten();
     let mut tx = ctl.store.begin().await?;
     if grant {
         // `cf set-org-role` gives the role first and makes the member afterwards.
@@ -215,8 +221,36 @@ async fn change(
     } else {
         tx.revoke(user, role, guid).await?;
     }
+    let event = audit::event(
+        caller,
+        event_kind(role, grant),
+        (user, "user", name.as_deref().unwrap_or_default()),
+        json!({}),
+        (space, Some(org)),
+    );
+    tx.record_event(&event).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(target)))
+    Ok((StatusCode::CREATED, Json(place.shown.clone())))
+}
+
+/// What the event of a change is called: the role's own name, given or taken.
+fn event_kind(role: Role, grant: bool) -> &'static str {
+    match (role, grant) {
+        (Role::OrgUser, true) => "audit.user.organization_user_add",
+        (Role::OrgUser, false) => "audit.user.organization_user_remove",
+        (Role::OrgManager, true) => "audit.user.organization_manager_add",
+        (Role::OrgManager, false) => "audit.user.organization_manager_remove",
+        (Role::OrgBillingManager, true) => "audit.user.organization_billing_manager_add",
+        (Role::OrgBillingManager, false) => "audit.user.organization_billing_manager_remove",
+        (Role::OrgAuditor, true) => "audit.user.organization_auditor_add",
+        (Role::OrgAuditor, false) => "audit.user.organization_auditor_remove",
+        (Role::SpaceManager, true) => "audit.user.space_manager_add",
+        (Role::SpaceManager, false) => "audit.user.space_manager_remove",
+        (Role::SpaceDeveloper, true) => "audit.user.space_developer_add",
+        (Role::SpaceDeveloper, false) => "audit.user.space_developer_remove",
+        (Role::SpaceAuditor, true) => "audit.user.space_auditor_add",
+        (Role::SpaceAuditor, false) => "audit.user.space_auditor_remove",
+    }
 }
 
 /// Roles of a space are for members of its organization.

@@ -1,8 +1,7 @@
 //! Routes.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Deserialize;
@@ -13,15 +12,18 @@ use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope};
+use super::routing::{Routes, get};
 use super::{domains, room, spaces, taken};
 use crate::authorize::{Action, Caller, SEEN_ROUTES};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{AppRow, DOMAINS, DomainRow, ROUTES, RouteRow, Scope, SpaceRow, Store, Table};
+use crate::store::{
+    AppRow, DOMAINS, DomainRow, NewEvent, ROUTES, RouteRow, Scope, SpaceRow, Store, Table,
+};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/routes", get(list).post(create))
         .route("/v2/routes/{guid}", get(show).put(update).delete(delete))
         .route("/v2/routes/{guid}/apps", get(apps))
@@ -127,6 +129,20 @@ struct RouteBody {
     space_guid: Option<String>,
 }
 
+fn event(call: &Call, kind: &'static str, route: &RouteRow, org: &str) -> NewEvent {
+    call.event(
+        kind,
+        (&route.guid, "route", &route.address()),
+        json!({"request": {"host": route.host, "path": route.path, "domain_guid": route.domain_guid}}),
+        (Some(&route.space_guid), Some(org)),
+    )
+}
+
+async fn org_of(call: &Call, route: &RouteRow) -> Outcome<String> {
+    let org = call.ctl.store.org_of_space(&route.space_guid).await?;
+    Ok(org.unwrap_or_default())
+}
+
 async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
     let domain_guid = required(sent.domain_guid, "domain_guid")?;
     let space_guid = required(sent.space_guid, "space_guid")?;
@@ -153,6 +169,13 @@ async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
     tx.insert_route(&route)
         .await
         .map_err(|error| occupied(error, &route))?;
+    let event = event(
+        &call,
+        "audit.route.create",
+        &route,
+        &space.organization_guid,
+    );
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.created(&route).await
 }
@@ -173,10 +196,17 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody
     let domain: DomainRow = call.find(&route.domain_guid, Code::DomainNotFound).await?;
     check(&route.host, &route.path, &domain, true, call.caller.admin)?;
     check_domain_of_same_name(&call.ctl.store, &route).await?;
+    let event = event(
+        &call,
+        "audit.route.update",
+        &route,
+        &org_of(&call, &route).await?,
+    );
     let mut tx = call.ctl.store.begin().await?;
     tx.update_route(&route)
         .await
         .map_err(|error| occupied(error, &route))?;
+    tx.record_event(&event).await?;
     let apps = tx.apps_on_route(&guid).await?;
     tx.commit().await?;
     for app in apps {
@@ -251,9 +281,12 @@ fn check(
 async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let route = load(&call.ctl, &call.caller, &guid).await?;
     call.need(Action::Develop(&route.space_guid))?;
+    let org = org_of(&call, &route).await?;
+    let event = event(&call, "audit.route.delete-request", &route, &org);
     let mut tx = call.ctl.store.begin().await?;
     let apps = tx.apps_on_route(&guid).await?;
     tx.delete_route(&guid).await?;
+    tx.record_event(&event).await?;
     tx.commit().await?;
     for app in apps {
         conductor::keep_announcing_routes(&call.ctl, app);

@@ -1,8 +1,7 @@
 //! Service instances. Only user-provided ones exist: a name, credentials and a drain that a user gave.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,9 +11,9 @@ use super::body::{self, Body, nullable};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::routing::{Routes, get};
 use super::{spaces, taken};
-use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
-use crate::controller::Ctl;
+use crate::authorize::{Action, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
     BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table, USER_PROVIDED,
@@ -27,9 +26,8 @@ const MAX_TAGS: usize = 255;
 /// Where logs can be drained to.
 const DRAIN_SCHEMES: [&str; 4] = ["syslog", "syslog-tls", "https", "http"];
 
-pub(super) fn routes() -> Router<Ctl> {
-    let nothing = || get(|_: Caller| async { empty() });
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route(
             "/v2/user_provided_service_instances",
             get(list_user_provided).post(create),
@@ -50,8 +48,8 @@ pub(super) fn routes() -> Router<Ctl> {
             "/v2/service_instances/{guid}/service_bindings",
             get(bindings),
         )
-        .route("/v2/service_instances/{guid}/service_keys", nothing())
-        .route("/v2/service_instances/{guid}/shared_to", nothing())
+        .route("/v2/service_instances/{guid}/service_keys", get(nothing))
+        .route("/v2/service_instances/{guid}/shared_to", get(nothing))
         .route("/v2/spaces/{guid}/service_instances", get(of_space))
 }
 
@@ -157,6 +155,12 @@ async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 async fn show_user_provided(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let row = load(&call, &guid, Code::UserProvidedServiceInstanceNotFound).await?;
     call.show(&row).await
+}
+
+/// User-provided instances have no keys and are not shared.
+async fn nothing(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    load(&call, &guid, Code::ServiceInstanceNotFound).await?;
+    Ok(empty())
 }
 
 async fn bindings(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

@@ -1,13 +1,14 @@
 //! Feature flags and environment variable groups: not enveloped.
 
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
+use super::audit;
 use super::body::Body;
+use super::routing::{Routes, get};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail, fail_with};
@@ -25,8 +26,8 @@ const FLAGS: &[(&str, bool)] = &[
     ("unset_roles_by_username", true),
 ];
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/config/feature_flags", get(flags))
         .route("/v2/config/feature_flags/{name}", get(flag).put(set_flag))
         .route(
@@ -106,6 +107,17 @@ async fn set_flag(
     let mut tx = ctl.store.begin().await?;
     tx.set_flag(&name, sent.enabled, sent.error_message.as_deref())
         .await?;
+    let metadata =
+        json!({"request": {"enabled": sent.enabled, "error_message": sent.error_message}});
+    let actee = (name.as_str(), "feature_flag", name.as_str());
+    let event = audit::event(
+        &caller,
+        "audit.feature_flag.update",
+        actee,
+        metadata,
+        (None, None),
+    );
+    tx.record_event(&event).await?;
     tx.commit().await?;
     Ok(Json(describe(&ctl, &name, default).await?))
 }
@@ -147,6 +159,12 @@ async fn set_group(
     let sealed = ctl.store.seal(&vars)?;
     let mut tx = ctl.store.begin().await?;
     tx.set_env_group(&name, &sealed).await?;
+    // The names only: values may hold secrets.
+    let metadata = json!({"request": {"names": vars.keys().collect::<Vec<_>>()}});
+    let actee = (name.as_str(), "environment_variable_group", name.as_str());
+    let kind = "audit.environment_variable_group.update";
+    let event = audit::event(&caller, kind, actee, metadata, (None, None));
+    tx.record_event(&event).await?;
     tx.commit().await?;
     Ok(Json(Value::Object(vars)))
 }

@@ -1,8 +1,7 @@
 //! Quota definitions of spaces: made by an organization's managers, given to its spaces.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -12,14 +11,14 @@ use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope, link};
 use super::quotas::{Codes, Limits, QuotaBody};
+use super::routing::{Routes, get, put};
 use super::{orgs, spaces, taken};
 use crate::authorize::{Action, SEEN_SPACE_QUOTAS};
-use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{OrgRow, SPACE_QUOTAS, Scope, SpaceQuotaRow, SpaceRow, Table};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/space_quota_definitions", get(list).post(create))
         .route(
             "/v2/space_quota_definitions/{guid}",
@@ -202,7 +201,7 @@ async fn give(call: Call, Path((guid, space)): Path<(String, String)>) -> Create
     let mut space = spaces::visible(&call, &space).await?;
     of_org(&call, &quota.guid, &space.organization_guid).await?;
     space.space_quota_definition_guid = Some(quota.guid.clone());
-    assign(&call, &quota, &space).await
+    assign(&call, &quota, &space, "audit.space_quota_definition.apply").await
 }
 
 /// Takes the quota from a space that has it.
@@ -212,12 +211,24 @@ async fn take(call: Call, Path((guid, space)): Path<(String, String)>) -> Create
     if space.space_quota_definition_guid.as_deref() == Some(&quota.guid) {
         space.space_quota_definition_guid = None;
     }
-    assign(&call, &quota, &space).await
+    assign(&call, &quota, &space, "audit.space_quota_definition.remove").await
 }
 
-async fn assign(call: &Call, quota: &SpaceQuotaRow, space: &SpaceRow) -> Created {
+async fn assign(
+    call: &Call,
+    quota: &SpaceQuotaRow,
+    space: &SpaceRow,
+    kind: &'static str,
+) -> Created {
+    let event = call.event(
+        kind,
+        (&quota.guid, "space_quota_definition", &quota.name),
+        json!({"space_guid": space.guid}),
+        (Some(&space.guid), Some(&space.organization_guid)),
+    );
     let mut tx = call.ctl.store.begin().await?;
     tx.update_space(space).await?;
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.created(quota).await
 }

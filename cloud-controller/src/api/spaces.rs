@@ -1,8 +1,7 @@
 //! Spaces.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,17 +11,18 @@ use super::body::{self, Body};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
-use super::{app_delete, domains, orgs, space_quotas, summary, taken};
+use super::routing::{Routes, get};
+use super::{app_delete, domains, orgs, security_groups, space_quotas, summary, taken};
 use crate::authorize::{Action, Caller, SEEN_SPACES};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    AppRow, DomainRow, EventRow, NewEvent, OrgRow, Role, RouteRow, SPACES, Scope, SecurityGroupRow,
-    ServiceRow, SpaceQuotaRow, SpaceRow, Table,
+    AppRow, DomainRow, EventRow, GroupDefault, NewEvent, OrgRow, Role, RouteRow, SPACES, Scope,
+    SecurityGroupRow, ServiceRow, SpaceQuotaRow, SpaceRow, Table,
 };
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/spaces", get(list).post(create))
         .route("/v2/spaces/{guid}", get(show).put(update).delete(delete))
         .route("/v2/spaces/{guid}/apps", get(apps))
@@ -30,15 +30,12 @@ pub(super) fn routes() -> Router<Ctl> {
         .route("/v2/spaces/{guid}/domains", get(list_domains))
         .route("/v2/spaces/{guid}/events", get(events))
         .route("/v2/spaces/{guid}/summary", get(show_summary))
-        .route("/v2/spaces/{guid}/security_groups", get(security_groups))
+        .route("/v2/spaces/{guid}/security_groups", get(groups))
         .route(
             "/v2/spaces/{guid}/staging_security_groups",
-            get(security_groups),
+            get(staging_groups),
         )
-        .route(
-            "/v2/spaces/{guid}/services",
-            get(|_: Caller| async { empty() }),
-        )
+        .route("/v2/spaces/{guid}/services", get(services))
 }
 
 impl Present for SpaceRow {
@@ -89,6 +86,8 @@ impl Present for SpaceRow {
                 None => None,
             };
             let domains = domains::usable_by(&self.organization_guid);
+            let groups = security_groups::running_in(&self.guid);
+            let groups = embed.many::<SecurityGroupRow>(groups).await?;
             Ok(vec![
                 (
                     "organization",
@@ -99,23 +98,10 @@ impl Present for SpaceRow {
                 ("routes", embed.many::<RouteRow>(here()).await?),
                 ("domains", embed.many::<DomainRow>(domains).await?),
                 ("service_instances", embed.many::<ServiceRow>(here()).await?),
-                (
-                    "security_groups",
-                    embed.many::<SecurityGroupRow>(running_groups()).await?,
-                ),
+                ("security_groups", groups),
             ])
         })
     }
-}
-
-fn running_groups() -> Scope {
-    Scope::all().and(
-        &[
-            "CASE WHEN t.running_default THEN 'yes' ELSE 'no' END = ",
-            "",
-        ],
-        "yes",
-    )
 }
 
 /// The space, if it exists and the caller may see it.
@@ -248,7 +234,8 @@ async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value
 
 async fn list_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let space = visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::usable_by(&space.organization_guid))
+    let usable = domains::usable_by(&space.organization_guid);
+    call.list::<DomainRow>(domains::seen_of(&call, usable))
         .await
 }
 
@@ -258,9 +245,23 @@ async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     call.list::<EventRow>(here).await
 }
 
-async fn security_groups(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+async fn groups(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<SecurityGroupRow>(running_groups()).await
+    call.list::<SecurityGroupRow>(security_groups::running_in(&guid))
+        .await
+}
+
+/// Stagings have the defaults only.
+async fn staging_groups(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    call.list::<SecurityGroupRow>(security_groups::default_for(GroupDefault::Staging))
+        .await
+}
+
+/// There are no managed services.
+async fn services(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
+    visible(&call, &guid).await?;
+    Ok(empty())
 }
 
 async fn show_summary(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

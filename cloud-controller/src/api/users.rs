@@ -1,8 +1,7 @@
 //! Users as the controller knows them.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -11,13 +10,13 @@ use super::body::Body;
 use super::call::{Call, Created};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
+use super::routing::{Routes, get};
 use crate::authorize::{Action, SEEN_USERS};
-use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{Table, USERS, UserRow};
 
-pub(super) fn routes() -> Router<Ctl> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/v2/users", get(list).post(create))
         .route("/v2/users/{guid}", get(show).delete(delete))
 }
@@ -47,8 +46,7 @@ async fn list(call: Call) -> Outcome<Json<Value>> {
 
 async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let scope = call.seen::<UserRow>();
-    let found: Option<UserRow> = call.ctl.store.find(&USERS, &scope, &guid).await?;
-    let user = found.ok_or_else(|| fail_with(Code::UserNotFound, &guid))?;
+    let user: UserRow = call.find_visible(&guid, &scope, Code::UserNotFound).await?;
     call.show(&user).await
 }
 
@@ -65,6 +63,13 @@ async fn create(call: Call, Body(sent): Body<UserBody>) -> Created {
     let name = call.ctl.uaa.name_of(&sent.guid).await.ok().flatten();
     let mut tx = call.ctl.store.begin().await?;
     tx.ensure_user(&sent.guid, name.as_deref(), false).await?;
+    let actee = (
+        sent.guid.as_str(),
+        "user",
+        name.as_deref().unwrap_or_default(),
+    );
+    let event = call.event("audit.user.create", actee, json!({}), (None, None));
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.created_guid::<UserRow>(&sent.guid, Code::UserNotFound)
         .await
@@ -76,6 +81,9 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     if !tx.delete_user(&guid).await? {
         return Err(fail_with(Code::UserNotFound, &guid));
     }
+    let actee = (guid.as_str(), "user", "");
+    let event = call.event("audit.user.delete-request", actee, json!({}), (None, None));
+    tx.record_event(&event).await?;
     tx.commit().await?;
     call.deleted().await
 }

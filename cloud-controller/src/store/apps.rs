@@ -81,8 +81,10 @@ impl Tx {
         )
     }
 
-    /// Writes an app and its first process; a new guid makes new rows.
+    /// Writes an app and its first process; a new guid makes new rows. What the change means for billing is noted with it.
     pub(crate) async fn save_app(&mut self, row: &AppRow) -> Result<(), StoreError> {
+        let before = self.app(&row.guid).await?;
+        self.note_usage(before.as_ref(), row).await?;
         let id = self.next_id().await?;
         query(
             "INSERT INTO apps (id, guid, name, name_key, space_guid, stack_guid, production, buildpack, detected_buildpack, \
@@ -144,6 +146,9 @@ impl Tx {
 
     /// Deletes an app with processes, mappings, bindings, droplet rows and stagings; its events stay.
     pub(crate) async fn delete_app(&mut self, guid: &str) -> Result<(), StoreError> {
+        if let Some(app) = self.app(guid).await?.filter(AppRow::is_started) {
+            self.insert_usage("STOPPED", &app).await?;
+        }
         self.run_each(
             &[
                 "DELETE FROM staging_tasks WHERE app_guid = $1",

@@ -68,12 +68,12 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets events older than this.
+    /// Forgets events older than this, those of usage too.
     pub(crate) async fn prune_events(&mut self, before: i64) -> Result<(), StoreError> {
         query("DELETE FROM events WHERE timestamp < $1")
             .bind(before)
             .execute(&mut self.inner)
             .await?;
-        Ok(())
+        self.prune_usage(before).await
     }
 }

@@ -25,6 +25,7 @@ mod space_quotas;
 mod spaces;
 mod stacks;
 mod staging;
+mod usage;
 mod users;
 
 #[cfg(test)]
@@ -47,13 +48,14 @@ pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use reads::Reads;
 pub(crate) use record::Record;
 pub(crate) use routes::{ROUTES, RouteRow};
-pub(crate) use security::{SECURITY_GROUPS, SecurityGroupRow};
+pub(crate) use security::{GroupDefault, SECURITY_GROUPS, SecurityGroupRow};
 pub(crate) use services::{BINDINGS, BindingRow, SERVICES, ServiceRow, USER_PROVIDED};
 pub(crate) use settings::LeaseRow;
 pub(crate) use space_quotas::{SPACE_QUOTAS, SpaceQuotaRow};
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
 pub(crate) use staging::{StagingFailure, StagingTask};
+pub(crate) use usage::{USAGE, UsageRow};
 pub(crate) use users::{Role, RoleRow, USERS, UserRow};
 
 /// Why the store failed.

@@ -5,7 +5,7 @@ use database::{Db, Location, Migration, OpenError, Options};
 use super::Store;
 use crate::crypto::Cipher;
 
-/// Every step, in order. A released step is never changed, in neither folder. Number 2 is uaa's, in its own crate.
+/// Every step, in order. A released step is never changed, in neither folder. Numbers 2 and 6 are uaa's, in its own crate.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -26,6 +26,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0004_leases_and_blobs.sql"),
         postgres: include_str!("../../migrations/postgres/0004_leases_and_blobs.sql"),
     },
+    Migration {
+        version: 5,
+        name: "groups of spaces and usage",
+        sqlite: include_str!("../../migrations/sqlite/0005_groups_of_spaces_and_usage.sql"),
+        postgres: include_str!("../../migrations/postgres/0005_groups_of_spaces_and_usage.sql"),
+    },
+    uaa::store::second_migration(6),
 ];
 
 impl Store {
@@ -61,7 +68,7 @@ mod tests {
     fn both_databases_have_the_same_steps_and_each_file_is_one() {
         let mut steps: Vec<i64> = MIGRATIONS.iter().map(|step| step.version).collect();
         assert!(steps.is_sorted());
-        steps.retain(|version| *version != 2);
+        steps.retain(|version| ![2, 6].contains(version));
         assert_eq!(numbers("migrations/sqlite"), steps);
         assert_eq!(numbers("migrations/postgres"), steps);
     }

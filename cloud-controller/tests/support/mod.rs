@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 pub mod dea;
 #[path = "../../../database/tests/support/postgres.rs"]
 pub mod postgres;
+pub mod table;
 pub mod walk;
+pub mod world;
 
 /// How long a condition may take to come true; a guard against hanging, never a measurement.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -245,9 +247,20 @@ impl Platform {
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call_as(&self.token, method, path, body).await
+    }
+
+    /// As [`Platform::call`], with somebody's token.
+    pub async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         request = request
-            .header("authorization", format!("bearer {}", self.token))
+            .header("authorization", format!("bearer {token}"))
             .header("accept", "application/json");
         if let Some(body) = body {
             request = request.json(&body);

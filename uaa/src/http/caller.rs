@@ -51,7 +51,7 @@ fn decode_basic(value: &[u8]) -> Option<(String, String)> {
 }
 
 /// The claims of the bearer token.
-pub(crate) fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Claims, Refusal> {
+pub(crate) async fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Claims, Refusal> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -61,10 +61,10 @@ pub(crate) fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Claims, Ref
         .ok_or_else(|| {
             Refusal::unauthorized("Full authentication is required to access this resource")
         })?;
+    shared.uaa.refresh_rules(Some(token)).await?;
     shared
         .uaa
-        .0
-        .verifier
+        .verifier()
         .verify_any_audience(token)
         .map_err(|error| Refusal::invalid_token(error.to_string()))
 }

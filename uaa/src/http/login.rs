@@ -19,19 +19,12 @@ pub(crate) async fn login_info(State(shared): State<Shared>, headers: HeaderMap)
 }
 
 pub(crate) async fn token_key(State(shared): State<Shared>) -> Json<Value> {
-    Json(
-        shared
-            .uaa
-            .0
-            .keys
-            .first()
-            .map(describe)
-            .unwrap_or(Value::Null),
-    )
+    let rules = shared.uaa.0.rules.now();
+    Json(rules.keys.first().map(describe).unwrap_or(Value::Null))
 }
 
 pub(crate) async fn token_keys(State(shared): State<Shared>) -> Json<Value> {
-    let keys: Vec<Value> = shared.uaa.0.keys.iter().map(describe).collect();
+    let keys: Vec<Value> = shared.uaa.0.rules.now().keys.iter().map(describe).collect();
     Json(json!({"keys": keys}))
 }
 

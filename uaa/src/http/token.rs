@@ -6,9 +6,10 @@ use axum::{Form, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::limit::Address;
 use super::{Shared, caller};
 use crate::error::Refusal;
-use crate::service::Tokens;
+use crate::grants::Tokens;
 
 /// Form of the token endpoint; unknown fields are ignored.
 #[derive(Deserialize, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct TokenForm {
     username: Option<String>,
     password: Option<String>,
     refresh_token: Option<String>,
+    code: Option<String>,
+    redirect_uri: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
     scope: String,
@@ -25,45 +28,48 @@ pub(crate) struct TokenForm {
 
 pub(crate) async fn issue(
     State(shared): State<Shared>,
+    address: Address,
     headers: HeaderMap,
     Form(form): Form<TokenForm>,
 ) -> Result<Json<Value>, Refusal> {
-    let client = caller::client(
-        &shared,
-        &headers,
+    let tokens = address.limited(&shared.uaa, grant(&shared, &headers, &form));
+    Ok(Json(answer(tokens.await?)))
+}
+
+/// Lets the client in and carries out the grant it asks for.
+async fn grant(shared: &Shared, headers: &HeaderMap, form: &TokenForm) -> Result<Tokens, Refusal> {
+    let id = caller::client(
+        shared,
+        headers,
         form.client_id.as_deref(),
         form.client_secret.as_deref(),
     )?;
-    let issuer = format!("{}/oauth/token", shared.base(&headers));
-    let for_users = shared.uaa.0.clients[&client].users;
-    let tokens = match form.grant_type.as_str() {
-        "password" if for_users => {
+    let issuer = format!("{}/oauth/token", shared.base(headers));
+    let (uaa, client) = (&shared.uaa, &shared.uaa.0.clients[&id]);
+    match form.grant_type.as_str() {
+        "password" if client.takes_passwords => {
             let name = needed(&form.username, "username")?;
             let password = needed(&form.password, "password")?;
-            shared
-                .uaa
-                .login(&client, name, password, &form.scope, &issuer)
-                .await?
+            uaa.login(&id, name, password, &form.scope, &issuer).await
         }
-        "refresh_token" if for_users => {
+        "authorization_code" if !client.redirect_uris.is_empty() => {
+            let code = needed(&form.code, "code")?;
+            let back = needed(&form.redirect_uri, "redirect_uri")?;
+            uaa.exchange(&id, code, back, &issuer).await
+        }
+        "refresh_token" if !client.scopes.is_empty() => {
             let token = needed(&form.refresh_token, "refresh_token")?;
-            shared
-                .uaa
-                .refresh(&client, token, &form.scope, &issuer)
-                .await?
+            uaa.refresh(&id, token, &form.scope, &issuer).await
         }
-        "client_credentials" => shared.uaa.client_token(&client, &issuer)?,
-        other => {
-            return Err(Refusal::new(
-                ::http::StatusCode::BAD_REQUEST,
-                "unsupported_grant_type",
-                format!(
-                    "grant type {other:?} is not supported for client {client}: use password, refresh_token or client_credentials"
-                ),
-            ));
-        }
-    };
-    Ok(Json(answer(tokens)))
+        "client_credentials" => uaa.client_token(&id, &issuer).await,
+        other => Err(Refusal::new(
+            ::http::StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            format!(
+                "grant type {other:?} is not supported for client {id}: use password, authorization_code, refresh_token or client_credentials, as it is registered for"
+            ),
+        )),
+    }
 }
 
 fn needed<'a>(field: &'a Option<String>, name: &str) -> Result<&'a str, Refusal> {
@@ -96,14 +102,16 @@ pub(crate) struct CheckForm {
 
 pub(crate) async fn check(
     State(shared): State<Shared>,
+    address: Address,
     headers: HeaderMap,
     Form(form): Form<CheckForm>,
 ) -> Result<Json<Value>, Refusal> {
-    caller::client(&shared, &headers, None, None)?;
+    let client = async { caller::client(&shared, &headers, None, None) };
+    address.limited(&shared.uaa, client).await?;
+    shared.uaa.refresh_rules(Some(&form.token)).await?;
     let claims = shared
         .uaa
-        .0
-        .verifier
+        .verifier()
         .verify_any_audience(&form.token)
         .map_err(|error| {
             Refusal::new(

@@ -11,13 +11,13 @@ use super::{Shared, caller};
 use crate::error::{OpenError, Refusal};
 use crate::filter;
 use crate::service::NewUser;
-use crate::store::UserRow;
+use crate::store::{UserRow, Whose};
 
-const SCHEMA: &str = "urn:scim:schemas:core:1.0";
+pub(super) const SCHEMA: &str = "urn:scim:schemas:core:1.0";
 
 #[derive(Deserialize)]
 pub(crate) struct ListParams {
-    filter: Option<String>,
+    pub(super) filter: Option<String>,
 }
 
 pub(crate) async fn list(
@@ -25,7 +25,7 @@ pub(crate) async fn list(
     headers: HeaderMap,
     Query(params): Query<ListParams>,
 ) -> Result<Json<Value>, Refusal> {
-    let claims = caller::bearer(&shared, &headers)?;
+    let claims = caller::bearer(&shared, &headers).await?;
     let terms = match &params.filter {
         Some(text) => {
             caller::require(&claims, &["scim.read", "scim.userids"])?;
@@ -56,7 +56,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let claims = caller::bearer(&shared, &headers)?;
+    let claims = caller::bearer(&shared, &headers).await?;
     if claims.user_id.as_deref() != Some(id.as_str()) {
         caller::require(&claims, &["scim.read"])?;
     }
@@ -94,7 +94,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body<UserBody>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    caller::require(&caller::bearer(&shared, &headers)?, &["scim.write"])?;
+    caller::require(&caller::bearer(&shared, &headers).await?, &["scim.write"])?;
     if body.username.trim().is_empty() {
         return Err(Refusal::invalid_request("userName must not be empty"));
     }
@@ -139,7 +139,7 @@ pub(crate) async fn change_password(
     Path(id): Path<String>,
     Body(body): Body<PasswordBody>,
 ) -> Result<Json<Value>, Refusal> {
-    let claims = caller::bearer(&shared, &headers)?;
+    let claims = caller::bearer(&shared, &headers).await?;
     let user = load(&shared, &id).await?;
     if claims.user_id.as_deref() == Some(user.id.as_str()) {
         caller::require(&claims, &["password.write"])?;
@@ -161,6 +161,7 @@ pub(crate) async fn change_password(
     }
     let hash = shared.uaa.0.passwords.hash(&body.password).await?;
     shared.uaa.0.store.set_password(&user.id, &hash).await?;
+    shared.uaa.revoke(Whose::User, &user.id).await?;
     Ok(Json(json!({"status": "ok", "message": "password updated"})))
 }
 
@@ -169,9 +170,10 @@ pub(crate) async fn delete(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    caller::require(&caller::bearer(&shared, &headers)?, &["scim.write"])?;
+    caller::require(&caller::bearer(&shared, &headers).await?, &["scim.write"])?;
     let user = load(&shared, &id).await?;
     shared.uaa.0.store.delete_user(&user.id).await?;
+    shared.uaa.revoke(Whose::User, &user.id).await?;
     Ok(Json(present(&user)))
 }
 

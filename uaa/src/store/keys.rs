@@ -79,4 +79,29 @@ impl Store {
         self.db.write(insert).await?;
         Ok(())
     }
+
+    /// Keeps a key that signs from now on, and forgets those that were replaced longer ago than any of their tokens lives.
+    pub(crate) async fn insert_key(
+        &self,
+        kid: &str,
+        pkcs8: &str,
+        now: i64,
+        lifetime: i64,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.db.begin().await?;
+        query("INSERT INTO uaa_keys (kid, pkcs8, created_at) VALUES ($1,$2,$3)")
+            .bind(kid)
+            .bind(self.seal_key(pkcs8)?)
+            .bind(now)
+            .execute(&mut tx)
+            .await?;
+        query(
+            "DELETE FROM uaa_keys WHERE created_at < (SELECT MAX(created_at) FROM uaa_keys WHERE created_at < $1)",
+        )
+        .bind(now - lifetime)
+        .execute(&mut tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
 }

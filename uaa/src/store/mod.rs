@@ -1,15 +1,20 @@
 //! The only SQL of this crate: portable text with `$N`, for SQLite and PostgreSQL alike (crate [`database`] says what that means).
 
+mod codes;
+mod groups;
 mod keys;
 mod open;
 mod refresh;
+mod revocations;
 mod users;
 
 use std::sync::Arc;
 
 use database::{Db, Migration, OpenError};
 
+pub(crate) use codes::CodeRow;
 pub(crate) use refresh::RefreshRow;
+pub(crate) use revocations::Whose;
 pub(crate) use users::UserRow;
 
 /// The tables of this crate as a step of whoever owns the database they live in.
@@ -19,6 +24,16 @@ pub const fn migration(version: i64) -> Migration {
         name: "uaa",
         sqlite: include_str!("../../migrations/sqlite/0001_uaa.sql"),
         postgres: include_str!("../../migrations/postgres/0001_uaa.sql"),
+    }
+}
+
+/// The second step: codes, groups, revocations.
+pub const fn second_migration(version: i64) -> Migration {
+    Migration {
+        version,
+        name: "uaa: codes, groups, revocations",
+        sqlite: include_str!("../../migrations/sqlite/0002_codes_groups_revocations.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_codes_groups_revocations.sql"),
     }
 }
 

@@ -68,7 +68,7 @@ impl Store {
         for term in terms {
             match term {
                 Term::Id(id) => query.push(" OR id = ").push_bind(id.clone()),
-                Term::UserName(name) => query.push(" OR username_key = ").push_bind(name.clone()),
+                Term::Name(name) => query.push(" OR username_key = ").push_bind(name.clone()),
             };
         }
         query

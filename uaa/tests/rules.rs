@@ -234,34 +234,16 @@ async fn groups_are_made_filled_and_carried_by_tokens() {
         shown["groups"].to_string().contains("portal.read"),
         "{shown}"
     );
-    assert_eq!(
-        server
-            .call(&admin, Method::DELETE, &format!("{path}/{id}"), None)
-            .await
-            .0,
-        200
-    );
-    assert_eq!(
-        server
-            .call(&admin, Method::DELETE, "/Groups/portal.read", None)
-            .await
-            .0,
-        200
-    );
-    assert_eq!(
-        server
-            .call(&admin, Method::GET, "/Groups/portal.read", None)
-            .await
-            .0,
-        404
-    );
-    assert_eq!(
-        server
-            .call(&admin, Method::DELETE, "/Groups/openid", None)
-            .await
-            .0,
-        400
-    );
+    let group = "/Groups/portal.read".to_owned();
+    for (method, path, status) in [
+        (Method::DELETE, format!("{path}/{id}"), 200),
+        (Method::DELETE, group.clone(), 200),
+        (Method::GET, group, 404),
+        (Method::DELETE, "/Groups/openid".to_owned(), 400),
+    ] {
+        let answer = server.call(&admin, method.clone(), &path, None).await;
+        assert_eq!(answer.0, status, "{method} {path}");
+    }
 
     let form = [
         ("grant_type", "password"),

@@ -93,6 +93,30 @@ pub(crate) async fn fetch(host: &str, port: u16) -> String {
 /// Makes one test per claim for a fixture that yields a backend.
 #[macro_export]
 macro_rules! contract_tests {
+    ($fixture:ident) => {
+        contract_tests!($fixture:
+            exit_code_and_signal_are_reported,
+            a_missing_program_is_named_in_the_error,
+            output_is_numbered_over_both_streams,
+            many_lines_arrive_complete_and_in_order,
+            unknown_jobs_and_handles_are_errors,
+            stdin_and_stdout_are_passed_through,
+            the_environment_is_exactly_what_was_given,
+            a_job_starts_at_home_without_foreign_descriptors,
+            a_port_leads_into_the_container,
+            stop_sends_term_first_and_keeps_the_container,
+            stop_ends_what_ignores_term,
+            destroy_ends_the_whole_tree,
+            binds_appear_read_only_or_writable,
+            files_of_the_container_are_seen_from_outside,
+            list_filters_by_properties,
+            a_root_job_is_called_root,
+            bad_handles_are_refused,
+            figures_nothing_runs_with_are_refused,
+            a_terminal_belongs_to_the_job,
+            a_container_goes_away_while_files_are_copied_out,
+        );
+    };
     ($fixture:ident: $($name:ident),* $(,)?) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

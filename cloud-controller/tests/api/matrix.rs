@@ -2,15 +2,12 @@
 //!
 //! A check that is removed is noticed: every row refuses somebody (asserted below, but for those everybody may), so whoever lifts its check turns a `-` into a
 //! `y`. That the rules behind the checks are noticed, one by one, is shown in `src/authorize.rs`.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::table::{self, Row};
+use crate::support::world::{PLACED, World};
+use crate::support::{PASSWORD, Platform};
 use reqwest::Method;
 use serde_json::json;
-use support::table::{self, Row};
-use support::world::{PLACED, World};
-use support::{PASSWORD, Platform};
 
 /// The columns: users by the one role they have besides that of organization user.
 const ROLES: [&str; 9] = [
@@ -27,7 +24,7 @@ const ROLES: [&str; 9] = [
 const EVERYBODY: &str = "yyyyyyyyy";
 
 fn rows() -> Vec<Row> {
-    table::read(include_str!("tables/roles.txt"))
+    table::read(include_str!("../tables/roles.txt"))
 }
 
 /// Makes one user per column, with roles in this world.
@@ -168,7 +165,7 @@ async fn every_role_may_what_the_reference_says_and_nothing_in_a_foreign_organiz
 /// `docs/api.md` has a row for each endpoint of controller and token server, and no other.
 #[test]
 fn the_page_about_the_api_names_the_endpoints_of_the_code_and_no_others() {
-    let page = include_str!("../../docs/api.md");
+    let page = include_str!("../../../docs/api.md");
     let rows = page.lines().filter_map(|line| {
         let columns: Vec<&str> = line.split('|').map(str::trim).collect();
         let path = columns.get(2)?.strip_prefix("`/")?.strip_suffix('`')?;

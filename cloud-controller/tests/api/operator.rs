@@ -1,13 +1,10 @@
 //! Users and their roles, feature flags, buildpacks, copied sources: the calls of the reference's lists, with the fields clients read.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::walk::{Step, taken, walk, with_job};
+use crate::support::{Answer, PASSWORD, Platform, first_guid, guid, read, zip_of};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::walk::{Step, taken, walk, with_job};
-use support::{Answer, PASSWORD, Platform, first_guid, guid, read, zip_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_are_given_and_taken_by_guid_and_by_name() {

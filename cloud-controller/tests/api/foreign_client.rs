@@ -1,13 +1,10 @@
 //! A client we did not write: the package `cloudfoundry-client` from PyPI, from login to the deletion of a running app.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::dea::Dea;
-use support::{PASSWORD, Platform, zip_of};
+use crate::support::dea::Dea;
+use crate::support::{PASSWORD, Platform, zip_of};
 
 /// The release the script was written against.
 const PACKAGE: &str = "cloudfoundry-client==1.40.4";

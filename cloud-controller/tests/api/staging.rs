@@ -1,11 +1,8 @@
 //! How stagings end: well, badly, late, twice, or with nobody left to hear it.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::{Dea, upload};
+use crate::support::{Platform, guid, wait_for_package_state, zip_of};
 use serde_json::json;
-use support::dea::{Dea, upload};
-use support::{Platform, guid, wait_for_package_state, zip_of};
 
 const DROPLET: &[u8] = b"not really a tarball";
 
@@ -142,7 +139,7 @@ async fn a_damaged_droplet_is_refused_and_completes_nothing() {
     assert_eq!(state["entity"]["package_state"], "PENDING");
     upload(
         &platform,
-        &format!("{uri}&sha1={}", support::dea::sha1_hex(DROPLET)),
+        &format!("{uri}&sha1={}", crate::support::dea::sha1_hex(DROPLET)),
         DROPLET,
         &[],
     )
@@ -230,7 +227,7 @@ async fn without_buildpacks_a_start_is_refused_and_an_uploaded_one_helps() {
         let request = platform
             .client
             .put(format!("{}/v2/buildpacks/{buildpack}/bits", platform.base));
-        support::read(
+        crate::support::read(
             request
                 .header("authorization", format!("bearer {}", platform.token))
                 .multipart(form),
@@ -291,7 +288,7 @@ async fn old_blobs_nobody_refers_to_are_collected_and_all_others_stay() {
     for path in kept.iter().filter(|path| *path != &young) {
         make_old(path);
     }
-    support::eventually("the three nobody refers to are gone", async || {
+    crate::support::eventually("the three nobody refers to are gone", async || {
         [&package, &droplet, &cache]
             .iter()
             .all(|path| !path.exists())
@@ -301,7 +298,7 @@ async fn old_blobs_nobody_refers_to_are_collected_and_all_others_stay() {
     // The look that takes this one comes after the look that took those three was over.
     let marker = store_blob(&blobs, "cc-packages", &"d".repeat(40));
     make_old(&marker);
-    support::eventually("one more look was taken", async || {
+    crate::support::eventually("one more look was taken", async || {
         (!marker.exists()).then_some(())
     })
     .await;

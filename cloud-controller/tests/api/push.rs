@@ -1,11 +1,10 @@
 //! `cf push` of both client generations, typed from the call lists of the reference; the test plays the DEA.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::{
+    Answer, Platform, eventually, first_guid, guid, wait_for_package_state, zip_of,
+};
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::{Answer, Platform, eventually, first_guid, guid, wait_for_package_state, zip_of};
 
 const DROPLET: &[u8] = b"not really a tarball";
 
@@ -151,7 +150,7 @@ async fn legacy_push_runs_from_create_to_running_instances() {
     assert_eq!(start["droplet"], json!(app));
     assert_eq!(start["version"], version);
     assert_eq!(start["uris"], json!(["dora.apps.example.com"]));
-    assert_eq!(start["sha1"], json!(support::dea::sha1_hex(DROPLET)));
+    assert_eq!(start["sha1"], json!(crate::support::dea::sha1_hex(DROPLET)));
     assert_eq!(start["env"], json!(["COLOUR=blue"]));
     assert_eq!(
         start["limits"],
@@ -360,7 +359,7 @@ async fn refactored_push_runs_and_its_second_push_sends_no_file_twice() {
         .upload_bits(&app, json!([]), Some(zip_of(&[("a.txt", text, 0o100644)])))
         .await
         .expect(201);
-    let entry = json!({"fn": "a.txt", "mode": "755", "sha1": support::dea::sha1_hex(text.as_bytes()), "size": text.len()});
+    let entry = json!({"fn": "a.txt", "mode": "755", "sha1": crate::support::dea::sha1_hex(text.as_bytes()), "size": text.len()});
     let matched = platform
         .put("/v2/resource_match", json!([entry]))
         .await

@@ -1,12 +1,9 @@
 //! Quotas of organizations and spaces: the calls of the reference's lists, and what is refused for want of room.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::walk::{taken, walk, with_job};
+use crate::support::{Platform, first_guid, guid};
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::walk::{taken, walk, with_job};
-use support::{Platform, first_guid, guid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quotas_are_made_found_changed_given_and_deleted() {

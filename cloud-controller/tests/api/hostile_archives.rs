@@ -1,23 +1,18 @@
 //! More than a hundred hostile archives. Each first does its harm to an extractor that believes it; then it is refused here, or reduced to
 //! something harmless, and nothing lies anywhere it should not.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(unreachable_pub)]
 
-#[path = "hostile/cases.rs"]
 mod cases;
-#[path = "hostile/contents.rs"]
 mod contents;
-#[path = "hostile/forge.rs"]
 mod forge;
-#[path = "hostile/naive.rs"]
 mod naive;
-mod support;
 
 use std::path::{Path, PathBuf};
 
-use cases::{Becomes, Case};
+use self::cases::{Becomes, Case};
+use crate::support::Platform;
 use cloud_controller::archive;
 use serde_json::json;
-use support::Platform;
 
 /// What may come out of an archive here, bytes.
 const LIMIT: u64 = 1_000_000;

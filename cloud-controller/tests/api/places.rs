@@ -1,11 +1,8 @@
 //! Organizations, spaces, domains and routes: the calls of the reference's lists, with the fields clients read.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::walk::{taken, walk, with_job};
+use crate::support::{Platform, first_guid, guid};
 use serde_json::json;
-use support::walk::{taken, walk, with_job};
-use support::{Platform, first_guid, guid};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn organizations_and_spaces_are_renamed_and_deleted_with_all_they_hold() {

@@ -1,13 +1,10 @@
 //! Tokens nobody gave, and requests that try to be something else.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{Platform, guid, read};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Platform, guid, read};
 
 /// The three parts of a token.
 fn parts(token: &str) -> [String; 3] {
@@ -29,7 +26,7 @@ fn hmac(secret: &[u8], text: &str) -> String {
     URL_SAFE_NO_PAD.encode(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref())
 }
 
-async fn ask(platform: &Platform, token: &str) -> support::Answer {
+async fn ask(platform: &Platform, token: &str) -> crate::support::Answer {
     platform.call_as(token, Method::GET, "/v2/apps", None).await
 }
 

@@ -1,11 +1,8 @@
 //! What reaches the containers: security groups, groups of variables; and what is noted for billing.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::{Platform, guid, wait_for_package_state};
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::{Platform, guid, wait_for_package_state};
 
 /// Makes a group with one rule for this address.
 async fn group(platform: &Platform, name: &str, address: &str) -> String {
@@ -183,7 +180,7 @@ async fn groups_are_listed_where_they_hold_and_bad_ones_are_refused() {
         .get("/v2/security_groups?q=name:dns")
         .await
         .expect(200);
-    let dns = support::first_guid(&dns);
+    let dns = crate::support::first_guid(&dns);
     platform
         .put(&format!("/v2/security_groups/{dns}"), json!({"rules": []}))
         .await
@@ -280,7 +277,7 @@ async fn starts_scalings_buildpacks_stops_and_deletions_are_usage() {
     assert_eq!(usage(&platform, None).await.0, []);
     start(&platform, &app).await;
     dea.stage_well(&platform, b"droplet").await;
-    support::eventually("the buildpack is noted", async || {
+    crate::support::eventually("the buildpack is noted", async || {
         let (events, _) = usage(&platform, None).await;
         (events.len() == 2).then_some(())
     })

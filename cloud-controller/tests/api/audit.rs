@@ -1,17 +1,14 @@
 //! Every endpoint that changes something leaves an event: `tables/mutations.txt`.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::table::{self, Row};
+use crate::support::world::World;
+use crate::support::{Answer, Platform, eventually, read, wait_for_package_state, zip_of};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::table::{self, Row};
-use support::world::World;
-use support::{Answer, Platform, eventually, read, wait_for_package_state, zip_of};
 
 fn rows() -> Vec<Row> {
-    table::read(include_str!("tables/mutations.txt"))
+    table::read(include_str!("../tables/mutations.txt"))
 }
 
 #[test]

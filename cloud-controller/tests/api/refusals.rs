@@ -1,11 +1,8 @@
 //! What is refused, with which words, and what still works meanwhile.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::{DEA, Dea};
+use crate::support::{PASSWORD, Platform, eventually, guid, zip_of};
 use serde_json::json;
-use support::dea::{DEA, Dea};
-use support::{PASSWORD, Platform, eventually, guid, zip_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_401_and_five_of_them_lock_the_account_honestly() {

@@ -1,11 +1,8 @@
 //! User-provided services: the calls of both client generations, what apps get, and what others see.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::Dea;
+use crate::support::{Platform, eventually, first_guid, guid, read};
 use serde_json::{Value, json};
-use support::dea::Dea;
-use support::{Platform, eventually, first_guid, guid, read};
 
 const SECRET: &str = "postgres://u:hunter2-in-a-service@db.example.com/d";
 

@@ -8,7 +8,7 @@ use sqlx::ConnectOptions as _;
 use crate::support::{Platform, first_guid};
 
 /// Steps 1 to 3, with an app, a route, a bound service and a space quota; written by the last version that had no step 4.
-const BEFORE: &str = include_str!("../stored/before_0004.sql");
+const BEFORE: &str = include_str!("before_0004.sql");
 
 /// The key its sealed columns were sealed with.
 const SECRETS: &str =

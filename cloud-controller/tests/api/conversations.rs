@@ -2,15 +2,12 @@
 //!
 //! A line that begins with a method is a call, with its body behind the address. The indented lines below it are what the client
 //! reads of the answer: the status, then fields by JSON pointer — `= value`, `is kind`, or `-> name` to keep it for later as `$name`.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::collections::BTreeMap;
 
+use crate::support::{Answer, Platform};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Answer, Platform};
 
 type Names = BTreeMap<String, String>;
 
@@ -115,15 +112,15 @@ async fn hold(conversation: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn organizations_and_spaces() {
-    hold(include_str!("conversations/orgs_and_spaces.txt")).await;
+    hold(include_str!("../conversations/orgs_and_spaces.txt")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn apps_and_routes() {
-    hold(include_str!("conversations/apps_and_routes.txt")).await;
+    hold(include_str!("../conversations/apps_and_routes.txt")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_operators_say() {
-    hold(include_str!("conversations/operator.txt")).await;
+    hold(include_str!("../conversations/operator.txt")).await;
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::fleet::{Fleet, Stager};
+use super::fleet::{Fleet, Stager};
 use crate::support::dea::sha1_hex;
 use crate::support::eventually;
 

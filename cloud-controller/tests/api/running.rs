@@ -1,13 +1,10 @@
 //! A running app: scale, routes, crashes, the health manager's wishes, logs.
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::dea::{DEA, Dea};
+use crate::support::{Platform, eventually, first_guid, guid, read};
 use bus::log::{LogBatch, LogLine, LogStream};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::dea::{DEA, Dea};
-use support::{Platform, eventually, first_guid, guid, read};
 
 /// A started app with one running instance; returns its guid and version.
 async fn running_app(platform: &Platform, dea: &mut Dea, name: &str) -> (String, String) {
@@ -395,7 +392,7 @@ async fn logs_go_from_the_intake_to_recent_and_stream_for_those_who_may_read() {
         send("internal-secret").await.expect(200),
         json!({"accepted": 0})
     );
-    let frame = tokio::time::timeout(support::PATIENCE, stream.next())
+    let frame = tokio::time::timeout(crate::support::PATIENCE, stream.next())
         .await
         .unwrap()
         .unwrap()

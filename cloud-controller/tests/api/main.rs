@@ -1,0 +1,21 @@
+//! The real daemon on a real bus; the test plays the rest. One program, because linking one for each file takes longer than the tests.
+#![allow(clippy::unwrap_used)]
+
+mod audit;
+mod conversations;
+mod foreign_client;
+mod forged;
+mod hostile_archives;
+mod limits;
+mod matrix;
+mod operator;
+mod places;
+mod push;
+mod refusals;
+mod running;
+mod security;
+mod services;
+mod staging;
+mod store;
+#[path = "../support/mod.rs"]
+mod support;

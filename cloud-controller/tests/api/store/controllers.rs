@@ -246,8 +246,7 @@ async fn one_of_them_carries_out_a_wish_and_notes_a_crash(
         .expect(201);
     let mut placed = Vec::new();
     for _ in 0..2 {
-        let start = stager.starts.next().await.unwrap().body;
-        placed.push(start["index"].as_u64().unwrap());
+        placed.push(stager.next_start().await);
     }
     placed.sort_unstable();
     assert_eq!(placed, [1, 2], "each index is placed once");
@@ -260,17 +259,13 @@ async fn one_of_them_carries_out_a_wish_and_notes_a_crash(
         .unwrap();
     let wish = json!({"droplet": app, "version": version, "instance_index": 0, "epoch": held.json()["epoch"]});
     fleet.bus.publish_to("hm9000.start", &wish).await.unwrap();
-    assert_eq!(stager.starts.next().await.unwrap().body["index"], 0);
+    assert_eq!(stager.next_start().await, 0);
     let scaled = json!({"instances": 4});
     fleet
         .call(1, Method::PUT, &format!("/v2/apps/{app}"), Some(scaled))
         .await
         .expect(201);
-    assert_eq!(
-        stager.starts.next().await.unwrap().body["index"],
-        3,
-        "the marker"
-    );
+    assert_eq!(stager.next_start().await, 3, "the marker");
     let exit = json!({"cc_partition": "default", "droplet": app, "version": version, "instance": "f".repeat(32), "index": 0,
                       "reason": "CRASHED", "exit_status": 1, "exit_description": "boom", "crash_timestamp": 1_422_765_999});
     for _ in 0..3 {

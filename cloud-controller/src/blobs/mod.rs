@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use object_store::signer::Signer;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload};
 use sha1::{Digest as _, Sha1};
 use tokio::io::AsyncReadExt as _;
 
@@ -147,13 +147,25 @@ impl Blobs {
         }
         let begun = self.store.put_multipart(&place.path()).await;
         let mut upload = begun.map_err(|source| self.unwritten(source))?;
-        let mut part = first;
+        let sent = self.send(upload.as_mut(), first, &mut file).await;
+        if sent.is_err() {
+            // Parts that nobody completes would be kept, and paid for.
+            let _ = upload.abort().await;
+        }
+        sent
+    }
+
+    /// Sends all parts, and completes the upload.
+    async fn send(
+        &self,
+        upload: &mut dyn MultipartUpload,
+        mut part: Vec<u8>,
+        file: &mut tokio::fs::File,
+    ) -> Result<(), BlobError> {
         while !part.is_empty() {
-            if let Err(error) = upload.put_part(PutPayload::from(part)).await {
-                let _ = upload.abort().await;
-                return Err(self.unwritten(error));
-            }
-            part = read_part(&mut file).await?;
+            let sent = upload.put_part(PutPayload::from(part)).await;
+            sent.map_err(|source| self.unwritten(source))?;
+            part = read_part(file).await?;
         }
         let done = upload.complete().await;
         done.map_err(|source| self.unwritten(source))?;

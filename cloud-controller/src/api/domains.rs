@@ -118,14 +118,10 @@ enum Kind {
 impl Kind {
     /// Members of this kind within a scope.
     fn of(self, scope: Scope) -> Scope {
-        let owned: &[&str] = &[
-            "CASE WHEN t.owning_organization_guid IS NULL THEN 'shared' ELSE 'private' END = ",
-            "",
-        ];
         match self {
             Kind::Any => scope,
-            Kind::Shared => scope.and(owned, "shared"),
-            Kind::Private => scope.and(owned, "private"),
+            Kind::Shared => scope.holding(&["t.owning_organization_guid IS NULL"]),
+            Kind::Private => scope.holding(&["t.owning_organization_guid IS NOT NULL"]),
         }
     }
 

@@ -104,17 +104,10 @@ pub(super) fn running_in(space: &str) -> Scope {
 
 /// The defaults of one kind.
 pub(super) fn default_for(kind: GroupDefault) -> Scope {
-    let condition: &[&str] = match kind {
-        GroupDefault::Running => &[
-            "CASE WHEN t.running_default THEN 'yes' ELSE 'no' END = ",
-            "",
-        ],
-        GroupDefault::Staging => &[
-            "CASE WHEN t.staging_default THEN 'yes' ELSE 'no' END = ",
-            "",
-        ],
-    };
-    Scope::all().and(condition, "yes")
+    Scope::all().holding(match kind {
+        GroupDefault::Running => &["t.running_default = TRUE"],
+        GroupDefault::Staging => &["t.staging_default = TRUE"],
+    })
 }
 
 /// The group, if the caller may see it.

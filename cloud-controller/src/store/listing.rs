@@ -64,6 +64,11 @@ impl Scope {
         self.0.push((pieces, value.into()));
         self
     }
+
+    /// Adds a condition that needs no value.
+    pub(crate) fn holding(self, condition: &'static [&'static str; 1]) -> Scope {
+        self.and(condition, "")
+    }
 }
 
 impl Store {

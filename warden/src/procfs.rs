@@ -22,11 +22,22 @@ pub(crate) fn is_alive(pid: i32, started: u64) -> bool {
     same && !matches!(stat.first().map(String::as_str), Some("Z" | "X"))
 }
 
-/// Whether no such process runs (a zombie does not).
+/// Whether no such process runs: a zombie does not, nor does one on its way
+/// out, which has lost its memory and its name but not yet its files and locks.
 #[cfg(feature = "host")]
 pub(crate) fn has_ended(pid: i32) -> bool {
-    let state = stat(pid).and_then(|stat| stat.into_iter().next());
-    state.is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
+    stat(pid).is_none_or(|stat| is_ending(&stat))
+}
+
+/// `PF_EXITING` of the kernel's process flags.
+#[cfg(feature = "host")]
+const EXITING: u64 = 0x4;
+
+#[cfg(feature = "host")]
+fn is_ending(stat: &[String]) -> bool {
+    let state = stat.first().map(String::as_str);
+    let flags = stat.get(6).and_then(|flags| flags.parse::<u64>().ok());
+    matches!(state, Some("Z" | "X")) || flags.is_some_and(|flags| flags & EXITING != 0)
 }
 
 /// The parent's pid.
@@ -48,4 +59,32 @@ pub(crate) fn pids() -> Vec<i32> {
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn fields(state: &str, flags: u64) -> Vec<String> {
+        let text = format!("{state} 1 7 7 0 -1 {flags} 0 0");
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_has_ended_and_a_waiting_one_has_not() {
+        assert!(is_ending(&fields("Z", 0x40_0000)));
+        assert!(is_ending(&fields("R", 0x40_0000 | EXITING)));
+        assert!(!is_ending(&fields("D", 0x40_0000)));
+    }
+
+    #[test]
+    fn this_process_runs_and_one_that_was_reaped_does_not() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(pid));
+        assert!(!has_ended(i32::try_from(std::process::id()).unwrap()));
+    }
 }

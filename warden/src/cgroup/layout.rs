@@ -78,6 +78,7 @@ impl Layout {
     }
 
     /// Every hierarchy once.
+    #[cfg(feature = "host")]
     pub(crate) fn roots(&self) -> impl Iterator<Item = &Path> {
         let mut roots: Vec<&Path> = self.v1.values().map(PathBuf::as_path).collect();
         roots.extend(self.v2.as_deref());

@@ -44,9 +44,6 @@ pub(super) enum Verb {
         rootfs: String,
         #[command(flatten)]
         limits: LimitArgs,
-        /// MiB of disk.
-        #[arg(long)]
-        disk: Option<u64>,
         /// Seconds it lives without a client; for ever when absent.
         #[arg(long)]
         grace: Option<u64>,
@@ -146,7 +143,7 @@ pub(super) enum Verb {
     Teardown,
 }
 
-/// Limits that can be changed.
+/// Limits, at creation and later; a later one of the disk only where quotas limit it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct LimitArgs {
     /// MiB of memory.
@@ -158,6 +155,12 @@ pub(super) struct LimitArgs {
     /// CPU time at most, percent of one CPU.
     #[arg(long)]
     cpu_percent: Option<u64>,
+    /// MiB of disk; later only where project quotas limit disks.
+    #[arg(long)]
+    disk: Option<u64>,
+    /// Files and directories on disk.
+    #[arg(long)]
+    files: Option<u64>,
     /// Processes and threads.
     #[arg(long)]
     pids: Option<u64>,
@@ -173,17 +176,30 @@ impl LimitArgs {
     /// In the library's units.
     pub(super) fn limits(&self) -> Limits {
         Limits {
-            memory_bytes: self.memory.map(|mib| mib << 20),
+            memory_bytes: self.memory.map(mib),
             cpu_shares: self.cpu_shares,
             cpu_percent: self.cpu_percent,
+            disk_bytes: self.disk.map(mib),
+            disk_inodes: self.files,
             pids: self.pids,
-            bandwidth: self.rate.map(|kib| Bandwidth {
-                rate_bytes: kib << 10,
-                burst_bytes: self.burst << 10,
+            bandwidth: self.rate.map(|rate| Bandwidth {
+                rate_bytes: kib(rate),
+                burst_bytes: kib(self.burst),
             }),
-            ..Limits::default()
         }
     }
+
+    fn of_disk(&self) -> bool {
+        self.disk.is_some() || self.files.is_some()
+    }
+}
+
+fn mib(count: u64) -> u64 {
+    count.saturating_mul(1 << 20)
+}
+
+fn kib(count: u64) -> u64 {
+    count.saturating_mul(1 << 10)
 }
 
 /// A list of port ranges.
@@ -191,22 +207,15 @@ impl LimitArgs {
 pub(super) struct Ports(pub(super) Vec<(u16, u16)>);
 
 impl Verb {
-    /// Whether it changes what belongs to the process that serves the depot.
-    pub(super) fn needs_the_depot(&self) -> bool {
-        matches!(
-            self,
-            Verb::Create { .. } | Verb::Destroy { .. } | Verb::NetIn { .. } | Verb::NetOut { .. }
-        )
-    }
-
-    /// Its name on the command line, for verbs that need the depot.
-    pub(super) fn name(&self) -> &'static str {
+    /// Its name, when it changes what belongs to the process that serves the depot.
+    pub(super) fn needs_the_depot(&self) -> Option<&'static str> {
         match self {
-            Verb::Create { .. } => "create",
-            Verb::Destroy { .. } => "destroy",
-            Verb::NetIn { .. } => "net-in",
-            Verb::NetOut { .. } => "net-out",
-            _ => "open",
+            Verb::Create { .. } => Some("create"),
+            Verb::Destroy { .. } => Some("destroy"),
+            Verb::NetIn { .. } => Some("net-in"),
+            Verb::NetOut { .. } => Some("net-out"),
+            Verb::Limit { limits, .. } => limits.of_disk().then_some("limit"),
+            _ => None,
         }
     }
 

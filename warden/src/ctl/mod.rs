@@ -50,20 +50,20 @@ async fn run(args: Args) -> Result<u8> {
         verbs::show(args.json, &report, &text);
         return Ok(0);
     }
-    let backend: Box<dyn Backend> = if args.verb.needs_the_depot() {
-        let opened = open(kind(&args)).await;
-        opened.map_err(|e| name_the_verb(e, &args.verb))?
-    } else {
-        Box::new(Visitor::enter(kind(&args)))
+    let backend: Box<dyn Backend> = match args.verb.needs_the_depot() {
+        Some(verb) => open(kind(&args))
+            .await
+            .map_err(|e| name_the_verb(e, verb))?,
+        None => Box::new(Visitor::enter(kind(&args))),
     };
     verbs::run(backend.as_ref(), args).await
 }
 
 /// The lock's error knows only that the depot could not be opened.
-fn name_the_verb(error: Error, wanted: &Verb) -> Error {
+fn name_the_verb(error: Error, verb: &'static str) -> Error {
     match error {
         Error::Served { depot, holder, .. } => Error::Served {
-            verb: wanted.name(),
+            verb,
             depot,
             holder,
         },

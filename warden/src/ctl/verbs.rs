@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::args::{Args, Verb};
 use super::{copy, shell};
 use crate::{
-    Backend, Container, ContainerSpec, DiskLimits, Error, JobId, Limits, Output, Pipes,
-    ProcessSpec, Result, Rootfs, Stream, User,
+    Backend, Container, ContainerSpec, DiskLimits, Error, JobId, Output, Pipes, ProcessSpec,
+    Result, Rootfs, Stream, User,
 };
 
 /// Prints a result as JSON or as text.
@@ -149,7 +149,6 @@ fn container_spec(verb: Verb) -> ContainerSpec {
         handle,
         rootfs,
         limits,
-        disk,
         grace,
         bind,
         property,
@@ -165,10 +164,7 @@ fn container_spec(verb: Verb) -> ContainerSpec {
             Rootfs::Dir(rootfs.into())
         },
         bind_mounts: bind,
-        limits: Limits {
-            disk_bytes: disk.map(|mib| mib << 20),
-            ..limits.limits()
-        },
+        limits: limits.limits(),
         net_out: Vec::new(),
         properties: property.into_iter().collect(),
         grace_time: grace.map(Duration::from_secs),

@@ -128,7 +128,7 @@ pub(crate) fn make_ready(inner: &Inner, size: Size, path: PathBuf) -> Result<Rea
 fn mounted(path: &Path) -> std::io::Result<OwnedFd> {
     // The file system holds the device from here on.
     let (device, _held) = loopdev::attach(path)?;
-    mount::detached("ext4", &device, &["discard"])
+    mount::detached("ext4", &device, &loopdev::OPTIONS)
 }
 
 /// Makes an image at `target`.

@@ -64,7 +64,8 @@ fn mount_image(dir: &Path, ready: Option<OwnedFd>) -> Result<PathBuf> {
     }
     let (device, file) = loopdev::attach(&dir.join(names::IMAGE)).at("attach disk image")?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOATIME;
-    mount::mount(&device, &target, "ext4", flags, "discard").at(format!("mount {device}"))?;
+    mount::mount(&device, &target, "ext4", flags, &loopdev::OPTIONS.join(","))
+        .at(format!("mount {device}"))?;
     // From here on the mount alone holds the device.
     drop(file);
     Ok(target)

@@ -231,13 +231,15 @@ impl Drop for Lab {
 
 /// Removes all of a depot. Background work of its backend may still hold the lock.
 pub(crate) fn tear_down(depot: &Path, scratch: &Path) {
+    let mut last = None;
     for _ in 0..1000 {
         match warden::teardown(depot, Some(scratch.join("register"))) {
             Ok(_) => return,
-            Err(error) => eprintln!("teardown: {error}"),
+            Err(error) => last = Some(error),
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+    eprintln!("left behind: {} ({last:?})", depot.display());
 }
 
 /// Runs a job to its end; exit and lines.

@@ -112,6 +112,7 @@ async fn what_belongs_to_the_serving_process_is_refused_with_its_name() {
     for (verb, words) in [
         ("create", vec!["create"]),
         ("destroy", vec!["destroy", handle]),
+        ("limit", vec!["limit", handle, "--disk", "64"]),
         ("net-in", vec!["net-in", handle]),
         ("net-out", vec!["net-out", handle, "tcp", "192.0.2.1", "80"]),
     ] {

@@ -80,26 +80,51 @@ pub enum Command {
 pub enum StackCommand {
     /// Build the stack debian12 from Debian packages, with this host's apt sources
     Build(BuildStack),
+    /// Take a root file system made elsewhere, e.g. by `docker export`
+    Import(ImportStack),
+}
+
+/// Where stacks are kept.
+#[derive(Debug, Clone, Args)]
+pub struct StackDir {
+    /// Where the platform lives; its stacks are kept there unless --out says otherwise
+    #[command(flatten)]
+    pub place: Place,
+    /// Directory of the stacks [default: DATA_DIR/stacks]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// `bloomery stack build`.
 #[derive(Debug, Clone, Args)]
 pub struct BuildStack {
-    /// Where the platform lives; its stacks are built there unless --out says otherwise
+    /// Where it is kept
     #[command(flatten)]
-    pub place: Place,
+    pub dir: StackDir,
     /// Which packages
     #[arg(long, value_enum, default_value_t = Profile::Lean)]
     pub profile: Profile,
-    /// Directory of the stacks [default: DATA_DIR/stacks]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
     /// File with apt sources instead of this host's
     #[arg(long, value_name = "FILE")]
     pub sources: Option<PathBuf>,
     /// Build although it is built already, e.g. for newer versions
     #[arg(long)]
     pub again: bool,
+}
+
+/// `bloomery stack import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportStack {
+    /// Where it is kept
+    #[command(flatten)]
+    pub dir: StackDir,
+    /// Name of the stack
+    pub name: String,
+    /// The root file system's tar, plain or packed by gzip, bzip2, xz or zstd
+    pub tarball: PathBuf,
+    /// For `cf stacks` [default: what the system calls itself]
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
 }
 
 /// The data directory.

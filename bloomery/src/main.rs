@@ -1,8 +1,9 @@
 //! The `bloomery` program.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bloomery::args::{BuildStack, Cli, Command, StackCommand};
+use bloomery::args::{Cli, Command, StackCommand, StackDir};
 use bloomery::layout::Layout;
 use bloomery::{Error, bench, demo, down, logs, stack, status, up};
 use clap::Parser;
@@ -40,18 +41,23 @@ async fn run(command: Command) -> Result<(), Error> {
         } => logs::run(&place.data_dir, component.as_deref(), lines, follow).await,
         Command::Demo(flags) => demo::run(&flags).await,
         Command::Bench { apps } => bench::run(&apps).await,
-        Command::Stack {
-            command: StackCommand::Build(flags),
-        } => build_stack(&flags),
+        Command::Stack { command } => make_stack(&command),
         Command::Supervise { place } => up::supervise(&place.data_dir).await,
     }
 }
 
-fn build_stack(flags: &BuildStack) -> Result<(), Error> {
-    let out = match &flags.out {
+fn make_stack(command: &StackCommand) -> Result<(), Error> {
+    match command {
+        StackCommand::Build(flags) => stack::build(flags, &stacks(&flags.dir)?)?,
+        StackCommand::Import(flags) => stack::import(flags, &stacks(&flags.dir)?)?,
+    }
+    Ok(())
+}
+
+fn stacks(dir: &StackDir) -> Result<PathBuf, Error> {
+    let out = match &dir.out {
         Some(out) => out.clone(),
-        None => Layout::new(&flags.place.data_dir)?.stacks(),
+        None => Layout::new(&dir.place.data_dir)?.stacks(),
     };
-    let out = std::path::absolute(&out).map_err(Error::file("resolve", out))?;
-    Ok(stack::build(flags, &out)?)
+    std::path::absolute(&out).map_err(Error::file("resolve", out))
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum StackError {
     /// Not root.
     #[error(
-        "building a stack needs root: files of a root file system have many owners\nNext: sudo bloomery stack build"
+        "making a stack needs root: files of a root file system have many owners\nNext: the same command with sudo"
     )]
     NotRoot,
     /// A program is missing.
@@ -53,6 +53,31 @@ pub enum StackError {
         tail: String,
         /// All of them.
         log: PathBuf,
+    },
+    /// No name for an imported stack.
+    #[error(
+        "{0:?} cannot be the name of an imported stack: up to 63 lower-case letters, digits, `-`, `_` and `.`, \
+         beginning with a letter or digit; `host` and `debian12` are taken\n\
+         Next: another name; `--stack-alias` of `bloomery up` gives a stack further ones"
+    )]
+    BadName(String),
+    /// The tarball could not be unpacked.
+    #[error("{} could not be unpacked (tar: {status}). tar's last lines:\n{tail}\nNext: a tar of a root file system, plain or packed by gzip, bzip2, xz or zstd", tarball.display())]
+    Unpack {
+        /// Which.
+        tarball: PathBuf,
+        /// How tar ended.
+        status: String,
+        /// Its last lines.
+        tail: String,
+    },
+    /// What the tarball holds is no root file system.
+    #[error("this is no root file system: {why}. At its top: {found}")]
+    NoSystem {
+        /// What is wrong.
+        why: &'static str,
+        /// Names at its top.
+        found: String,
     },
     /// A file or directory.
     #[error("{what} {}: {source}", path.display())]

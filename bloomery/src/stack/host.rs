@@ -33,16 +33,7 @@ pub fn command(program: &str) -> Command {
 
 /// Refuses what cannot succeed, before anything is fetched.
 pub fn check(out: &Path, profile: Profile) -> Result<(), StackError> {
-    if !is_root() {
-        return Err(StackError::NotRoot);
-    }
-    let is_there = |program: &str| {
-        PATH.split(':')
-            .any(|dir| Path::new(dir).join(program).is_file())
-    };
-    if let Some((program, package)) = PROGRAMS.into_iter().find(|(program, _)| !is_there(program)) {
-        return Err(StackError::NoProgram { program, package });
-    }
+    have(&PROGRAMS)?;
     let (free_mb, needed_mb) = (free_mb(out)?, profile.needed_mb());
     if free_mb < needed_mb {
         return Err(StackError::NoRoom {
@@ -52,6 +43,25 @@ pub fn check(out: &Path, profile: Profile) -> Result<(), StackError> {
         });
     }
     Ok(())
+}
+
+/// Refuses an import that cannot succeed.
+pub fn check_import() -> Result<(), StackError> {
+    have(&[("tar", "tar")])
+}
+
+fn have(programs: &[(&'static str, &'static str)]) -> Result<(), StackError> {
+    if !is_root() {
+        return Err(StackError::NotRoot);
+    }
+    let is_there = |program: &str| {
+        PATH.split(':')
+            .any(|dir| Path::new(dir).join(program).is_file())
+    };
+    match programs.iter().find(|(program, _)| !is_there(program)) {
+        Some(&(program, package)) => Err(StackError::NoProgram { program, package }),
+        None => Ok(()),
+    }
 }
 
 fn free_mb(dir: &Path) -> Result<u64, StackError> {

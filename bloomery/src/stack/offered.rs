@@ -63,11 +63,7 @@ fn built(dir: &Path) -> Vec<Offered> {
             let receipt = Receipt::read(&entry.path())?;
             let rootfs = entry.path().join(&receipt.sha1);
             rootfs.join("bin").exists().then(|| Offered {
-                description: format!(
-                    "Debian 12, profile {}, {} packages",
-                    receipt.profile.name(),
-                    receipt.packages.len()
-                ),
+                description: receipt.described(),
                 name: receipt.name,
                 rootfs: Some(rootfs),
             })
@@ -95,7 +91,8 @@ mod tests {
         std::fs::create_dir_all(&stack).expect("mkdir");
         let receipt = Receipt {
             name: "debian12".into(),
-            profile: Profile::Base,
+            profile: Some(Profile::Base),
+            description: None,
             sha1: "ab".into(),
             recipe: String::new(),
             bytes: 0,

@@ -12,8 +12,11 @@ use super::profile::Profile;
 pub struct Receipt {
     /// Name of the stack.
     pub name: String,
-    /// Selection of packages.
-    pub profile: Profile,
+    /// Selection of packages; none of an imported one.
+    pub profile: Option<Profile>,
+    /// What an imported one is; none when nothing tells.
+    #[serde(default)]
+    pub description: Option<String>,
     /// Digest of the root file system's tar; also the name of its directory.
     pub sha1: String,
     /// Digest of the recipe.
@@ -36,6 +39,19 @@ impl Receipt {
     pub fn read(dir: &Path) -> Option<Self> {
         let text = std::fs::read(dir.join(FILE)).ok()?;
         serde_json::from_slice(&text).ok()
+    }
+
+    /// What the stack is, in a line, for `cf stacks`.
+    pub fn described(&self) -> String {
+        let what = match (&self.profile, &self.description) {
+            (Some(profile), _) => format!("Debian 12, profile {}", profile.name()),
+            (None, Some(description)) => description.clone(),
+            (None, None) => "Imported".into(),
+        };
+        match self.packages.len() {
+            0 => what,
+            packages => format!("{what}, {packages} packages"),
+        }
     }
 
     /// Writes it at once or not at all.

@@ -10,7 +10,7 @@ use super::profile::Profile;
 /// Raise when the steps of the build change.
 const VERSION: u32 = 1;
 /// uid and gid of `vcap` in every container.
-const VCAP: u32 = 2000;
+pub const VCAP: u32 = 2000;
 
 /// The ingredients.
 #[derive(Debug, Clone)]

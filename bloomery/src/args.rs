@@ -166,10 +166,10 @@ pub struct Up {
     /// Return when the platform is up
     #[arg(long)]
     pub detach: bool,
-    /// Port of the router (first choice)
+    /// Port of the router (first choice; 0 = any)
     #[arg(long, value_name = "PORT")]
     pub router_port: Option<u16>,
-    /// Port of the API (first choice)
+    /// Port of the API (first choice; 0 = any)
     #[arg(long, value_name = "PORT")]
     pub api_port: Option<u16>,
     /// Memory the platform may promise to apps, MB in all

@@ -275,12 +275,14 @@ pub fn secret() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }
 
-/// The first port from `first` on that nobody listens on and nobody else here has.
+/// The first port from `first` on that nobody listens on and nobody else here has;
+/// 0 leaves the choice to us.
 fn free_port(first: u16, taken: &mut Vec<u16>) -> Result<u16, Error> {
+    let first = if first == 0 { INTERNAL_PORTS } else { first };
     let is_free =
         |port: u16| !taken.contains(&port) && TcpListener::bind(("0.0.0.0", port)).is_ok();
     let last = first.saturating_add(2000);
-    let port = (first..last)
+    let port = (first..=last)
         .find(|p| is_free(*p))
         .ok_or(Error::NoPort(first))?;
     taken.push(port);
@@ -306,4 +308,23 @@ pub fn is_root() -> bool {
     status
         .lines()
         .any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_real_ones_and_nobody_gets_the_same() {
+        let mut taken = Vec::new();
+        for first in [0, 0, INTERNAL_PORTS, 65535] {
+            let had = taken.clone();
+            let Ok(port) = free_port(first, &mut taken) else {
+                assert_eq!(first, 65535, "somebody else may have the last one");
+                continue;
+            };
+            assert!(port >= first && port != 0 && !had.contains(&port), "{port}");
+            assert!(port >= INTERNAL_PORTS);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! `bloomery bench`: how long the platform takes, and what it weighs. Figures of
 //! one run on one machine; compare them only with others of the same run.
 
+mod starts;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -90,6 +92,13 @@ async fn measure(dir: &Path, apps: &Path) -> Result<(), Error> {
     let began = Instant::now();
     push("site")?;
     print("unchanged push", began.elapsed());
+    let subject = starts::Subject {
+        http,
+        api: settings.api(),
+        router,
+        host: question.host,
+    };
+    starts::measure(&cf, "site", &subject).await?;
 
     tokio::time::sleep(IDLE).await;
     let report = status::report(&layout).await?;

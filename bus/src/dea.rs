@@ -198,9 +198,12 @@ pub struct StartInstance {
     /// App guid when `droplet` is a process guid of its own (decision 9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
-    /// `port`, `none` or `process`; absent = port when there are routes.
+    /// `port`, `none`, `process` or `http`; absent = port when there are routes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check_type: Option<String>,
+    /// Path that must answer 200 when the type is `http`; absent = `/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_http_endpoint: Option<String>,
 }
 
 impl StartInstance {

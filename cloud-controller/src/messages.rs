@@ -132,6 +132,7 @@ pub(crate) fn start_instance(app: &AppRow, around: &Surroundings, index: u32) ->
         stack: Some(around.stack_name.clone()),
         app: Some(app.guid.clone()),
         health_check_type: Some(app.health_check_type.clone()),
+        health_check_http_endpoint: app.health_check_http_endpoint.clone(),
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) mod tests {
             enable_ssh: false,
             health_check_type: "port".into(),
             health_check_timeout: None,
+            health_check_http_endpoint: None,
             package_state: package.into(),
             package_hash: Some("h".into()),
             package_updated_at: None,

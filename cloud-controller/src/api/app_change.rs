@@ -25,6 +25,8 @@ pub(crate) struct AppChange {
     pub(crate) health_check_type: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) health_check_timeout: Option<Option<i64>>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) health_check_http_endpoint: Option<Option<String>>,
     pub(crate) instances: Option<i64>,
     pub(crate) memory: Option<i64>,
     pub(crate) state: Option<String>,
@@ -113,10 +115,22 @@ impl AppChange {
         if let Some(timeout) = self.health_check_timeout {
             row.health_check_timeout = timeout;
         }
+        self.apply_health_check(row)?;
+        check_numbers(row, limits)
+    }
+
+    /// The path is one of the type `http` only: another type forgets it.
+    fn apply_health_check(&self, row: &mut AppRow) -> Result<(), ApiError> {
         if let Some(kind) = &self.health_check_type {
             row.health_check_type.clone_from(kind);
         }
-        check_numbers(row, limits)
+        if let Some(path) = &self.health_check_http_endpoint {
+            row.health_check_http_endpoint = path.clone().filter(|path| !path.is_empty());
+        }
+        if row.health_check_type != "http" {
+            row.health_check_http_endpoint = None;
+        }
+        check_health_check(row)
     }
 
     fn apply_state(&self, row: &mut AppRow) -> Result<(), ApiError> {
@@ -171,9 +185,6 @@ fn check_numbers(row: &AppRow, limits: &LimitsConfig) -> Result<(), ApiError> {
             limits.maximum_app_disk_mb
         )));
     }
-    if !matches!(row.health_check_type.as_str(), "port" | "none" | "process") {
-        return Err(invalid("health_check_type must be port or none"));
-    }
     let timeout = row.health_check_timeout.unwrap_or(0);
     if timeout < 0 || timeout > limits.maximum_health_check_timeout {
         return Err(invalid(format!(
@@ -182,6 +193,31 @@ fn check_numbers(row: &AppRow, limits: &LimitsConfig) -> Result<(), ApiError> {
         )));
     }
     Ok(())
+}
+
+/// Longest path of a health check, bytes.
+const MAX_ENDPOINT: usize = 255;
+
+fn check_health_check(row: &AppRow) -> Result<(), ApiError> {
+    if !matches!(
+        row.health_check_type.as_str(),
+        "port" | "none" | "process" | "http"
+    ) {
+        return Err(invalid(
+            "health_check_type must be port, process, http or none",
+        ));
+    }
+    let is_path = |path: &str| {
+        path.starts_with('/')
+            && path.len() <= MAX_ENDPOINT
+            && path.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match &row.health_check_http_endpoint {
+        Some(path) if !is_path(path) => Err(invalid(format!(
+            "health_check_http_endpoint must be a path like /health of at most {MAX_ENDPOINT} characters"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Variables must not claim names of the platform.
@@ -208,6 +244,7 @@ fn renews_version(before: &AppRow, after: &AppRow) -> bool {
         && (before.state != after.state
             || before.memory != after.memory
             || before.health_check_type != after.health_check_type
+            || before.health_check_http_endpoint != after.health_check_http_endpoint
             || before.enable_ssh != after.enable_ssh)
 }
 
@@ -231,6 +268,15 @@ mod tests {
             (json!({"memory": 0}), 100006),
             (json!({"disk_quota": 2049}), 100001),
             (json!({"health_check_timeout": 181}), 100001),
+            (json!({"health_check_type": "magic"}), 100001),
+            (
+                json!({"health_check_type": "http", "health_check_http_endpoint": "up"}),
+                100001,
+            ),
+            (
+                json!({"health_check_type": "http", "health_check_http_endpoint": "/a\r\nb"}),
+                100001,
+            ),
             (json!({"buildpack": "no-such"}), 100001),
             (json!({"diego": true}), 320001),
             (json!({"docker_image": "x/y"}), 320003),
@@ -248,6 +294,40 @@ mod tests {
             .apply(&mut bare, &LimitsConfig::default(), false)
             .unwrap_err();
         assert_eq!(error.row().code, 150001);
+    }
+
+    #[test]
+    fn only_http_has_a_path_and_another_type_forgets_it() {
+        let mut row = app("STOPPED", "STAGED", 1);
+        for (sent, kind, path) in [
+            (
+                json!({"health_check_type": "http", "health_check_http_endpoint": "/up?deep=1"}),
+                "http",
+                Some("/up?deep=1"),
+            ),
+            (json!({"memory": 32}), "http", Some("/up?deep=1")),
+            (json!({"health_check_http_endpoint": ""}), "http", None),
+            (
+                json!({"health_check_http_endpoint": "/up"}),
+                "http",
+                Some("/up"),
+            ),
+            (json!({"health_check_type": "process"}), "process", None),
+            (
+                json!({"health_check_http_endpoint": "/up"}),
+                "process",
+                None,
+            ),
+        ] {
+            change(sent.clone())
+                .apply(&mut row, &LimitsConfig::default(), true)
+                .unwrap();
+            let found = (
+                row.health_check_type.as_str(),
+                row.health_check_http_endpoint.as_deref(),
+            );
+            assert_eq!(found, (kind, path), "{sent}");
+        }
     }
 
     #[test]
@@ -270,6 +350,11 @@ mod tests {
             ("STOPPED", json!({"state": "STARTED"}), true),
             ("STARTED", json!({"memory": 65}), true),
             ("STARTED", json!({"health_check_type": "none"}), true),
+            (
+                "STARTED",
+                json!({"health_check_type": "http", "health_check_http_endpoint": "/up"}),
+                true,
+            ),
             ("STARTED", json!({"instances": 5}), false),
             ("STARTED", json!({"command": "x"}), false),
             ("STARTED", json!({"state": "STOPPED"}), false),

@@ -169,7 +169,7 @@ async fn bits(call: Call, Path(guid): Path<String>, form: Form) -> Outcome<Respo
     let row = load(&call.ctl, &guid).await?;
     if row.locked {
         return Err(ApiError::new(Code::BuildpackLocked)
-            .explain("Unlock it first (cf update-buildpack NAME --unlock).")
+            .explain("(Unlock it first: cf update-buildpack NAME --unlock.)")
             .into());
     }
     let limit = call.ctl.config.limits.max_droplet_bytes;

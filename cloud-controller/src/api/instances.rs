@@ -21,6 +21,8 @@ use crate::store::{AppRow, now_micros};
 const FIND_LIMIT: Duration = Duration::from_secs(2);
 /// How long a DEA's file server may take.
 const FILE_LIMIT: Duration = Duration::from_secs(30);
+/// How much of a file server's refusal is read, bytes.
+const MAX_REFUSAL: usize = 4096;
 /// Subject of questions about instances.
 const FIND: &str = "dea.find.droplet";
 
@@ -253,18 +255,41 @@ async fn fetch(
     let uri = found.into_iter().next().and_then(|one| one.file_uri_v2);
     let uri =
         uri.ok_or_else(|| failed(format!("no DEA knows instance {index} of {}", app.name)))?;
-    relay(&uri)
+    let answer = ask_file_server(&uri)
         .await
-        .map_err(|error| failed(format!("the DEA's file server did not answer: {error}")))
+        .map_err(|error| failed(format!("the DEA's file server did not answer: {error}")))?;
+    if answer.status().is_success() {
+        let body = axum::body::Body::from_stream(answer.bytes_stream());
+        return Ok(([(header::CONTENT_TYPE, "text/plain")], body).into_response());
+    }
+    let missing = answer.status().as_u16() == 404;
+    let said = refusal(answer).await;
+    let text = format!("/{path} of instance {index} of app {}: {said}", app.name);
+    Err(match missing {
+        true => fail_with(Code::ResourceNotFound, text),
+        false => failed(text),
+    })
 }
 
-async fn relay(uri: &str) -> Result<Response, reqwest::Error> {
+async fn ask_file_server(uri: &str) -> Result<reqwest::Response, reqwest::Error> {
     let client = reqwest::Client::builder()
         .timeout(FILE_LIMIT)
         .no_proxy()
         .build()?;
-    let answer = client.get(uri).send().await?;
-    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let body = axum::body::Body::from_stream(answer.bytes_stream());
-    Ok((status, [(header::CONTENT_TYPE, "text/plain")], body).into_response())
+    client.get(uri).send().await
+}
+
+/// What a file server says when it refuses: the text of its `error`, or the status. Clients read JSON of ours, never its body.
+async fn refusal(mut answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let mut body = Vec::new();
+    while body.len() < MAX_REFUSAL {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let said = serde_json::from_slice::<Value>(&body).ok();
+    let said = said.and_then(|body| Some(body.get("error")?.as_str()?.to_owned()));
+    said.unwrap_or_else(|| format!("the DEA's file server answers {status}"))
 }

@@ -12,6 +12,7 @@ record! {
         guid: String, name: String, space_guid: String, stack_guid: String, production: bool, buildpack: Option<String>,
         detected_buildpack: Option<String>, environment_sealed: String, memory: i64, disk_quota: i64, state: String,
         command: Option<String>, enable_ssh: bool, health_check_type: String, health_check_timeout: Option<i64>,
+        health_check_http_endpoint: Option<String>,
         package_state: String, package_hash: Option<String>, package_updated_at: Option<i64>, staging_task_id: Option<String>,
         staging_failed_reason: Option<String>, staging_failed_description: Option<String>, detected_start_command: String,
         created_at: i64, updated_at: Option<i64>,
@@ -90,13 +91,13 @@ impl Tx {
             "INSERT INTO apps (id, guid, name, name_key, space_guid, stack_guid, production, buildpack, detected_buildpack, \
              environment_sealed, memory, disk_quota, state, command, enable_ssh, health_check_type, health_check_timeout, \
              package_state, package_hash, package_updated_at, staging_task_id, staging_failed_reason, staging_failed_description, \
-             detected_start_command, created_at, updated_at) \
-             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,NULL) \
+             detected_start_command, created_at, health_check_http_endpoint, updated_at) \
+             VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$27,NULL) \
              ON CONFLICT (guid) DO UPDATE SET name = $3, name_key = $4, stack_guid = $6, production = $7, buildpack = $8, \
              detected_buildpack = $9, environment_sealed = $10, memory = $11, disk_quota = $12, state = $13, command = $14, \
              enable_ssh = $15, health_check_type = $16, health_check_timeout = $17, package_state = $18, package_hash = $19, \
              package_updated_at = $20, staging_task_id = $21, staging_failed_reason = $22, staging_failed_description = $23, \
-             detected_start_command = $24, updated_at = $26",
+             detected_start_command = $24, health_check_http_endpoint = $27, updated_at = $26",
         )
         .bind(id)
         .bind(&row.guid)
@@ -124,6 +125,7 @@ impl Tx {
         .bind(&row.detected_start_command)
         .bind(row.created_at)
         .bind(self.now)
+        .bind(&row.health_check_http_endpoint)
         .execute(&mut self.inner)
         .await?;
         self.save_process(row).await

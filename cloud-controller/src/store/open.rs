@@ -33,6 +33,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0005_groups_of_spaces_and_usage.sql"),
     },
     uaa::store::second_migration(6),
+    Migration {
+        version: 7,
+        name: "path of the http health check",
+        sqlite: include_str!("../../migrations/sqlite/0007_path_of_the_http_health_check.sql"),
+        postgres: include_str!("../../migrations/postgres/0007_path_of_the_http_health_check.sql"),
+    },
 ];
 
 impl Store {

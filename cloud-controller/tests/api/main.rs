@@ -3,6 +3,7 @@
 
 mod audit;
 mod conversations;
+mod files;
 mod foreign_client;
 mod forged;
 mod hostile_archives;
@@ -17,5 +18,6 @@ mod security;
 mod services;
 mod staging;
 mod store;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;

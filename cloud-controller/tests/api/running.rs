@@ -7,7 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// A started app with one running instance; returns its guid and version.
-async fn running_app(platform: &Platform, dea: &mut Dea, name: &str) -> (String, String) {
+pub(crate) async fn running_app(
+    platform: &Platform,
+    dea: &mut Dea,
+    name: &str,
+) -> (String, String) {
     let app = platform.create_app_with_bits(name).await;
     platform
         .put(&format!("/v2/apps/{app}"), json!({"state": "STARTED"}))
@@ -430,50 +434,4 @@ async fn logs_go_from_the_intake_to_recent_and_stream_for_those_who_may_read() {
         .await
         .unwrap();
     assert_eq!(stranger.status().as_u16(), 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn files_are_fetched_from_the_dea_and_answered_here() {
-    let platform = Platform::start().await;
-    let mut dea = Dea::with_room(&platform).await;
-    let (app, version) = running_app(&platform, &mut dea, "filed").await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!(
-        "http://{}/instance_paths/i?hmac=x&path=%2Flogs",
-        listener.local_addr().unwrap()
-    );
-    let served = axum::Router::new().route(
-        "/instance_paths/{id}",
-        axum::routing::get(|| async { "stdout.log  5B" }),
-    );
-    tokio::spawn(async move { axum::serve(listener, served).await });
-    let mut asked: bus::Subscription<Value> =
-        platform.bus.subscribe_to("dea.find.droplet").await.unwrap();
-    platform.bus.flush().await.unwrap();
-    let bus = platform.bus.clone();
-    let answer = json!({"dea": DEA, "droplet": app, "version": version, "instance": "i", "index": 0, "state": "RUNNING",
-                        "state_timestamp": 1.5, "file_uri_v2": uri});
-    let played = tokio::spawn(async move {
-        let delivery = asked.next().await.unwrap();
-        bus.publish_to(&delivery.reply.unwrap(), &answer)
-            .await
-            .unwrap();
-        delivery.body
-    });
-    let listing = platform
-        .get(&format!("/v2/apps/{app}/instances/0/files/logs"))
-        .await;
-    assert_eq!(
-        (listing.status.as_u16(), listing.bytes.as_slice()),
-        (200, &b"stdout.log  5B"[..])
-    );
-    let question = played.await.unwrap();
-    assert_eq!(
-        (&question["path"], &question["indices"]),
-        (&json!("/logs"), &json!([0]))
-    );
-    let beyond = platform
-        .get(&format!("/v2/apps/{app}/instances/7/files/logs"))
-        .await;
-    beyond.expect_error(400, 190001, "CF-FileError");
 }

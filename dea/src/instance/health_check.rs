@@ -1,10 +1,16 @@
-//! Whether a started app is ready. Only the connect is tested, as in the original.
+//! Whether a started app is ready: the port takes a connection, as in the original, or a path answers 200, as in its successors.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// How long one answer to the `http` check may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+/// Bytes of a status line up to the end of its number: `HTTP/1.1 200`.
+const STATUS_LINE: usize = 12;
 
 /// Why an app is not healthy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +18,14 @@ pub enum Unhealthy {
     /// Nothing listens on the port.
     #[error("failed to accept connections within health check timeout")]
     NotListening,
+    /// The path never answered 200.
+    #[error("failed to answer the health check of {path} with 200 within its timeout ({last})")]
+    NotOk {
+        /// The path that was asked.
+        path: String,
+        /// What came of the last try.
+        last: String,
+    },
 }
 
 /// Connects to the port until it answers or `limit` is over.
@@ -30,6 +44,49 @@ pub async fn port_opens(
         sleep(step).await;
     }
     Err(Unhealthy::NotListening)
+}
+
+/// Asks for the path until it answers 200 or `limit` is over. One answer may take a second.
+pub async fn path_answers(
+    ip: IpAddr,
+    port: u16,
+    path: &str,
+    step: Duration,
+    limit: Duration,
+) -> Result<(), Unhealthy> {
+    let deadline = Instant::now() + limit;
+    let addr = SocketAddr::new(ip, port);
+    let mut last = String::from("not asked");
+    while Instant::now() < deadline {
+        last = match timeout(ANSWER_LIMIT, status_of(addr, path)).await {
+            Ok(Ok(status)) if status == "200" => return Ok(()),
+            Ok(Ok(status)) => format!("last answer: {status}"),
+            Ok(Err(error)) => format!("last try: {error}"),
+            Err(_) => format!("last try: no answer within {} s", ANSWER_LIMIT.as_secs()),
+        };
+        sleep(step).await;
+    }
+    Err(Unhealthy::NotOk {
+        path: path.to_owned(),
+        last,
+    })
+}
+
+/// The three digits of the answer to a GET. Nothing more of the answer is read: what an app sends may be endless.
+async fn status_of(addr: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nUser-Agent: bloomery-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; STATUS_LINE];
+    stream.read_exact(&mut head).await?;
+    let digits = head
+        .strip_prefix(b"HTTP/1.")
+        .and_then(|rest| rest.get(2..))
+        .filter(|digits| digits.iter().all(u8::is_ascii_digit));
+    let digits = digits.ok_or_else(|| std::io::Error::other("what answers there is no HTTP"))?;
+    Ok(String::from_utf8_lossy(digits).into_owned())
 }
 
 #[cfg(test)]
@@ -53,5 +110,53 @@ mod tests {
         drop(listener);
         let closed = port_opens(HERE, port, step, Duration::from_millis(50)).await;
         assert_eq!(closed, Err(Unhealthy::NotListening));
+    }
+
+    /// Answers the connections in turn, the last text for all that follow. Gives the port.
+    async fn answering(texts: &'static [&'static str]) -> u16 {
+        let listener = tokio::net::TcpListener::bind((HERE, 0))
+            .await
+            .expect("bind");
+        let port = listener.local_addr().expect("addr").port();
+        tokio::spawn(async move {
+            let mut turn = texts
+                .iter()
+                .chain(std::iter::repeat(&texts[texts.len() - 1]));
+            while let (Ok((mut stream, _)), Some(text)) = (listener.accept().await, turn.next()) {
+                let mut asked = [0; 12];
+                let _ = stream.read_exact(&mut asked).await;
+                if asked.starts_with(b"GET /up HTTP") {
+                    let _ = stream.write_all(text.as_bytes()).await;
+                }
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn a_path_is_healthy_once_it_answers_200() {
+        let texts = &[
+            "",
+            "SSH-2.0-OpenSSH\r\n",
+            "HTTP/1.1 503 Busy\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\n",
+        ];
+        let port = answering(texts).await;
+        let (step, limit) = (Duration::from_millis(5), Duration::from_secs(30));
+        assert_eq!(path_answers(HERE, port, "/up", step, limit).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_path_that_answers_otherwise_is_unhealthy_and_its_answer_is_told() {
+        let (step, limit) = (Duration::from_millis(5), Duration::from_millis(200));
+        for (texts, told) in [
+            (&["HTTP/1.1 404 No\r\n\r\n"], "last answer: 404"),
+            (&["SSH-2.0-OpenSSH\r\n"], "no HTTP"),
+        ] {
+            let port = answering(texts).await;
+            let checked = path_answers(HERE, port, "/up", step, limit).await;
+            let text = checked.expect_err("unhealthy").to_string();
+            assert!(text.contains("/up") && text.contains(told), "{text}");
+        }
     }
 }

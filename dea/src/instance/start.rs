@@ -371,20 +371,33 @@ async fn wait_healthy(host: &Host, instance: &Instance) -> Result<(), StartError
     let secs = message
         .health_check_timeout
         .unwrap_or(host.config.instance.default_health_check_timeout);
-    let check = health_check::port_opens(
-        ip.into(),
-        port,
-        host.config.times().health_step,
-        Duration::from_secs(secs),
-    );
+    let (step, limit) = (host.config.times().health_step, Duration::from_secs(secs));
+    let check = async {
+        if kind != Some("http") {
+            return health_check::port_opens(ip.into(), port, step, limit).await;
+        }
+        let path = message.health_check_http_endpoint.as_deref().unwrap_or("/");
+        health_check::path_answers(ip.into(), port, path, step, limit).await
+    };
     tokio::select! {
         () = instance.cancel.cancelled() => Err(StartError::Cancelled),
-        result = check => result.map_err(|e| {
-            let hint = format!(
-                "Instance (index {}) did not accept connections on port {port} within {secs} s. \
-                 Listen on 0.0.0.0:$PORT, or push with a longer timeout (-t SECONDS).", message.index);
-            host.tell(instance, LogStream::Err, &hint);
-            e.into()
+        result = check => result.map_err(|error| {
+            host.tell(instance, LogStream::Err, &hint(&error, message.index, port, secs));
+            error.into()
         }),
     }
+}
+
+/// What the app's developers read when it is not healthy in time.
+fn hint(error: &Unhealthy, index: u32, port: u16, secs: u64) -> String {
+    let what = match error {
+        Unhealthy::NotListening => format!("did not accept connections on port {port}"),
+        Unhealthy::NotOk { path, last } => {
+            format!("did not answer GET {path} on port {port} with 200 ({last})")
+        }
+    };
+    format!(
+        "Instance (index {index}) {what} within {secs} s. \
+         Listen on 0.0.0.0:$PORT, or push with a longer timeout (-t SECONDS)."
+    )
 }

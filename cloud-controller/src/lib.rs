@@ -15,6 +15,7 @@
 //! | `runner` | pure: what a change of the desired state asks for |
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
+//! | `addresses`, `signing` | pure: the signed addresses in them |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
 //! | `stager` | the conversation with a stager |
@@ -23,6 +24,7 @@
 //! | `garbage` | collects blobs nobody refers to |
 //! | `seed` | what a fresh platform starts with |
 
+mod addresses;
 mod api;
 pub mod archive;
 mod archive_layout;
@@ -43,6 +45,7 @@ pub mod pools;
 mod runner;
 pub mod secrets;
 mod seed;
+mod signing;
 mod stager;
 mod staging;
 mod start;

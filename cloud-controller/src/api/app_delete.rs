@@ -62,12 +62,6 @@ async fn clean_up(ctl: &Ctl, app: &AppRow) {
     if let Err(failure) = ctl.stop_all(&app.guid).await {
         tracing::warn!(app = %app.guid, error = %failure.0, "deleted app could not be told to stop; the health manager will");
     }
-    let _ = ctl
-        .bus
-        .publish(&bus::staging::Stop {
-            app_id: app.guid.clone(),
-        })
-        .await;
     let Ok(stack) = ctl.stack_of(app).await else {
         return;
     };

@@ -25,6 +25,7 @@ use crate::signing::KeyRing;
 use crate::store::{
     AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store, now_micros,
 };
+use crate::watch::DatabaseWatch;
 
 /// What the names of directories of uploads in flight begin with.
 pub(crate) const UPLOAD_PREFIX: &str = "cc-";
@@ -37,6 +38,7 @@ pub(crate) struct Controller {
     pub(crate) blobs: Blobs,
     pub(crate) uaa: uaa::Uaa,
     pub(crate) bus: Bus,
+    pub(crate) database: DatabaseWatch,
     pub(crate) logs: loggregator::Hub,
     pub(crate) tasks: Tasks,
     pub(crate) temp: PathBuf,
@@ -81,6 +83,7 @@ impl Controller {
         Controller {
             internal_base: internal,
             keys: Arc::new(parts.keys),
+            database: DatabaseWatch::start(&parts.store, times.heartbeat, &parts.tasks),
             fallback_base: config.external_url.clone().unwrap_or(own),
             logs: loggregator::Hub::new(&config.loggregator),
             temp: config.uploads(),
@@ -119,6 +122,13 @@ impl Controller {
     /// DEA offers right now.
     pub(crate) fn dea_offers(&self) -> Vec<Offer> {
         self.deas().live(Instant::now())
+    }
+
+    /// What this controller needs and has not: database and bus, by name. Absent when it can do everything.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let bus = (!self.bus.is_connected()).then(|| self.bus.away().to_string());
+        let all: Vec<String> = self.database.trouble().into_iter().chain(bus).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Refuses what cannot be carried out while the bus is away.

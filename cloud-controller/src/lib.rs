@@ -22,6 +22,7 @@
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `garbage` | collects blobs nobody refers to |
+//! | `watch` | whether the database is there, for `/healthz` |
 //! | `seed` | what a fresh platform starts with |
 
 mod addresses;
@@ -50,6 +51,7 @@ mod stager;
 mod staging;
 mod start;
 mod store;
+mod watch;
 mod wishes;
 
 pub use api::{Endpoint, endpoints};

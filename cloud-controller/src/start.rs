@@ -159,12 +159,9 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
     };
     let health = {
         let ctl = ctl.clone();
-        Arc::new(move || {
-            if ctl.bus.is_connected() {
-                Ok(())
-            } else {
-                Err(ctl.bus.away().to_string())
-            }
+        Arc::new(move || match ctl.trouble() {
+            Some(trouble) => Err(trouble),
+            None => Ok(()),
         })
     };
     let mut registry = Registry::default();

@@ -127,9 +127,10 @@ impl Controller {
         choose()
     }
 
-    /// Stops everything of a process.
+    /// Stops everything of a process, also what is being staged: a stager starts the first instance itself.
     pub(crate) async fn stop_all(&self, process: &str) -> Outcome<()> {
         self.live().forget(process);
+        self.stop_staging(process).await;
         Ok(self.bus.publish(&stop(process)).await?)
     }
 

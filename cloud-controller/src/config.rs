@@ -29,7 +29,8 @@ pub struct Config {
     pub blob_service: BlobService,
     /// Directory for uploads in flight; default: `uploads` in the blobstore, so that they lie on a disk with room.
     pub temp_dir: Option<PathBuf>,
-    /// File (mode 0600, made when missing) with the key that encrypts env values, service credentials and signing keys; every controller of a platform reads the same.
+    /// File (mode 0600, made when missing) with the key that encrypts env values, service credentials and signing keys, and with the
+    /// secrets that addresses are signed with; every controller of a platform reads the same.
     pub secrets_file: PathBuf,
     /// The message bus.
     pub bus: BusConfig,
@@ -39,7 +40,8 @@ pub struct Config {
     pub status: StatusConfig,
     /// Job index.
     pub index: u32,
-    /// Credentials DEAs use for `/staging/…`.
+    /// Credentials for `/staging/…`, for original components that bring some. What is handed out on the bus are signed addresses, which
+    /// need none.
     pub staging_auth: Auth,
     /// Credentials the health manager uses for `/bulk/…` and `/internal/v1/…`.
     pub bulk_auth: Auth,
@@ -78,6 +80,8 @@ pub struct Config {
     pub kept_droplets: u32,
     /// Days events are kept.
     pub events_days: u32,
+    /// Seconds an address handed to a DEA or stager is good for, beyond the time a staging may take.
+    pub address_seconds: u32,
 }
 
 impl Config {
@@ -231,6 +235,8 @@ pub struct LimitsConfig {
     pub resource_minimum_bytes: u64,
     /// Files larger than this (or equal) are not kept for resource matching, bytes.
     pub resource_maximum_bytes: u64,
+    /// Whether apps may name buildpacks by their address, besides the installed ones.
+    pub custom_buildpacks: bool,
 }
 
 impl Default for LimitsConfig {
@@ -245,6 +251,7 @@ impl Default for LimitsConfig {
             max_droplet_bytes: 2 * 1024 * 1024 * 1024,
             resource_minimum_bytes: 0,
             resource_maximum_bytes: 512 * 1024 * 1024,
+            custom_buildpacks: true,
         }
     }
 }
@@ -319,6 +326,7 @@ impl Default for Config {
             blob_grace_seconds: 24 * 3_600,
             kept_droplets: 2,
             events_days: 31,
+            address_seconds: 600,
         }
     }
 }

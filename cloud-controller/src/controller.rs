@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use v2_api::Code;
 
+use crate::addresses::Addresses;
 use crate::blobs::Blobs;
 use crate::config::Config;
 use crate::failure::{Outcome, fail_with, of_file};
@@ -20,7 +21,11 @@ use crate::live::Live;
 use crate::messages::{Surroundings, bound_service, egress_rules};
 use crate::placement::Offer;
 use crate::pools::Pool;
-use crate::store::{AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store};
+use crate::signing::KeyRing;
+use crate::store::{
+    AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store, now_micros,
+};
+use crate::watch::DatabaseWatch;
 
 /// What the names of directories of uploads in flight begin with.
 pub(crate) const UPLOAD_PREFIX: &str = "cc-";
@@ -33,11 +38,14 @@ pub(crate) struct Controller {
     pub(crate) blobs: Blobs,
     pub(crate) uaa: uaa::Uaa,
     pub(crate) bus: Bus,
+    pub(crate) database: DatabaseWatch,
     pub(crate) logs: loggregator::Hub,
     pub(crate) tasks: Tasks,
     pub(crate) temp: PathBuf,
-    /// Address DEAs reach us at, with the staging credentials.
-    pub(crate) staging_base: String,
+    /// Address DEAs reach us at.
+    internal_base: String,
+    /// What addresses are signed with, handed out and accepted.
+    pub(crate) keys: Arc<KeyRing>,
     /// Address handed to a client whose request names none.
     pub(crate) fallback_base: String,
     /// This process among the controllers of one database: the holder of its leases.
@@ -63,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) bus: Bus,
     pub(crate) tasks: Tasks,
     pub(crate) addr: std::net::SocketAddr,
+    pub(crate) keys: KeyRing,
 }
 
 impl Controller {
@@ -72,7 +81,9 @@ impl Controller {
         let own = format!("http://{}", parts.addr);
         let internal = config.internal_url.clone().unwrap_or_else(|| own.clone());
         Controller {
-            staging_base: with_credentials(&internal, &config.staging_auth),
+            internal_base: internal,
+            keys: Arc::new(parts.keys),
+            database: DatabaseWatch::start(&parts.store, times.heartbeat, &parts.tasks),
             fallback_base: config.external_url.clone().unwrap_or(own),
             logs: loggregator::Hub::new(&config.loggregator),
             temp: config.uploads(),
@@ -111,6 +122,13 @@ impl Controller {
     /// DEA offers right now.
     pub(crate) fn dea_offers(&self) -> Vec<Offer> {
         self.deas().live(Instant::now())
+    }
+
+    /// What this controller needs and has not: database and bus, by name. Absent when it can do everything.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let bus = (!self.bus.is_connected()).then(|| self.bus.away().to_string());
+        let all: Vec<String> = self.database.trouble().into_iter().chain(bus).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Refuses what cannot be carried out while the bus is away.
@@ -161,6 +179,14 @@ impl Controller {
         space.ok_or_else(|| fail_with(Code::SpaceNotFound, &app.space_guid))
     }
 
+    /// Addresses for DEAs and stagers, from now on good as long as a staging may take and a while longer.
+    pub(crate) fn addresses(&self) -> Addresses {
+        let staging = i64::try_from(self.config.staging.timeout_seconds).unwrap_or(i64::MAX / 4);
+        let good_for = staging.saturating_add(self.config.address_seconds.into());
+        let expires = (now_micros() / 1_000_000).saturating_add(good_for);
+        Addresses::new(&self.internal_base, &self.keys, expires)
+    }
+
     /// Everything a message about this app needs.
     pub(crate) async fn surroundings(&self, app: &AppRow) -> Outcome<Surroundings> {
         Ok(Surroundings {
@@ -173,7 +199,7 @@ impl Controller {
             running_rules: egress_rules(&self.store.running_groups(&app.space_guid).await?),
             staging_rules: egress_rules(&self.store.staging_groups().await?),
             services: self.services_of(app).await?,
-            base: self.staging_base.clone(),
+            addresses: self.addresses(),
         })
     }
 
@@ -193,18 +219,6 @@ impl Controller {
             ));
         }
         Ok(services)
-    }
-}
-
-fn with_credentials(base: &str, auth: &crate::config::Auth) -> String {
-    match url::Url::parse(base) {
-        Ok(mut url) => {
-            // Both setters fail only for URLs without a host, which would be unusable anyway.
-            let _ = url.set_username(&auth.user);
-            let _ = url.set_password(Some(&auth.password));
-            url.to_string().trim_end_matches('/').to_owned()
-        }
-        Err(_) => base.to_owned(),
     }
 }
 

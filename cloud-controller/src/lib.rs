@@ -15,14 +15,17 @@
 //! | `runner` | pure: what a change of the desired state asks for |
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
+//! | `addresses`, `signing` | pure: the signed addresses in them |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
 //! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `garbage` | collects blobs nobody refers to |
+//! | `watch` | whether the database is there, for `/healthz` |
 //! | `seed` | what a fresh platform starts with |
 
+mod addresses;
 mod api;
 pub mod archive;
 mod archive_layout;
@@ -43,10 +46,12 @@ pub mod pools;
 mod runner;
 pub mod secrets;
 mod seed;
+mod signing;
 mod stager;
 mod staging;
 mod start;
 mod store;
+mod watch;
 mod wishes;
 
 pub use api::{Endpoint, endpoints};

@@ -4,6 +4,7 @@ use bus::dea::{BoundService, EgressRule, Limits, StartInstance};
 use bus::staging;
 use serde_json::{Map, Value, json};
 
+use crate::addresses::Addresses;
 use crate::store::{AppRow, SecurityGroupRow};
 
 /// Open files an app may have.
@@ -31,8 +32,8 @@ pub(crate) struct Surroundings {
     pub(crate) staging_rules: Vec<EgressRule>,
     /// Service instances the app is bound to.
     pub(crate) services: Vec<BoundService>,
-    /// Address DEAs reach us at, with credentials.
-    pub(crate) base: String,
+    /// What DEAs and stagers may fetch and send.
+    pub(crate) addresses: Addresses,
 }
 
 /// One binding as DEAs are told it. `drain` is absent when none was ever set.
@@ -113,10 +114,7 @@ pub(crate) fn start_instance(app: &AppRow, around: &Surroundings, index: u32) ->
         prod: app.production,
         sha1: app.droplet_hash.clone(),
         executable_file: "deprecated".into(),
-        executable_uri: Some(format!(
-            "{}/staging/droplets/{}/download",
-            around.base, app.guid
-        )),
+        executable_uri: Some(around.addresses.droplet(&app.guid)),
         version: app.version.clone(),
         services: around.services.clone(),
         limits: limits(app),
@@ -157,7 +155,7 @@ pub(crate) fn staging_request(
     need: (i64, i64),
     has_cache: bool,
 ) -> staging::Start {
-    let base = &around.base;
+    let addresses = &around.addresses;
     let guid = &app.guid;
     let url = match choice {
         BuildpackChoice::Url(url) => Some(url.clone()),
@@ -189,13 +187,10 @@ pub(crate) fn staging_request(
             buildpack: url.clone(),
             buildpack_git_url: url,
         },
-        download_uri: Some(format!("{base}/staging/apps/{guid}")),
-        upload_uri: Some(format!(
-            "{base}/staging/droplets/{guid}/upload?task={task_id}"
-        )),
-        buildpack_cache_download_uri: has_cache
-            .then(|| format!("{base}/staging/buildpack_cache/{guid}/download")),
-        buildpack_cache_upload_uri: Some(format!("{base}/staging/buildpack_cache/{guid}/upload")),
+        download_uri: Some(addresses.package(guid)),
+        upload_uri: Some(addresses.droplet_upload(guid, task_id)),
+        buildpack_cache_download_uri: has_cache.then(|| addresses.cache(guid)),
+        buildpack_cache_upload_uri: Some(addresses.cache_upload(guid, task_id)),
         start_message: Some(start_message),
         admin_buildpacks,
         egress_network_rules: around.staging_rules.clone(),
@@ -248,6 +243,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn keys() -> std::sync::Arc<crate::signing::KeyRing> {
+        std::sync::Arc::new(crate::signing::KeyRing::new(b"secret", &[]))
+    }
+
+    /// An address is this path, signed for this method.
+    fn is_signed(address: &str, method: &str, path: &str) -> bool {
+        let rest = address.strip_prefix("http://127.0.0.1:1").unwrap();
+        let (found, query) = rest.split_once('?').unwrap();
+        found == path && keys().check(method, found, query, 6).is_ok()
+    }
+
     fn around() -> Surroundings {
         let map = |value: Value| value.as_object().unwrap().clone();
         Surroundings {
@@ -265,7 +271,7 @@ mod tests {
                 map(json!({"uri": "postgres://h/d"})),
                 Some("syslog://logs:514".into()),
             )],
-            base: "http://u:p@127.0.0.1:1".into(),
+            addresses: Addresses::new("http://127.0.0.1:1/", &keys(), 7),
         }
     }
 
@@ -275,9 +281,10 @@ mod tests {
         let message = start_instance(&app, &around(), 2);
         assert_eq!(message.env, ["A=own", "B=b", "N=7"]);
         assert_eq!((message.index, message.sha1.as_deref()), (2, Some("d")));
-        assert_eq!(
-            message.executable_uri.unwrap(),
-            "http://u:p@127.0.0.1:1/staging/droplets/g/download"
+        let droplet = message.executable_uri.unwrap();
+        assert!(
+            is_signed(&droplet, "GET", "/staging/droplets/g/download"),
+            "{droplet}"
         );
     }
 
@@ -303,16 +310,23 @@ mod tests {
     }
 
     #[test]
-    fn a_staging_request_carries_its_task_in_the_upload_address() {
+    fn a_staging_request_carries_its_task_in_the_addresses_it_uploads_to() {
         let app = crate::runner::tests::app("STARTED", "PENDING", 1);
         let choice = BuildpackChoice::Url("https://example.com/bp.git".into());
         let request = staging_request(&app, &around(), "t1", &choice, vec![], (1024, 4096), false);
-        assert!(
-            request
-                .upload_uri
-                .unwrap()
-                .ends_with("/staging/droplets/g/upload?task=t1")
-        );
+        let package = request.download_uri.unwrap();
+        assert!(is_signed(&package, "GET", "/staging/apps/g"), "{package}");
+        for (address, path) in [
+            (request.upload_uri, "/staging/droplets/g/upload"),
+            (
+                request.buildpack_cache_upload_uri,
+                "/staging/buildpack_cache/g/upload",
+            ),
+        ] {
+            let address = address.unwrap();
+            assert!(is_signed(&address, "POST", path), "{address}");
+            assert!(address.contains("?task=t1&"), "{address}");
+        }
         assert_eq!(
             request.properties.buildpack,
             request.properties.buildpack_git_url

@@ -33,6 +33,7 @@ fn changed(before: Option<&AppRow>, after: &AppRow) -> Vec<Effect> {
         (false, false) => Vec::new(),
         (false, true) => begin(after),
         (true, true) if retries_staging(before, after) => begin(after),
+        (true, true) if awakes(before, after) => begin(after),
         (true, true) => scale(before.map_or(0, |row| row.instances), after),
     }
 }
@@ -63,6 +64,14 @@ fn scale(had: i64, after: &AppRow) -> Vec<Effect> {
 fn retries_staging(before: Option<&AppRow>, after: &AppRow) -> bool {
     before.is_some_and(|row| row.package_state == "FAILED")
         && after.package_state == "PENDING"
+        && needs_staging(after)
+}
+
+/// An app that was to run, with no staging under way, is scaled: now there is something to stage it for.
+fn awakes(before: Option<&AppRow>, after: &AppRow) -> bool {
+    before.is_some_and(|row| row.instances != after.instances)
+        && after.package_state == "PENDING"
+        && after.staging_under_way().is_none()
         && needs_staging(after)
 }
 

@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use crate::signing::KeyRing;
+
 /// Why the secrets could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
@@ -39,7 +41,14 @@ pub enum SecretsError {
 pub struct Secrets {
     /// Hex of the 32-byte key that encrypts env values.
     pub encryption_key: String,
+    /// Secrets that addresses for DEAs and stagers are signed with, at least 32 characters each: the first signs, every one is
+    /// accepted. Without any, the encryption key serves (another key is derived from it).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address_secrets: Vec<String>,
 }
+
+/// Shortest secret that addresses are signed with, characters.
+const SHORTEST_SECRET: usize = 32;
 
 impl Secrets {
     /// Reads the file; makes it with fresh secrets when it is missing.
@@ -58,9 +67,9 @@ impl Secrets {
             }),
             Ok(_) => {
                 let text = std::fs::read_to_string(path).map_err(io)?;
-                serde_json::from_str(&text).map_err(|error| SecretsError::Form {
+                read(&text).map_err(|reason| SecretsError::Form {
                     path: path.display().to_string(),
-                    reason: error.to_string(),
+                    reason,
                 })
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path).map_err(io),
@@ -72,12 +81,35 @@ impl Secrets {
     pub fn key_bytes(&self) -> Vec<u8> {
         hex::decode(self.encryption_key.trim()).unwrap_or_default()
     }
+
+    /// The keys of signed addresses.
+    pub(crate) fn address_keys(&self) -> KeyRing {
+        match self.address_secrets.split_first() {
+            Some((first, others)) => {
+                let others: Vec<Vec<u8>> = others.iter().map(|s| s.clone().into_bytes()).collect();
+                KeyRing::new(first.as_bytes(), &others)
+            }
+            None => KeyRing::new(self.encryption_key.trim().as_bytes(), &[]),
+        }
+    }
+}
+
+fn read(text: &str) -> Result<Secrets, String> {
+    let secrets: Secrets = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let short = |secret: &String| secret.chars().count() < SHORTEST_SECRET;
+    match secrets.address_secrets.iter().position(short) {
+        Some(at) => Err(format!(
+            "address_secrets[{at}] has less than {SHORTEST_SECRET} characters; use the output of: openssl rand -hex 32"
+        )),
+        None => Ok(secrets),
+    }
 }
 
 fn create(path: &Path) -> std::io::Result<Secrets> {
     let key: [u8; 32] = rand::random();
     let secrets = Secrets {
         encryption_key: hex::encode(key),
+        address_secrets: Vec::new(),
     };
     let mut file = std::fs::OpenOptions::new()
         .write(true)
@@ -87,4 +119,26 @@ fn create(path: &Path) -> std::io::Result<Secrets> {
     file.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
     file.sync_all()?;
     Ok(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused_by_its_place() {
+        let text = |second: &str| {
+            let long = "a".repeat(SHORTEST_SECRET);
+            format!(r#"{{"encryption_key": "00", "address_secrets": ["{long}", "{second}"]}}"#)
+        };
+        assert!(read(&text(&"b".repeat(SHORTEST_SECRET))).is_ok());
+        let refused = read(&text("short")).err();
+        assert!(
+            refused
+                .as_ref()
+                .is_some_and(|why| why.contains("address_secrets[1]")),
+            "{refused:?}"
+        );
+        assert!(read(r#"{"encryption_key": "00"}"#).is_ok(), "older files");
+    }
 }

@@ -9,6 +9,7 @@ use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome};
 use crate::messages::{BuildpackChoice, staging_request};
+use crate::placement::Shortage;
 use crate::staging::{failed, need_of, staging_error};
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError};
 
@@ -68,8 +69,7 @@ pub(crate) async fn adopt(ctl: &Ctl) -> Result<(), StoreError> {
     tx.commit().await?;
     for task in orphans {
         if let Some(app) = ctl.store.app(&task.app_guid).await?
-            && app.staging_task_id.as_deref() == Some(&task.task_id)
-            && app.package_state == "PENDING"
+            && app.staging_under_way() == Some(&task.task_id)
         {
             tracing::info!(app = %app.guid, task = %task.task_id, "taking over a staging");
             drive(ctl, app, task);
@@ -90,40 +90,74 @@ async fn confirm(ctl: &Ctl, task: &str) {
     }
 }
 
-/// Stagers asked for one staging. One that nobody listens for has begun nothing, so another may be asked.
+/// Stagers asked for one staging. One that nobody listens for, or that has no room, has begun nothing, so another may be asked.
 const STAGERS_ASKED: usize = 3;
 
-/// Request and two replies, of the first stager that is there. An error is the way the staging ends.
+/// What one stager said.
+enum Word {
+    /// Its last.
+    Last(Reply),
+    /// Nothing: nobody listens there.
+    Nobody,
+    /// That it has no room, in its own words.
+    Busy(String),
+}
+
+/// Request and two replies, of the first stager that is there and has room. An error is the way the staging ends.
 async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingFailure> {
     let told = |failure: Failure| staging_error(failure.0.description);
     let request = request(ctl, app, task).await.map_err(told)?;
     let limit = Duration::from_secs(ctl.config.staging.timeout_seconds);
     let deadline = tokio::time::Instant::now() + limit;
+    let mut asked: Vec<String> = Vec::new();
     let mut stager = task.stager_id.clone();
-    for _ in 1..STAGERS_ASKED {
-        if let Some(reply) = ask(ctl, app, &stager, &request, deadline).await? {
-            return Ok(reply);
-        }
-        tracing::info!(app = %app.guid, task = %task.task_id, %stager, "nobody listens there; another stager is asked");
+    loop {
+        let failure = match ask(ctl, app, &stager, &request, deadline).await? {
+            Word::Last(reply) => return Ok(reply),
+            Word::Nobody => staging_error(format!(
+                "the stager {stager} is gone (nobody listens); push again"
+            )),
+            Word::Busy(text) => full(ctl, app, &stager, &text),
+        };
+        tracing::info!(app = %app.guid, task = %task.task_id, %stager, reason = %failure.text, "another stager is asked");
         ctl.stagers().remove(&stager);
-        stager = ctl.pick_stager(app).await.map_err(told)?;
+        asked.push(stager);
+        if asked.len() == STAGERS_ASKED {
+            return Err(failure);
+        }
+        stager = match ctl.find_stager(app, &asked).await.map_err(told)? {
+            Ok(next) => next,
+            Err(shortage) => return Err(and_no_other(failure, &shortage)),
+        };
     }
-    let last = ask(ctl, app, &stager, &request, deadline).await?;
-    last.ok_or_else(|| {
-        staging_error(format!(
-            "the stager {stager} is gone (nobody listens); push again"
-        ))
-    })
 }
 
-/// The conversation with one stager; `None` when nobody listens there.
+/// A stager without room, with what was asked of it.
+fn full(ctl: &Ctl, app: &AppRow, stager: &str, text: &str) -> StagingFailure {
+    let (memory, disk) = need_of(ctl, app);
+    failed(
+        "InsufficientResources",
+        format!("the stager {stager}: {text} (asked {memory} MB memory, {disk} MB disk)"),
+    )
+}
+
+/// The same failure, and why nobody else stages instead.
+fn and_no_other(failure: StagingFailure, shortage: &Shortage) -> StagingFailure {
+    let others = match shortage {
+        Shortage::Nobody => "no other stager has advertised itself".to_owned(),
+        shortage => format!("no other stager fits: {shortage}"),
+    };
+    failed(&failure.reason, format!("{}; {others}", failure.text))
+}
+
+/// The conversation with one stager.
 async fn ask(
     ctl: &Ctl,
     app: &AppRow,
     stager: &str,
     request: &Start,
     deadline: tokio::time::Instant,
-) -> Result<Option<Reply>, StagingFailure> {
+) -> Result<Word, StagingFailure> {
     let away = |error: bus::BusError| {
         staging_error(format!("the stager {stager} cannot be reached: {error}"))
     };
@@ -149,13 +183,17 @@ async fn ask(
                     "the stager {stager} is gone (its reply cannot come any more); push again"
                 )));
             }
-            None => return Ok(None),
+            None => return Ok(Word::Nobody),
         };
-        if let Some(failure) = failure_of(&reply) {
-            return Err(failure);
+        match failure_of(&reply) {
+            Some(failure) if !setup_done && failure.reason == "InsufficientResources" => {
+                return Ok(Word::Busy(failure.text));
+            }
+            Some(failure) => return Err(failure),
+            None => {}
         }
         if setup_done || reply.droplet_sha1.is_some() {
-            return Ok(Some(reply));
+            return Ok(Word::Last(reply));
         }
         confirm(ctl, &request.task_id).await;
         setup_done = true;
@@ -206,6 +244,8 @@ async fn complete(ctl: &Ctl, task: &StagingTask, reply: Reply) -> Outcome<()> {
     app.detected_buildpack = reply.detected_buildpack.or(app.detected_buildpack);
     app.detected_start_command = reply.detected_start_command.unwrap_or_default();
     tx.save_app(&app).await?;
+    // The stager has said its last word: what is sent to the addresses of this task from now on is not its.
+    tx.close_staging(&task.task_id).await?;
     tx.commit().await?;
     if !app.is_started() || app.version != task.version {
         return Ok(());
@@ -266,14 +306,10 @@ fn buildpack_key(guid: &str, sha1: Option<&str>) -> String {
 /// Usable admin buildpacks, in position order, each with the digest of the bits it had when the staging began.
 pub(crate) async fn admin_buildpacks(ctl: &Ctl) -> Outcome<Vec<AdminBuildpack>> {
     let rows = ctl.store.usable_buildpacks().await?;
+    let addresses = ctl.addresses();
     let one = |row: &crate::store::BuildpackRow| AdminBuildpack {
         key: buildpack_key(&row.guid, row.sha1.as_deref()),
-        url: format!(
-            "{}/v2/buildpacks/{}/download?sha1={}",
-            ctl.staging_base,
-            row.guid,
-            row.sha1.as_deref().unwrap_or_default()
-        ),
+        url: addresses.buildpack(&row.guid, row.sha1.as_deref().unwrap_or_default()),
     };
     Ok(rows.iter().map(one).collect())
 }

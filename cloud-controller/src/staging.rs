@@ -10,7 +10,7 @@ use v2_api::{ApiError, Code};
 use crate::blobs::Place;
 use crate::controller::Controller;
 use crate::failure::Outcome;
-use crate::placement::{Need, choose_stager};
+use crate::placement::{Need, Shortage, choose_stager};
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError, Tx, now_micros};
 
 /// A driver's lease, in heartbeats.
@@ -31,6 +31,22 @@ impl Controller {
         if app.buildpack.is_none() && self.store.usable_buildpacks().await?.is_empty() {
             return Err(ApiError::new(Code::NoBuildpacksFound).into());
         }
+        let found = self.find_stager(app, &[]).await?;
+        found.map_err(|shortage| {
+            ApiError::with(
+                Code::StagingError,
+                format!("no available stagers: {shortage}"),
+            )
+            .into()
+        })
+    }
+
+    /// A stager that fits and was not `asked` before, or what they lack.
+    pub(crate) async fn find_stager(
+        &self,
+        app: &AppRow,
+        asked: &[String],
+    ) -> Outcome<Result<String, Shortage>> {
         let stack = self.stack_of(app).await?.name;
         let (memory, disk) = need_of(self, app);
         let need = Need {
@@ -40,19 +56,13 @@ impl Controller {
             disk,
         };
         let choose = || {
-            let offers = self.stagers().live(std::time::Instant::now());
+            let mut offers = self.stagers().live(std::time::Instant::now());
+            offers.retain(|offer| !asked.contains(&offer.id));
             choose_stager(&offers, need, rand::random()).map(|offer| offer.id.clone())
         };
-        let found = match choose() {
+        Ok(match choose() {
             Ok(stager) => Ok(stager),
             Err(_) => self.locate(staging::LOCATE, choose).await,
-        };
-        found.map_err(|shortage| {
-            ApiError::with(
-                Code::StagingError,
-                format!("no available stagers: {shortage}"),
-            )
-            .into()
         })
     }
 
@@ -83,7 +93,36 @@ impl Controller {
         Ok(task)
     }
 
-    /// Fails a task if it is still the app's current one and no droplet came.
+    /// Gives up, within the write that makes it pointless, what is being staged of an app: it was stopped, or got other bits or another
+    /// stack. True when there was something; stagers have to be told then ([`Controller::stop_staging`]).
+    pub(crate) async fn cancel_staging(
+        &self,
+        tx: &mut Tx,
+        before: &AppRow,
+        after: &mut AppRow,
+    ) -> Result<bool, StoreError> {
+        let Some(task) = before.staging_under_way() else {
+            return Ok(false);
+        };
+        if after.is_started() && after.staging_under_way() == Some(task) {
+            return Ok(false);
+        }
+        tx.close_staging(task).await?;
+        after.staging_task_id = None;
+        Ok(true)
+    }
+
+    /// Tells every stager to drop what it does for an app. Best effort: what comes of it nevertheless is refused.
+    pub(crate) async fn stop_staging(&self, app: &str) {
+        let stop = staging::Stop {
+            app_id: app.to_owned(),
+        };
+        if let Err(error) = self.bus.publish(&stop).await {
+            tracing::info!(%error, %app, "stagers were not told to stop; what they send is refused");
+        }
+    }
+
+    /// Fails a task if it is still the app's current one and no droplet came; nothing is taken from it afterwards.
     pub(crate) async fn fail_staging(
         &self,
         task_id: &str,
@@ -94,8 +133,9 @@ impl Controller {
         let Some(mut app) = tx.app(app_guid).await? else {
             return Ok(());
         };
-        if app.staging_task_id.as_deref() != Some(task_id) || app.package_state != "PENDING" {
-            return Ok(());
+        if app.staging_under_way() != Some(task_id) {
+            tx.close_staging(task_id).await?;
+            return tx.commit().await;
         }
         app.package_state = "FAILED".into();
         app.staging_failed_reason = Some(failure.reason.clone());
@@ -120,11 +160,14 @@ impl Controller {
         file: &std::path::Path,
         size: u64,
     ) -> Outcome<bool> {
-        let seen = self.store.app(app_guid).await?;
-        match seen.map(|app| fate(&app, task, sha1)) {
-            Some(Fate::Wanted) => {}
-            Some(Fate::Known) => return Ok(true),
-            Some(Fate::Unwanted) | None => return Ok(false),
+        let Some(app) = self.store.app(app_guid).await? else {
+            return Ok(false);
+        };
+        let current = self.current_task(&app).await?;
+        match fate(&app, current.as_ref(), task, sha1) {
+            Fate::Wanted => {}
+            Fate::Known => return Ok(true),
+            Fate::Unwanted => return Ok(false),
         }
         let place = Place::Droplet(app_guid.to_owned(), sha1.to_owned());
         self.blobs.put(&place, file).await?;
@@ -132,11 +175,15 @@ impl Controller {
         let Some(mut app) = tx.app(app_guid).await? else {
             return Ok(false);
         };
-        if fate(&app, task, sha1) != Fate::Wanted {
+        let current = match &app.staging_task_id {
+            Some(id) => tx.staging_task(id).await?,
+            None => None,
+        };
+        let fate = fate(&app, current.as_ref(), task, sha1);
+        if fate != Fate::Wanted {
             // The app changed while the blob was stored; the blob is found again by its hash, or goes with the app.
-            return Ok(fate(&app, task, sha1) == Fate::Known);
+            return Ok(fate == Fate::Known);
         }
-        let current = app.staging_task_id.clone();
         app.droplet_hash = Some(sha1.to_owned());
         app.package_state = "STAGED".into();
         let old = tx
@@ -148,7 +195,7 @@ impl Controller {
             )
             .await?;
         if let Some(task) = &current {
-            tx.close_staging(task).await?;
+            tx.note_upload(&task.task_id).await?;
         }
         tx.save_app(&app).await?;
         tx.commit().await?;
@@ -158,6 +205,27 @@ impl Controller {
                 .await?;
         }
         Ok(true)
+    }
+
+    /// The task an app names, if it is kept.
+    async fn current_task(&self, app: &AppRow) -> Result<Option<StagingTask>, StoreError> {
+        match &app.staging_task_id {
+            Some(id) => self.store.staging_task(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a build cache is taken from this task: the app's current one, as long as its stager may have something to say.
+    /// Who names none (an original's own address, opened with the password) is trusted.
+    pub(crate) async fn wants_cache(&self, app_guid: &str, task: Option<&str>) -> Outcome<bool> {
+        let Some(task) = task else {
+            return Ok(true);
+        };
+        let Some(app) = self.store.app(app_guid).await? else {
+            return Ok(false);
+        };
+        let current = self.current_task(&app).await?;
+        Ok(current.is_some_and(|current| current.task_id == task && current.state != "DONE"))
     }
 
     /// Microseconds a controller may be silent before another drives its stagings.
@@ -198,14 +266,15 @@ enum Fate {
     Unwanted,
 }
 
-/// Pure. `task` is absent when the uploader names none (it then speaks for the current one).
-fn fate(app: &AppRow, task: Option<&str>, sha1: &str) -> Fate {
-    let is_current = task.is_none_or(|task| app.staging_task_id.as_deref() == Some(task));
-    match (is_current, app.package_state.as_str()) {
-        (false, _) => Fate::Unwanted,
-        (true, "PENDING") => Fate::Wanted,
-        (true, "STAGED") if app.droplet_hash.as_deref() == Some(sha1) => Fate::Known,
-        (true, _) => Fate::Unwanted,
+/// Pure. `current` is the app's task; `named` is absent when the uploader names none (it then speaks for the current one).
+fn fate(app: &AppRow, current: Option<&StagingTask>, named: Option<&str>, sha1: &str) -> Fate {
+    let Some(current) = current.filter(|task| named.is_none_or(|named| named == task.task_id)) else {
+        return Fate::Unwanted;
+    };
+    match (app.package_state.as_str(), current.state.as_str()) {
+        ("PENDING", "OPEN" | "SET_UP") => Fate::Wanted,
+        ("STAGED", "UPLOADED") if app.droplet_hash.as_deref() == Some(sha1) => Fate::Known,
+        _ => Fate::Unwanted,
     }
 }
 
@@ -227,29 +296,41 @@ mod tests {
     use super::*;
     use crate::runner::tests::app;
 
+    fn task(state: &str) -> StagingTask {
+        StagingTask {
+            task_id: "now".into(),
+            app_guid: "g".into(),
+            version: "v".into(),
+            stager_id: "s".into(),
+            state: state.into(),
+            deadline: 0,
+            driver: String::new(),
+            driven_until: 0,
+        }
+    }
+
     #[test]
     fn a_droplet_completes_only_the_current_staging_and_only_once() {
-        let row = |package: &str| {
-            let mut row = app("STARTED", package, 1);
-            row.staging_task_id = Some("now".into());
-            row
-        };
         let table = [
-            (row("PENDING"), Some("now"), Fate::Wanted),
-            (row("PENDING"), None, Fate::Wanted),
-            (row("PENDING"), Some("before"), Fate::Unwanted),
-            (row("STAGED"), Some("now"), Fate::Known),
-            (row("STAGED"), Some("before"), Fate::Unwanted),
-            (row("FAILED"), Some("now"), Fate::Unwanted),
+            ("PENDING", Some("OPEN"), Some("now"), Fate::Wanted),
+            ("PENDING", Some("SET_UP"), Some("now"), Fate::Wanted),
+            ("PENDING", Some("SET_UP"), None, Fate::Wanted),
+            ("PENDING", Some("SET_UP"), Some("before"), Fate::Unwanted),
+            ("PENDING", Some("DONE"), Some("now"), Fate::Unwanted),
+            ("PENDING", None, Some("now"), Fate::Unwanted),
+            ("PENDING", None, None, Fate::Unwanted),
+            ("STAGED", Some("UPLOADED"), Some("now"), Fate::Known),
+            ("STAGED", Some("UPLOADED"), Some("before"), Fate::Unwanted),
+            ("STAGED", Some("DONE"), Some("now"), Fate::Unwanted),
+            ("FAILED", Some("DONE"), Some("now"), Fate::Unwanted),
         ];
-        for (row, task, expected) in table {
-            assert_eq!(
-                fate(&row, task, "d"),
-                expected,
-                "{} {task:?}",
-                row.package_state
-            );
+        for (package, state, named, expected) in table {
+            let current = state.map(task);
+            let row = app("STARTED", package, 1);
+            let got = fate(&row, current.as_ref(), named, "d");
+            assert_eq!(got, expected, "{package} {state:?} {named:?}");
         }
-        assert_eq!(fate(&row("STAGED"), Some("now"), "other"), Fate::Unwanted);
+        let other = fate(&app("STARTED", "STAGED", 1), Some(&task("UPLOADED")), None, "x");
+        assert_eq!(other, Fate::Unwanted);
     }
 }

@@ -95,6 +95,7 @@ impl Daemon for Running {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
     let cipher = Cipher::new(&secrets.key_bytes())?;
+    let keys = secrets.address_keys();
     let store = Store::open(&config.database, &config.database_options, cipher).await?;
     let blobs = Blobs::open(&config.blob_service, &config.blobstore)?;
     make_temp_dir(&config)?;
@@ -114,6 +115,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         bus,
         tasks: tasks.clone(),
         addr,
+        keys,
     }));
     seed::run(&ctl)
         .await
@@ -157,12 +159,9 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
     };
     let health = {
         let ctl = ctl.clone();
-        Arc::new(move || {
-            if ctl.bus.is_connected() {
-                Ok(())
-            } else {
-                Err(ctl.bus.away().to_string())
-            }
+        Arc::new(move || match ctl.trouble() {
+            Some(trouble) => Err(trouble),
+            None => Ok(()),
         })
     };
     let mut registry = Registry::default();

@@ -90,12 +90,18 @@ pub struct Transfer {
     http: reqwest::Client,
 }
 
-/// Removes credentials from a URL for messages.
+/// Removes credentials and signatures from a URL for messages.
 pub fn shown(url: &str) -> String {
     match url::Url::parse(url) {
         Ok(mut u) => {
             let _ = u.set_username("");
             let _ = u.set_password(None);
+            let pairs: Vec<(String, String)> = u.query_pairs().into_owned().collect();
+            let is_secret = |key: &str| key.to_ascii_lowercase().contains("signature");
+            if pairs.iter().any(|(key, _)| is_secret(key)) {
+                let kept = pairs.iter().filter(|(key, _)| !is_secret(key));
+                u.query_pairs_mut().clear().extend_pairs(kept);
+            }
             u.to_string()
         }
         Err(_) => "(bad URL)".into(),
@@ -287,8 +293,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_show_urls_without_credentials() {
+    fn messages_show_urls_without_credentials_and_signatures() {
         assert_eq!(shown("http://u:secret@h:1/p?q=1"), "http://h:1/p?q=1");
+        assert_eq!(
+            shown("http://h:1/p?task=t&expires=9&key=ab&signature=0123&async=true"),
+            "http://h:1/p?task=t&expires=9&key=ab&async=true"
+        );
+        assert_eq!(
+            shown("http://h:1/p?X-Amz-Expires=9&X-Amz-Signature=0123"),
+            "http://h:1/p?X-Amz-Expires=9"
+        );
         assert_eq!(shown("nonsense"), "(bad URL)");
     }
 

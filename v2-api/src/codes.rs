@@ -83,6 +83,7 @@ error_table! {
     60009 ServiceInstanceNameTooLong 400 "You have requested an invalid service instance name. Names are limited to 50 characters.";
     60010 ServiceInstanceOrganizationNotAuthorized 403 "A service instance for the selected plan cannot be created in this organization.";
     60012 ServiceInstanceSpaceQuotaExceeded 400 "You have exceeded your space's services limit.";
+    60015 ServiceInstanceTagsTooLong 400 "Combined length of tags for service %s must be 255 characters or less.";
     60016 AsyncServiceInstanceOperationInProgress 409 "An operation for service instance %s is in progress.";
     90001 ServiceBindingInvalid 400 "The service binding is invalid: %s";
     90003 ServiceBindingAppServiceTaken 400 "The app space binding to service is taken: %s";

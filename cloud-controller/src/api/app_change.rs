@@ -57,7 +57,7 @@ impl AppChange {
         known_buildpack: bool,
     ) -> Result<(), ApiError> {
         let before = row.clone();
-        self.apply_names(row, known_buildpack)?;
+        self.apply_names(row, limits, known_buildpack)?;
         self.apply_numbers(row, limits)?;
         self.apply_state(row)?;
         if row.stack_guid != before.stack_guid {
@@ -69,7 +69,12 @@ impl AppChange {
         Ok(())
     }
 
-    fn apply_names(&self, row: &mut AppRow, known_buildpack: bool) -> Result<(), ApiError> {
+    fn apply_names(
+        &self,
+        row: &mut AppRow,
+        limits: &LimitsConfig,
+        known_buildpack: bool,
+    ) -> Result<(), ApiError> {
         if let Some(name) = &self.name {
             row.name = body::name(name).ok_or_else(|| invalid("name must not be empty"))?;
         }
@@ -81,13 +86,8 @@ impl AppChange {
         }
         if let Some(buildpack) = &self.buildpack {
             let wanted = buildpack.clone().filter(|text| !text.is_empty());
-            if let Some(text) = wanted
-                .as_deref()
-                .filter(|text| !known_buildpack && !looks_like_url(text))
-            {
-                return Err(invalid(format!(
-                    "buildpack {text} is not an installed buildpack and not a git or http URL"
-                )));
+            if let Some(text) = wanted.as_deref().filter(|_| !known_buildpack) {
+                check_custom_buildpack(text, limits)?;
             }
             row.buildpack = wanted;
         }
@@ -156,9 +156,10 @@ impl AppChange {
     }
 }
 
-/// New bits, a new stack or a new try: to be staged.
+/// New bits, a new stack or a new try: to be staged. What was staged before, or is being staged, is not it.
 pub(crate) fn mark_pending(row: &mut AppRow) {
     row.package_state = "PENDING".into();
+    row.staging_task_id = None;
     row.staging_failed_reason = None;
     row.staging_failed_description = None;
 }
@@ -229,6 +230,21 @@ pub(crate) fn check_environment(vars: &Map<String, Value>) -> Result<(), ApiErro
     match vars.keys().find(reserved) {
         Some(key) => Err(invalid(format!("environment_json reserved_key:{key}"))),
         None => Ok(()),
+    }
+}
+
+/// A buildpack that is not installed: fetched by its address, where that is allowed.
+fn check_custom_buildpack(text: &str, limits: &LimitsConfig) -> Result<(), ApiError> {
+    if !looks_like_url(text) {
+        return Err(invalid(format!(
+            "buildpack {text} is not an installed buildpack and not a git or http URL"
+        )));
+    }
+    if limits.custom_buildpacks {
+        Ok(())
+    } else {
+        Err(ApiError::new(Code::CustomBuildpacksDisabled)
+            .explain("Use an installed one; cf buildpacks lists them."))
     }
 }
 

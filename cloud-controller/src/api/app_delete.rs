@@ -5,6 +5,7 @@ use http::StatusCode;
 use serde_json::json;
 use v2_api::{ApiError, Code};
 
+use super::call::Call;
 use super::{apps, audit, bindings, body};
 use crate::authorize::Caller;
 use crate::blobs::Place;
@@ -41,14 +42,19 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Deletes every app of a space.
-pub(super) async fn empty_space(ctl: &Ctl, space: &SpaceRow) -> Outcome<()> {
+/// Deletes every app of a space, each with its event.
+pub(super) async fn empty_space(call: &Call, space: &SpaceRow) -> Outcome<()> {
+    let ctl = &call.ctl;
     let apps: Vec<AppRow> = ctl.store.all(&APPS, &Scope::in_space(&space.guid)).await?;
     if apps.iter().any(AppRow::is_started) {
         ctl.need_bus()?;
     }
+    let metadata = json!({"request": {"recursive": true}});
     for app in &apps {
+        let kind = "audit.app.delete-request";
+        let event = audit::of_app(ctl, &call.caller, kind, app, metadata.clone()).await?;
         let mut tx = ctl.store.begin().await?;
+        tx.record_event(&event).await?;
         tx.delete_app(&app.guid).await?;
         tx.commit().await?;
         clean_up(ctl, app).await;
@@ -62,12 +68,6 @@ async fn clean_up(ctl: &Ctl, app: &AppRow) {
     if let Err(failure) = ctl.stop_all(&app.guid).await {
         tracing::warn!(app = %app.guid, error = %failure.0, "deleted app could not be told to stop; the health manager will");
     }
-    let _ = ctl
-        .bus
-        .publish(&bus::staging::Stop {
-            app_id: app.guid.clone(),
-        })
-        .await;
     let Ok(stack) = ctl.stack_of(app).await else {
         return;
     };

@@ -93,16 +93,8 @@ pub(super) async fn restage(
     Path(guid): Path<String>,
     raw: RawQuery,
 ) -> Outcome<(StatusCode, Json<Value>)> {
-    let (app, _) = load_to_change(&ctl, &caller, &guid).await?;
-    if app.package_hash.is_none() {
-        return Err(fail_with(
-            Code::AppPackageInvalid,
-            "bits have not been uploaded",
-        ));
-    }
-    if app.package_state == "PENDING" {
-        return Err(fail(Code::NotStaged));
-    }
+    let (app, space) = load_to_change(&ctl, &caller, &guid).await?;
+    need_restageable(&app)?;
     ctl.need_bus()?;
     let stager = ctl.pick_stager(&app).await?;
     let mut tx = ctl.store.begin().await?;
@@ -110,8 +102,11 @@ pub(super) async fn restage(
         .app(&guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, &guid))?;
+    // Again with the write lock held: of two that ask at once, one gets a staging.
+    need_restageable(&app)?;
     app.state = "STARTED".into();
     app.version = bus::ids::guid();
+    room::for_app(&mut tx, &app, &space).await?;
     let task = ctl.open_staging(&mut tx, &mut app, &stager).await?;
     tx.save_app(&app).await?;
     let event = audit::of_app(&ctl, &caller, "audit.app.restage", &app, json!({})).await?;
@@ -121,6 +116,22 @@ pub(super) async fn restage(
     stager::drive(&ctl, app, task);
     ctl.say(&guid, "API", format!("Restaging app with guid {guid}"));
     answer(&ctl, &caller, &guid, &raw).await
+}
+
+/// Bits are there, and they are not being staged or to be staged by the next start. An app that is to run and has new bits that nobody
+/// stages is restaged: nothing else would.
+fn need_restageable(app: &AppRow) -> Outcome<()> {
+    if app.package_hash.is_none() {
+        return Err(fail_with(
+            Code::AppPackageInvalid,
+            "bits have not been uploaded",
+        ));
+    }
+    let waits = !app.is_started() || app.staging_under_way().is_some();
+    if app.package_state == "PENDING" && waits {
+        return Err(fail(Code::NotStaged));
+    }
+    Ok(())
 }
 
 pub(super) async fn answer(
@@ -165,6 +176,7 @@ async fn carry_out(
     let before = tx.app(guid).await?.ok_or_else(gone)?;
     let mut after = before.clone();
     apply(ctl, &mut tx, change, &mut after, space).await?;
+    let is_cancelled = ctl.cancel_staging(&mut tx, &before, &mut after).await?;
     let effects = effects(Some(&before), Some(&after));
     let task = match (effects.contains(&Effect::Stage), stager) {
         (true, Some(stager)) => Some(ctl.open_staging(&mut tx, &mut after, &stager).await?),
@@ -182,6 +194,10 @@ async fn carry_out(
     tx.record_event(&audit::of_app(ctl, caller, "audit.app.update", &after, metadata).await?)
         .await?;
     tx.commit().await?;
+    if is_cancelled {
+        ctl.stop_staging(guid).await;
+        ctl.say(guid, "STG", "Staging cancelled: the app was changed");
+    }
     follow_up(ctl, &before, &after, &effects, task).await
 }
 

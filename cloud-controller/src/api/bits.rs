@@ -20,7 +20,7 @@ use crate::archive::{self, ArchiveError, Member, Tree};
 use crate::blobs::{Place, sha1_of_file};
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, Outcome, fail_with};
-use crate::store::{AppRow, NewEvent};
+use crate::store::{AppRow, NewEvent, Tx};
 
 /// Longest list of known resources, bytes.
 const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
@@ -224,18 +224,37 @@ async fn make_package(
         ctl.blobs.put(&place, &package).await?;
     }
     let guid = &event.actee.0;
-    let mut app = tx
+    let app = tx
         .app(guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
+    write_package(ctl, tx, app, sha1, event).await
+}
+
+/// Gives an app its package; a staging of the bits it had is given up.
+pub(super) async fn write_package(
+    ctl: &Ctl,
+    mut tx: Tx,
+    before: AppRow,
+    sha1: String,
+    event: &NewEvent,
+) -> Outcome<()> {
+    let mut app = before.clone();
     give_package(&mut app, sha1, tx.now());
+    let is_cancelled = ctl.cancel_staging(&mut tx, &before, &mut app).await?;
     tx.save_app(&app).await?;
     tx.record_event(event).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    if is_cancelled {
+        ctl.stop_staging(&app.guid).await;
+        let text = "Staging cancelled: the app has new bits; restart or restage it";
+        ctl.say(&app.guid, "STG", text);
+    }
+    Ok(())
 }
 
 /// New bits ask for staging, identical ones do not, unless bits were refused in between.
-pub(super) fn give_package(app: &mut AppRow, sha1: String, now: i64) {
+fn give_package(app: &mut AppRow, sha1: String, now: i64) {
     let was_refused = app.package_state == "FAILED" && !app.is_started();
     if app.package_hash.as_ref() != Some(&sha1) || was_refused {
         app.package_hash = Some(sha1);

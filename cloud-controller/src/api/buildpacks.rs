@@ -3,14 +3,13 @@
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use component::authorized;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::body::{self, Body};
-use super::call::{Call, Created};
+use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
 use super::routing::{Routes, get, put};
@@ -103,7 +102,7 @@ fn check_name(name: &str) -> Result<String, Failure> {
 
 async fn create(call: Call, Body(sent): Body<BuildpackBody>) -> Created {
     call.need(Action::Administer)?;
-    let name = check_name(sent.name.as_deref().unwrap_or_default())?;
+    let name = check_name(&required(sent.name, "name")?)?;
     let row = BuildpackRow {
         guid: bus::ids::guid(),
         name,
@@ -250,13 +249,10 @@ async fn keep(
 /// For DEAs. A staging names the digest of the bits it began with: it never gets others under that name.
 async fn download(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: internal::Admitted,
     Path(guid): Path<String>,
     raw: RawQuery,
 ) -> Outcome<Response> {
-    if !authorized(&headers, &ctl.config.staging_auth.basic()) {
-        return Err(fail(Code::NotAuthenticated));
-    }
     let sha1 = load(&ctl, &guid)
         .await?
         .sha1

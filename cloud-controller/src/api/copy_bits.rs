@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use v2_api::Code;
 
-use super::bits::give_package;
+use super::bits::write_package;
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::routing::{Routes, post};
@@ -41,14 +41,11 @@ async fn copy(call: Call, Path(guid): Path<String>, Body(sent): Body<CopyBody>) 
             format!("app {} has no bits; push it first", source.name),
         )
     })?;
-    let mut app = tx
+    let app = tx
         .app(&guid)
         .await?
         .ok_or_else(|| fail_with(Code::AppNotFound, &guid))?;
-    give_package(&mut app, package, tx.now());
-    tx.save_app(&app).await?;
-    tx.record_event(&event).await?;
-    tx.commit().await?;
+    write_package(ctl, tx, app, package, &event).await?;
     let job = jobs::over(ctl, None).await?;
     Ok((StatusCode::CREATED, Json(jobs::body_for_users(&job))))
 }

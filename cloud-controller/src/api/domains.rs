@@ -11,13 +11,13 @@ use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
 use super::routing::{Routes, get};
-use super::{orgs, taken};
+use super::{orgs, room, taken};
 use crate::authorize::{Action, SEEN_DOMAINS};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    DOMAINS, DomainRow, NewEvent, OrgRow, QUOTAS, QuotaRow, RouteRow, Scope, Table,
+    DOMAINS, DomainRow, NewEvent, OrgRow, ROUTES, Reads as _, RouteRow, Scope, Table, Tx,
 };
 
 pub(super) fn routes() -> Routes {
@@ -173,8 +173,8 @@ struct DomainBody {
 }
 
 /// 3 to 255 characters, at least two labels of letters, digits and inner dashes.
-fn check_name(name: Option<&str>) -> Result<String, Failure> {
-    let name = name.unwrap_or_default().trim().to_lowercase();
+fn check_name(name: &str) -> Result<String, Failure> {
+    let name = name.trim().to_lowercase();
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -210,19 +210,18 @@ pub(super) fn event(
     )
 }
 
-async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
-    let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], &name);
-    if call.count::<RouteRow>(&same).await? > 0 {
-        return Err(fail_with(
-            Code::DomainInvalid,
-            format!("{name} is the address of a route; delete that route first"),
-        ));
-    }
+/// Makes a domain. What its rules depend on is read inside the write: two that exclude each other are not both made.
+async fn create(call: &Call, name: String, owner: Option<&OrgRow>) -> Created {
     let mut tx = call.ctl.store.begin().await?;
+    check_routes(&mut tx, &name).await?;
+    if let Some(org) = owner {
+        check_neighbours(&mut tx, &name, &org.guid).await?;
+        room::for_domain(&mut tx, org).await?;
+    }
     let row = DomainRow {
         guid: bus::ids::guid(),
         name: name.clone(),
-        owning_organization_guid: owner,
+        owning_organization_guid: owner.map(|org| org.guid.clone()),
         created_at: tx.now(),
         updated_at: None,
     };
@@ -237,7 +236,7 @@ async fn create(call: &Call, name: String, owner: Option<String>) -> Created {
 
 async fn create_shared(call: Call, Body(sent): Body<DomainBody>) -> Created {
     call.need(Action::Administer)?;
-    let name = check_name(sent.name.as_deref())?;
+    let name = check_name(&required(sent.name, "name")?)?;
     create(&call, name, None).await
 }
 
@@ -246,17 +245,27 @@ async fn create_private(call: Call, Body(sent): Body<DomainBody>) -> Created {
     let org = orgs::visible(&call, &owner).await?;
     call.need(Action::ManageOrg(&owner))?;
     call.need_feature("private_domain_creation").await?;
-    let name = check_name(sent.name.as_deref())?;
-    check_neighbours(&call, &name, &owner).await?;
-    check_quota(&call, &org).await?;
-    create(&call, name, Some(owner)).await
+    let name = check_name(&required(sent.name, "name")?)?;
+    create(&call, name, Some(&org)).await
+}
+
+/// A domain must not be the whole address of a route.
+async fn check_routes(tx: &mut Tx, name: &str) -> Outcome<()> {
+    let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], name);
+    if tx.count(&ROUTES, &same).await? == 0 {
+        return Ok(());
+    }
+    Err(fail_with(
+        Code::DomainInvalid,
+        format!("{name} is the address of a route; delete that route first"),
+    ))
 }
 
 /// A private domain must neither lie below nor above another organization's.
-async fn check_neighbours(call: &Call, name: &str, owner: &str) -> Outcome<()> {
+async fn check_neighbours(tx: &mut Tx, name: &str, owner: &str) -> Outcome<()> {
     let foreign = Scope::all().and(&["t.owning_organization_guid <> ", ""], owner);
     let below = |inner: &str, outer: &str| inner.ends_with(&format!(".{outer}"));
-    let foreign: Vec<DomainRow> = call.all(&foreign).await?;
+    let foreign: Vec<DomainRow> = tx.all(&DOMAINS, &foreign).await?;
     match foreign
         .iter()
         .find(|other| below(name, &other.name) || below(&other.name, name))
@@ -270,27 +279,6 @@ async fn check_neighbours(call: &Call, name: &str, owner: &str) -> Outcome<()> {
         )),
         None => Ok(()),
     }
-}
-
-async fn check_quota(call: &Call, org: &OrgRow) -> Outcome<()> {
-    let quota: Option<QuotaRow> = call
-        .ctl
-        .store
-        .find(&QUOTAS, &Scope::all(), &org.quota_definition_guid)
-        .await?;
-    let limit = quota.map_or(-1, |quota| quota.total_private_domains);
-    if limit < 0 {
-        return Ok(());
-    }
-    let used = call.count::<DomainRow>(&owned_by(&org.guid)).await?;
-    if used < limit {
-        return Ok(());
-    }
-    let detail = format!(
-        "{} (limit {limit}, in use {used}; delete one, or ask an administrator for a larger quota)",
-        org.name
-    );
-    Err(fail_with(Code::TotalPrivateDomainsExceeded, detail))
 }
 
 async fn delete_shared(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {

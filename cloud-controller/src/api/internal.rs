@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use component::authorized;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::{flag, parameter};
 use super::routing::{Routes, get, post};
@@ -20,7 +21,8 @@ use crate::authorize;
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::AppRow;
+use crate::signing::Refusal;
+use crate::store::{AppRow, now_micros};
 
 /// Name of the multipart field, for droplets and caches alike.
 const FIELD: &str = "upload[droplet]";
@@ -46,12 +48,29 @@ pub(super) fn routes() -> Routes {
         .route("/internal/log_access/{guid}", get(log_access))
 }
 
-fn check(ctl: &Ctl, headers: &HeaderMap) -> Outcome<()> {
-    let auth = &ctl.config.staging_auth;
-    if !auth.password.is_empty() && authorized(headers, &auth.basic()) {
-        Ok(())
-    } else {
-        Err(fail(Code::NotAuthenticated))
+/// Somebody who may: with an address that was signed for this request, or with the password of components.
+pub(super) struct Admitted;
+
+impl FromRequestParts<Ctl> for Admitted {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, ctl: &Ctl) -> Result<Admitted, Failure> {
+        let auth = &ctl.config.staging_auth;
+        if !auth.password.is_empty() && authorized(&parts.headers, &auth.basic()) {
+            return Ok(Admitted);
+        }
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let now = now_micros() / 1_000_000;
+        match ctl.keys.check(parts.method.as_str(), path, query, now) {
+            Ok(()) => Ok(Admitted),
+            Err(Refusal::Unsigned) => Err(fail(Code::NotAuthenticated)),
+            Err(refusal) => {
+                // The path without its query: a signature is nobody's to read.
+                tracing::info!(?path, %refusal, "a signed address was refused");
+                let error = ApiError::new(Code::NotAuthorized);
+                Err(error.explain(format!("({refusal})")).into())
+            }
+        }
     }
 }
 
@@ -87,10 +106,9 @@ pub(super) async fn send(ctl: &Ctl, place: &Place) -> Outcome<Response> {
 
 async fn package(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: Admitted,
     Path(guid): Path<String>,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     let hash = app(&ctl, &guid)
         .await?
         .package_hash
@@ -100,10 +118,9 @@ async fn package(
 
 async fn droplet(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: Admitted,
     Path(guid): Path<String>,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     let hash = app(&ctl, &guid)
         .await?
         .droplet_hash
@@ -113,10 +130,9 @@ async fn droplet(
 
 async fn droplet_by_hash(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: Admitted,
     Path((guid, sha1)): Path<(String, String)>,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     if !ctl.store.has_droplet(&guid, &sha1).await? {
         return Err(fail(Code::NotFound));
     }
@@ -200,12 +216,12 @@ fn md5_of(path: &std::path::Path) -> std::io::Result<String> {
 /// The upload itself completes the staging named in its address.
 async fn upload_droplet(
     State(ctl): State<Ctl>,
+    _: Admitted,
     headers: HeaderMap,
     Path(guid): Path<String>,
     raw: RawQuery,
     form: Form,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     app(&ctl, &guid).await?;
     let scratch = ctl.scratch()?;
     let file = scratch.path().join("droplet.tgz");
@@ -215,26 +231,34 @@ async fn upload_droplet(
         .accept_droplet(&guid, task.as_deref(), &saved.sha1, &file, saved.size)
         .await?
     {
-        return Err(fail_with(
-            Code::StagingError,
-            "another staging of this app was begun, or this one was given up; the droplet is not wanted",
-        ));
+        return Err(unwanted("droplet"));
     }
     uploaded(&ctl, &raw).await
 }
 
+fn unwanted(what: &str) -> Failure {
+    let text = format!(
+        "another staging of this app was begun, or this one was given up or is over; the {what} is not wanted"
+    );
+    fail_with(Code::StagingError, text)
+}
+
 async fn upload_cache(
     State(ctl): State<Ctl>,
+    _: Admitted,
     headers: HeaderMap,
     Path(guid): Path<String>,
     raw: RawQuery,
     form: Form,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     let app = app(&ctl, &guid).await?;
     let scratch = ctl.scratch()?;
     let file = scratch.path().join("cache.tgz");
     receive(&ctl, &headers, &raw, form, &file).await?;
+    let task = parameter(&raw, "task");
+    if !ctl.wants_cache(&guid, task.as_deref()).await? {
+        return Err(unwanted("build cache"));
+    }
     let stack = ctl.stack_of(&app).await?.name;
     ctl.blobs
         .put(&Place::BuildpackCache(guid, stack), &file)
@@ -242,22 +266,21 @@ async fn upload_cache(
     uploaded(&ctl, &raw).await
 }
 
-/// 200: empty, or with a job that is over already, at an absolute address with credentials.
+/// 200: empty, or with a job that is over already, at an absolute address that is signed like the others.
 async fn uploaded(ctl: &Ctl, raw: &RawQuery) -> Outcome<Response> {
     if !flag(raw, "async") {
         return Ok(StatusCode::OK.into_response());
     }
     let job = jobs::over(ctl, None).await?;
-    let url = format!("{}/staging/jobs/{}", ctl.staging_base, job.guid);
+    let url = ctl.addresses().job(&job.guid);
     Ok(Json(job.body(url)).into_response())
 }
 
 async fn cache(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: Admitted,
     Path(guid): Path<String>,
 ) -> Outcome<Response> {
-    check(&ctl, &headers)?;
     let app = app(&ctl, &guid).await?;
     let stack = ctl.stack_of(&app).await?.name;
     send(&ctl, &Place::BuildpackCache(guid, stack)).await
@@ -265,12 +288,11 @@ async fn cache(
 
 async fn job(
     State(ctl): State<Ctl>,
-    headers: HeaderMap,
+    _: Admitted,
     Path(guid): Path<String>,
 ) -> Outcome<Json<Value>> {
-    check(&ctl, &headers)?;
     let job = jobs::find(&ctl, &guid).await?;
-    let url = format!("{}/staging/jobs/{}", ctl.staging_base, job.guid);
+    let url = ctl.addresses().job(&job.guid);
     Ok(Json(job.body(url)))
 }
 

@@ -179,7 +179,9 @@ async fn request_id(request: Request, next: Next) -> Response {
 pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
     let logs = ctl.logs.counters();
     crate::controller::object(json!({
+        "healthy": ctl.trouble().is_none(),
         "bus_connected": ctl.bus.is_connected(),
+        "database_connected": ctl.database.trouble().is_none(),
         "known_deas": ctl.dea_offers().len(),
         "uploaded_bytes": ctl.uploaded_bytes.load(std::sync::atomic::Ordering::Relaxed),
         "known_stagers": ctl.stagers().live(std::time::Instant::now()).len(),

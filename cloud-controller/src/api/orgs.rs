@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::{self, Body};
-use super::call::{Call, Created};
+use super::call::{Call, Created, required};
 use super::domains::{owned_by, usable_by};
 use super::jobs::Deleted;
 use super::lists::{Embed, Present, Relations, View, envelope, link, seen};
@@ -143,7 +143,7 @@ fn event(call: &Call, kind: &'static str, org: &OrgRow, metadata: Value) -> NewE
 
 async fn create(call: Call, Body(sent): Body<OrgBody>) -> Created {
     call.need_feature("user_org_creation").await?;
-    let name = named(sent.name.as_deref().unwrap_or_default())?;
+    let name = named(&required(sent.name, "name")?)?;
     let quota_definition_guid = match sent.quota_definition_guid {
         Some(guid) if call.caller.admin => guid,
         _ => crate::seed::default_quota(&call.ctl).await?.guid,
@@ -221,9 +221,14 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let org = visible(&call, &guid).await?;
     call.need(Action::Administer)?;
     let spaces: Vec<SpaceRow> = call.all(&Scope::in_org(&guid)).await?;
-    call.need_empty(&[("spaces", spaces.len() as i64)], "organizations")?;
+    let content = [
+        ("spaces", spaces.len() as i64),
+        ("private_domains", call.count::<DomainRow>(&owned_by(&guid)).await?),
+        ("space_quota_definitions", call.count::<SpaceQuotaRow>(&Scope::in_org(&guid)).await?),
+    ];
+    call.need_empty(&content, "organizations")?;
     for space in &spaces {
-        app_delete::empty_space(&call.ctl, space).await?;
+        app_delete::empty_space(&call, space).await?;
         let mut tx = call.ctl.store.begin().await?;
         tx.delete_space(&space.guid).await?;
         tx.commit().await?;

@@ -126,6 +126,10 @@ impl QuotaBody {
         row.total_private_domains = self
             .total_private_domains
             .unwrap_or(row.total_private_domains);
+        if row.total_private_domains < -1 {
+            let text = "total_private_domains must be a number from 0, or -1 for no limit";
+            return Err(fail_with(Code::QuotaDefinitionInvalid, text));
+        }
         let limits = Limits {
             name: &mut row.name,
             non_basic_services_allowed: &mut row.non_basic_services_allowed,

@@ -10,11 +10,11 @@ use v2_api::{ApiError, Code};
 use super::body::Body;
 use super::lists::{Present, View, page};
 use super::routing::{Routes, get, put};
-use super::{audit, orgs, spaces};
+use super::{audit, body, orgs, spaces};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
-use crate::failure::{Failure, Outcome, fail, fail_with};
-use crate::store::{Role, Scope, UserRow};
+use crate::failure::{Outcome, fail, fail_with};
+use crate::store::{Role, Scope, Tx, UserRow};
 
 pub(super) fn routes() -> Routes {
     let mut router = Routes::new();
@@ -24,13 +24,13 @@ pub(super) fn routes() -> Routes {
             .route(
                 &path,
                 get(move |s, c, p, q| list(s, c, p, q, Kind::Org, relation))
-                    .put(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, true))
-                    .delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Org, relation, false)),
+                    .put(move |s, c, p, b| give_by_name(s, c, p, b, Kind::Org, relation))
+                    .delete(move |s, c, p, q, b| take_by_name(s, c, p, q, b, Kind::Org, relation)),
             )
             .route(
                 &format!("{path}/{{user}}"),
-                put(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, true))
-                    .delete(move |s, c, p| by_guid(s, c, p, Kind::Org, relation, false)),
+                put(move |s, c, p, q| by_guid(s, c, p, q, Kind::Org, relation, true))
+                    .delete(move |s, c, p, q| by_guid(s, c, p, q, Kind::Org, relation, false)),
             );
     }
     for relation in ["managers", "developers", "auditors"] {
@@ -39,13 +39,13 @@ pub(super) fn routes() -> Routes {
             .route(
                 &path,
                 get(move |s, c, p, q| list(s, c, p, q, Kind::Space, relation))
-                    .put(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, true))
-                    .delete(move |s, c, p, b| by_name(s, c, p, b, Kind::Space, relation, false)),
+                    .put(move |s, c, p, b| give_by_name(s, c, p, b, Kind::Space, relation))
+                    .delete(move |s, c, p, q, b| take_by_name(s, c, p, q, b, Kind::Space, relation)),
             )
             .route(
                 &format!("{path}/{{user}}"),
-                put(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, true))
-                    .delete(move |s, c, p| by_guid(s, c, p, Kind::Space, relation, false)),
+                put(move |s, c, p, q| by_guid(s, c, p, q, Kind::Space, relation, true))
+                    .delete(move |s, c, p, q| by_guid(s, c, p, q, Kind::Space, relation, false)),
             );
     }
     router
@@ -111,6 +111,7 @@ async fn by_guid(
     State(ctl): State<Ctl>,
     caller: Caller,
     Path((guid, user)): Path<(String, String)>,
+    raw: RawQuery,
     kind: Kind,
     relation: &'static str,
     grant: bool,
@@ -122,7 +123,8 @@ async fn by_guid(
             format!("Could not find User with guid: {user}"),
         ));
     }
-    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
+    let deed = Deed::of(grant, &raw);
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, deed).await
 }
 
 #[derive(Deserialize)]
@@ -130,32 +132,67 @@ struct NameBody {
     username: String,
 }
 
-async fn by_name(
+async fn give_by_name(
     State(ctl): State<Ctl>,
     caller: Caller,
     Path(guid): Path<String>,
     Body(sent): Body<NameBody>,
     kind: Kind,
     relation: &'static str,
-    grant: bool,
 ) -> Answer {
-    let flag = if grant {
-        "set_roles_by_username"
-    } else {
-        "unset_roles_by_username"
-    };
     let place = to_change(&ctl, &caller, kind, &guid).await?;
-    super::settings::need(&ctl, &caller, flag).await?;
+    super::settings::need(&ctl, &caller, "set_roles_by_username").await?;
+    let user = user_named(&ctl, &sent.username).await?;
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, Deed::Give).await
+}
+
+async fn take_by_name(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    Path(guid): Path<String>,
+    raw: RawQuery,
+    Body(sent): Body<NameBody>,
+    kind: Kind,
+    relation: &'static str,
+) -> Answer {
+    let place = to_change(&ctl, &caller, kind, &guid).await?;
+    super::settings::need(&ctl, &caller, "unset_roles_by_username").await?;
+    let user = user_named(&ctl, &sent.username).await?;
+    let deed = Deed::of(false, &raw);
+    change(&ctl, &caller, &place, kind.role(relation)?, &user, deed).await
+}
+
+/// The guid of a user the token server knows; made known here.
+async fn user_named(ctl: &Ctl, name: &str) -> Outcome<String> {
     let found = ctl
         .uaa
-        .find_user(&sent.username)
+        .find_user(name)
         .await
         .map_err(|_| fail(Code::UaaUnavailable))?;
-    let (user, name) = found.ok_or_else(|| fail_with(Code::UserNotFound, &sent.username))?;
+    let (user, name) = found.ok_or_else(|| fail_with(Code::UserNotFound, name))?;
     let mut tx = ctl.store.begin().await?;
     tx.ensure_user(&user, Some(&name), false).await?;
     tx.commit().await?;
-    change(&ctl, &caller, &place, kind.role(relation)?, &user, grant).await
+    Ok(user)
+}
+
+/// What is done with a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Give,
+    Take,
+    /// With what depends on it.
+    TakeAll,
+}
+
+impl Deed {
+    fn of(grant: bool, raw: &RawQuery) -> Deed {
+        match (grant, body::flag(raw, "recursive")) {
+            (true, _) => Deed::Give,
+            (false, false) => Deed::Take,
+            (false, true) => Deed::TakeAll,
+        }
+    }
 }
 
 /// Where a role is given or taken.
@@ -198,39 +235,51 @@ async fn change(
     place: &Place,
     role: Role,
     user: &str,
-    grant: bool,
+    deed: Deed,
 ) -> Answer {
     let (kind, guid, org) = (place.kind, &place.guid, &place.org);
-    if grant && kind == Kind::Space {
-        need_member(ctl, user, org).await?;
-    }
-    if !grant && role == Role::OrgUser && ctl.store.has_space_roles(user, org).await? {
-        return Err(ApiError::with_details(Code::AssociationNotEmpty, &["spaces", "users"])
-            .explain("Take the user's roles in the organization's spaces first (cf unset-space-role).")
-            .into());
-    }
     let space = (kind == Kind::Space).then_some(guid.as_str());
     let name = ctl.uaa.name_of(user).await.ok().flatten();
     let mut tx = ctl.store.begin().await?;
-    if grant {
-        // `cf set-org-role` gives the role first and makes the member afterwards.
-        if kind == Kind::Org {
-            tx.grant(user, Role::OrgUser, guid).await?;
+    if deed == Deed::Give {
+        match kind {
+            Kind::Space => need_member(&mut tx, user, org).await?,
+            // `cf set-org-role` gives the role first and makes the member afterwards.
+            Kind::Org => tx.grant(user, Role::OrgUser, guid).await?,
         }
         tx.grant(user, role, guid).await?;
     } else {
+        if role == Role::OrgUser {
+            leave_spaces(&mut tx, user, org, deed).await?;
+        }
         tx.revoke(user, role, guid).await?;
     }
+    let request = match deed {
+        Deed::TakeAll => json!({"request": {"recursive": true}}),
+        Deed::Give | Deed::Take => json!({}),
+    };
     let event = audit::event(
         caller,
-        event_kind(role, grant),
+        event_kind(role, deed == Deed::Give),
         (user, "user", name.as_deref().unwrap_or_default()),
-        json!({}),
+        request,
         (space, Some(org)),
     );
     tx.record_event(&event).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(place.shown.clone())))
+}
+
+/// Whoever leaves an organization has no roles in its spaces any more: taken before, or with it when that is wished for.
+async fn leave_spaces(tx: &mut Tx, user: &str, org: &str, deed: Deed) -> Outcome<()> {
+    let taken = tx.revoke_in_spaces(user, org).await?;
+    if taken == 0 || deed == Deed::TakeAll {
+        return Ok(());
+    }
+    // The write is dropped with the error: nothing was taken.
+    Err(ApiError::with_details(Code::AssociationNotEmpty, &["spaces", "users"])
+        .explain("Take the user's roles in the organization's spaces first (cf unset-space-role), or all of them with recursive=true.")
+        .into())
 }
 
 /// What the event of a change is called: the role's own name, given or taken.
@@ -254,17 +303,12 @@ fn event_kind(role: Role, grant: bool) -> &'static str {
 }
 
 /// Roles of a space are for members of its organization.
-async fn need_member(ctl: &Ctl, user: &str, org: &str) -> Result<(), Failure> {
-    let roles = ctl.store.roles_of(user).await?;
-    if roles
-        .iter()
-        .any(|role| role.kind == Role::OrgUser.word() && role.target == org)
-    {
-        Ok(())
-    } else {
-        Err(fail_with(
-            Code::InvalidRelation,
-            format!("user {user} is not in the organization; add it with the users relation first"),
-        ))
+async fn need_member(tx: &mut Tx, user: &str, org: &str) -> Outcome<()> {
+    if tx.has_role(user, Role::OrgUser, org).await? {
+        return Ok(());
     }
+    Err(fail_with(
+        Code::InvalidRelation,
+        format!("user {user} is not in the organization; add it with the users relation first"),
+    ))
 }

@@ -5,7 +5,7 @@ use v2_api::{ApiError, Code};
 
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    AppRow, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope, SpaceQuotaRow,
+    AppRow, DOMAINS, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope, SpaceQuotaRow,
     SpaceRow,
 };
 
@@ -15,7 +15,7 @@ pub(super) struct Room {
     memory_limit: i64,
     instance_memory_limit: i64,
     app_instance_limit: i64,
-    /// Memory and instances of all other started apps.
+    /// Memory of all other started apps, and instances of all other apps.
     used: (i64, i64),
     codes: Codes,
 }
@@ -156,6 +156,26 @@ pub(super) async fn for_route(store: &mut impl Reads, space: &SpaceRow) -> Outco
         )?;
     }
     Ok(())
+}
+
+/// Refuses one more private domain when the organization's quota has no room.
+pub(super) async fn for_domain(store: &mut impl Reads, org: &OrgRow) -> Outcome<()> {
+    let quota: Option<QuotaRow> = store
+        .find(&QUOTAS, &Scope::all(), &org.quota_definition_guid)
+        .await?;
+    let limit = quota.map_or(-1, |quota| quota.total_private_domains);
+    if limit < 0 {
+        return Ok(());
+    }
+    let used = store.count(&DOMAINS, &super::domains::owned_by(&org.guid)).await?;
+    if used < limit {
+        return Ok(());
+    }
+    let detail = format!(
+        "{} (limit {limit}, in use {used}; delete one, or ask an administrator for a larger quota)",
+        org.name
+    );
+    Err(fail_with(Code::TotalPrivateDomainsExceeded, detail))
 }
 
 fn route_fits(code: Code, owner: &str, limit: i64, used: i64) -> Result<(), ApiError> {

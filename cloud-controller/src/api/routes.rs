@@ -19,7 +19,8 @@ use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
-    AppRow, DOMAINS, DomainRow, NewEvent, ROUTES, RouteRow, Scope, SpaceRow, Store, Table,
+    AppRow, DOMAINS, DomainRow, NewEvent, ROUTES, Reads as _, RouteRow, Scope, SpaceRow, Store,
+    Table, Tx,
 };
 
 pub(super) fn routes() -> Routes {
@@ -163,8 +164,8 @@ async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
         created_at: crate::store::now_micros(),
         updated_at: None,
     };
-    check_domain_of_same_name(&call.ctl.store, &route).await?;
     let mut tx = call.ctl.store.begin().await?;
+    check_domain_of_same_name(&mut tx, &route).await?;
     room::for_route(&mut tx, &space).await?;
     tx.insert_route(&route)
         .await
@@ -195,7 +196,6 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody
     route.path = sent.path.unwrap_or(route.path);
     let domain: DomainRow = call.find(&route.domain_guid, Code::DomainNotFound).await?;
     check(&route.host, &route.path, &domain, true, call.caller.admin)?;
-    check_domain_of_same_name(&call.ctl.store, &route).await?;
     let event = event(
         &call,
         "audit.route.update",
@@ -203,6 +203,7 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody
         &org_of(&call, &route).await?,
     );
     let mut tx = call.ctl.store.begin().await?;
+    check_domain_of_same_name(&mut tx, &route).await?;
     tx.update_route(&route)
         .await
         .map_err(|error| occupied(error, &route))?;
@@ -225,9 +226,9 @@ fn occupied(error: crate::store::StoreError, route: &RouteRow) -> Failure {
     taken(error, code, detail)
 }
 
-async fn check_domain_of_same_name(store: &Store, route: &RouteRow) -> Outcome<()> {
+async fn check_domain_of_same_name(tx: &mut Tx, route: &RouteRow) -> Outcome<()> {
     let address = route.address();
-    if !route.host.is_empty() && store.domain_by_name(&address).await?.is_some() {
+    if !route.host.is_empty() && tx.domain_by_name(&address).await?.is_some() {
         return Err(fail_with(
             Code::RouteInvalid,
             format!("{address} is a domain; choose another host"),

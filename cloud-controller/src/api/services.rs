@@ -193,11 +193,8 @@ fn apply(store: &Store, sent: &ServiceBody, row: &mut ServiceRow) -> Result<(), 
         row.syslog_drain_sealed = Some(store.seal_text(drain)?);
     }
     if let Some(tags) = &sent.tags {
-        if tags.iter().map(String::len).sum::<usize>() > MAX_TAGS {
-            return Err(fail_with(
-                Code::ServiceInstanceInvalid,
-                format!("the tags may not have more than {MAX_TAGS} characters together"),
-            ));
+        if tags.iter().map(|tag| tag.chars().count()).sum::<usize>() > MAX_TAGS {
+            return Err(fail_with(Code::ServiceInstanceTagsTooLong, &row.name));
         }
         row.tags = json!(tags).to_string();
     }
@@ -243,7 +240,7 @@ async fn create(call: Call, Body(sent): Body<ServiceBody>) -> Created {
     let mut row = ServiceRow {
         guid: bus::ids::guid(),
         kind: USER_PROVIDED.into(),
-        name: check_name(sent.name.as_deref().unwrap_or_default())?,
+        name: check_name(required(sent.name.as_deref(), "name")?)?,
         space_guid: space.guid,
         credentials_sealed: call.ctl.store.seal(&Map::new())?,
         syslog_drain_sealed: None,

@@ -134,8 +134,8 @@ struct SpaceBody {
     allow_ssh: Option<bool>,
 }
 
-fn named(sent: Option<&str>) -> Result<String, Failure> {
-    sent.and_then(body::name)
+fn named(sent: &str) -> Result<String, Failure> {
+    body::name(sent)
         .ok_or_else(|| fail_with(Code::SpaceInvalid, "name must not be empty"))
 }
 
@@ -150,6 +150,7 @@ fn event(call: &Call, kind: &'static str, space: &SpaceRow, metadata: Value) -> 
 
 async fn create(call: Call, Body(sent): Body<SpaceBody>) -> Created {
     let org = required(sent.organization_guid, "organization_guid")?;
+    let name = required(sent.name, "name")?;
     let org = orgs::visible(&call, &org).await?;
     call.need(Action::ManageOrg(&org.guid))?;
     if let Some(quota) = &sent.space_quota_definition_guid {
@@ -158,7 +159,7 @@ async fn create(call: Call, Body(sent): Body<SpaceBody>) -> Created {
     let mut tx = call.ctl.store.begin().await?;
     let space = SpaceRow {
         guid: bus::ids::guid(),
-        name: named(sent.name.as_deref())?,
+        name: named(&name)?,
         organization_guid: org.guid,
         space_quota_definition_guid: sent.space_quota_definition_guid,
         allow_ssh: sent.allow_ssh.unwrap_or(true),
@@ -182,8 +183,8 @@ async fn create(call: Call, Body(sent): Body<SpaceBody>) -> Created {
 async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<SpaceBody>) -> Created {
     let mut space = visible(&call, &guid).await?;
     call.need(Action::ManageSpace(&space.guid, &space.organization_guid))?;
-    if sent.name.is_some() {
-        space.name = named(sent.name.as_deref())?;
+    if let Some(name) = &sent.name {
+        space.name = named(name)?;
     }
     if let Some(quota) = sent.space_quota_definition_guid {
         call.need(Action::ManageOrg(&space.organization_guid))?;
@@ -210,9 +211,10 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let content = [
         ("apps", call.count::<AppRow>(&here).await?),
         ("service_instances", call.count::<ServiceRow>(&here).await?),
+        ("routes", call.count::<RouteRow>(&here).await?),
     ];
     call.need_empty(&content, "spaces")?;
-    app_delete::empty_space(&call.ctl, &space).await?;
+    app_delete::empty_space(&call, &space).await?;
     let request = json!({"request": {"recursive": call.flag("recursive")}});
     let mut tx = call.ctl.store.begin().await?;
     tx.record_event(&event(&call, "audit.space.delete-request", &space, request))

@@ -26,6 +26,12 @@ impl AppRow {
         self.state == "STARTED"
     }
 
+    /// The staging that is under way, if one is.
+    pub(crate) fn staging_under_way(&self) -> Option<&str> {
+        let task = self.staging_task_id.as_deref();
+        task.filter(|_| self.package_state == "PENDING")
+    }
+
     /// A droplet of the current bits exists.
     pub(crate) fn is_staged(&self) -> bool {
         self.package_state == "STAGED" && self.droplet_hash.is_some()

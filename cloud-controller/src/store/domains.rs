@@ -1,6 +1,6 @@
 //! Domains: shared ones belong to no organization.
 
-use database::{query, query_scalar};
+use database::{Executor, query, query_scalar};
 
 use super::listing::{Column, Table};
 use super::record::{optional, record};
@@ -35,9 +35,16 @@ pub(crate) static DOMAINS: Table = Table {
 
 impl Store {
     pub(crate) async fn domain_by_name(&self, name: &str) -> Result<Option<DomainRow>, StoreError> {
-        let row = query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
-        optional(row.fetch_optional(self.db.reader()).await?)
+        by_name(self.db.reader(), name).await
     }
+}
+
+pub(super) async fn by_name(
+    on: impl Executor,
+    name: &str,
+) -> Result<Option<DomainRow>, StoreError> {
+    let row = query("SELECT * FROM domains WHERE name_key = $1").bind(name.to_lowercase());
+    optional(row.fetch_optional(on).await?)
 }
 
 impl Tx {

@@ -115,11 +115,7 @@ impl Store {
         table: &Table,
         scope: &Scope,
     ) -> Result<Vec<R>, StoreError> {
-        let mut sql = Builder::new(table.select);
-        sql.push(" ").push(table.from);
-        conditions(&mut sql, table, scope, &[])?;
-        sql.push(" ORDER BY ").push(table.order).push(", t.guid");
-        many(sql.build().fetch_all(self.db.reader()).await?)
+        all(self.db.reader(), table, scope).await
     }
 
     /// The member with this guid, if it is in scope.
@@ -131,6 +127,18 @@ impl Store {
     ) -> Result<Option<R>, StoreError> {
         find(self.db.reader(), table, scope, guid).await
     }
+}
+
+pub(super) async fn all<R: Record>(
+    on: impl Executor,
+    table: &Table,
+    scope: &Scope,
+) -> Result<Vec<R>, StoreError> {
+    let mut sql = Builder::new(table.select);
+    sql.push(" ").push(table.from);
+    conditions(&mut sql, table, scope, &[])?;
+    sql.push(" ORDER BY ").push(table.order).push(", t.guid");
+    many(sql.build().fetch_all(on).await?)
 }
 
 pub(super) async fn count(

@@ -114,6 +114,14 @@ impl Store {
         })
     }
 
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        query("SELECT last FROM row_counter")
+            .fetch_one(self.db.reader())
+            .await?;
+        Ok(())
+    }
+
     /// Encrypts a JSON object for a `*_sealed` column.
     pub(crate) fn seal(&self, vars: &Map<String, Value>) -> Result<String, StoreError> {
         Ok(self.cipher.seal(&Value::Object(vars.clone()).to_string())?)

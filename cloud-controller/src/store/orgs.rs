@@ -43,17 +43,17 @@ pub(crate) static ORGS: Table = Table {
     ],
 };
 
-/// Memory (MB) and instances of all started apps of an organization, without one app.
+/// Memory (MB) of all started apps and instances of all apps of an organization, without one app.
 pub(super) async fn usage(
     on: impl Executor,
     org: &str,
     without_app: &str,
 ) -> Result<(i64, i64), StoreError> {
     let row = query(
-            "SELECT CAST(COALESCE(SUM(a.memory * p.instances), 0) AS BIGINT) AS memory, \
+            "SELECT CAST(COALESCE(SUM(CASE WHEN a.state = 'STARTED' THEN a.memory * p.instances END), 0) AS BIGINT) AS memory, \
              CAST(COALESCE(SUM(p.instances), 0) AS BIGINT) AS instances \
              FROM apps a JOIN processes p ON p.app_guid = a.guid JOIN spaces s ON s.guid = a.space_guid \
-             WHERE s.organization_guid = $1 AND a.state = 'STARTED' AND a.guid <> $2",
+             WHERE s.organization_guid = $1 AND a.guid <> $2",
         )
         .bind(org)
         .bind(without_app)

@@ -6,7 +6,7 @@ use database::{Executor, Reader};
 
 use super::listing::{self, Scope, Table};
 use super::record::Record;
-use super::{Store, StoreError, Tx, orgs, routes, space_quotas};
+use super::{DomainRow, Store, StoreError, Tx, domains, orgs, routes, space_quotas};
 
 /// A side rows are read from.
 pub(crate) trait Reads: Send {
@@ -32,7 +32,24 @@ pub(crate) trait Reads: Send {
         async move { listing::count(self.on(), table, scope).await }
     }
 
-    /// Memory (MB) and instances of all started apps of an organization, without one app.
+    /// All members in scope, in default order.
+    fn all<R: Record>(
+        &mut self,
+        table: &Table,
+        scope: &Scope,
+    ) -> impl Future<Output = Result<Vec<R>, StoreError>> + Send {
+        async move { listing::all(self.on(), table, scope).await }
+    }
+
+    /// A domain by its name.
+    fn domain_by_name(
+        &mut self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<DomainRow>, StoreError>> + Send {
+        async move { domains::by_name(self.on(), name).await }
+    }
+
+    /// Memory (MB) of all started apps and instances of all apps of an organization, without one app.
     fn org_usage(
         &mut self,
         org: &str,
@@ -41,7 +58,7 @@ pub(crate) trait Reads: Send {
         async move { orgs::usage(self.on(), org, without_app).await }
     }
 
-    /// Memory (MB) and instances of all started apps of a space, without one app.
+    /// Memory (MB) of all started apps and instances of all apps of a space, without one app.
     fn space_usage(
         &mut self,
         space: &str,

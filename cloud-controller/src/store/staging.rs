@@ -2,12 +2,13 @@
 
 use database::{query, query_scalar};
 
-use super::record::{many, record};
+use super::record::{many, optional, record};
 use super::{Store, StoreError, Tx};
 
 record! {
     /// A row of `staging_tasks`. Its times are of the wall clock, because leases outlive the process. OPEN: no stager has confirmed it,
-    /// so somebody must talk to one, the `driver`, until `driven_until`; SET_UP: it is in the stager's hands; DONE.
+    /// so somebody must talk to one, the `driver`, until `driven_until`; SET_UP: it is in the stager's hands; UPLOADED: its droplet is
+    /// there, and the build cache and the last word may follow; DONE: nothing is taken from it any more.
     StagingTask {
         task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64,
         driver: String, driven_until: i64,
@@ -28,6 +29,11 @@ impl Store {
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
         let sql = "SELECT * FROM staging_tasks WHERE state <> 'DONE' AND deadline < $1";
         many(query(sql).bind(now).fetch_all(self.db.reader()).await?)
+    }
+
+    /// A task by its id.
+    pub(crate) async fn staging_task(&self, id: &str) -> Result<Option<StagingTask>, StoreError> {
+        optional(query(BY_ID).bind(id).fetch_optional(self.db.reader()).await?)
     }
 
     /// Whether a staging waits for somebody who drives it.
@@ -51,7 +57,18 @@ impl Store {
     }
 }
 
+/// One task.
+const BY_ID: &str = "SELECT * FROM staging_tasks WHERE task_id = $1";
+
 impl Tx {
+    /// A task by its id.
+    pub(crate) async fn staging_task(
+        &mut self,
+        id: &str,
+    ) -> Result<Option<StagingTask>, StoreError> {
+        optional(query(BY_ID).bind(id).fetch_optional(&mut self.inner).await?)
+    }
+
     /// Opens a task and closes every other of the app.
     pub(crate) async fn open_staging(&mut self, task: &StagingTask) -> Result<(), StoreError> {
         query("DELETE FROM staging_tasks WHERE app_guid = $1")
@@ -75,7 +92,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Prolongs a driver's lease; false when it is somebody else's by now, or forgotten.
+    /// Prolongs a driver's lease; false when it is somebody else's by now, or over.
     pub(crate) async fn renew_staging(
         &mut self,
         task_id: &str,
@@ -83,7 +100,7 @@ impl Tx {
         until: i64,
     ) -> Result<bool, StoreError> {
         let done =
-            query("UPDATE staging_tasks SET driven_until = $3 WHERE task_id = $1 AND driver = $2")
+            query("UPDATE staging_tasks SET driven_until = $3 WHERE task_id = $1 AND driver = $2 AND state <> 'DONE'")
                 .bind(task_id)
                 .bind(driver)
                 .bind(until)
@@ -117,6 +134,14 @@ impl Tx {
         many(rows)
     }
 
+    /// The droplet is there; what the stager has still to say or send is awaited.
+    pub(crate) async fn note_upload(&mut self, task_id: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE staging_tasks SET state = 'UPLOADED' WHERE task_id = $1";
+        query(sql).bind(task_id).execute(&mut self.inner).await?;
+        Ok(())
+    }
+
+    /// From now on nothing is taken from this task.
     pub(crate) async fn close_staging(&mut self, task_id: &str) -> Result<(), StoreError> {
         query("UPDATE staging_tasks SET state = 'DONE' WHERE task_id = $1")
             .bind(task_id)

@@ -121,18 +121,6 @@ impl Store {
         Ok(found)
     }
 
-    /// Whether the user has a role in any space of the organization.
-    pub(crate) async fn has_space_roles(&self, user: &str, org: &str) -> Result<bool, StoreError> {
-        let found = query(
-            "SELECT 1 FROM roles r JOIN spaces s ON s.guid = r.target_guid WHERE r.user_guid = $1 AND s.organization_guid = $2 LIMIT 1",
-        )
-        .bind(user)
-        .bind(org)
-        .exists(self.db.reader())
-        .await?;
-        Ok(found)
-    }
-
     pub(crate) async fn count_users(&self) -> Result<i64, StoreError> {
         Ok(query_scalar("SELECT COUNT(*) FROM users")
             .fetch_one(self.db.reader())
@@ -176,6 +164,34 @@ impl Tx {
             .execute(&mut self.inner)
             .await?;
         Ok(())
+    }
+
+    /// Whether the user has this role there.
+    pub(crate) async fn has_role(
+        &mut self,
+        user: &str,
+        role: Role,
+        target: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM roles WHERE user_guid = $1 AND kind = $2 AND target_guid = $3";
+        let found = query(sql).bind(user).bind(role.word()).bind(target);
+        Ok(found.exists(&mut self.inner).await?)
+    }
+
+    /// Takes a user's roles in all spaces of an organization; gives how many there were.
+    pub(crate) async fn revoke_in_spaces(
+        &mut self,
+        user: &str,
+        org: &str,
+    ) -> Result<u64, StoreError> {
+        let done = query(
+            "DELETE FROM roles WHERE user_guid = $1 AND target_guid IN (SELECT guid FROM spaces WHERE organization_guid = $2)",
+        )
+        .bind(user)
+        .bind(org)
+        .execute(&mut self.inner)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     pub(crate) async fn revoke(

@@ -11,11 +11,10 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::users::{ListParams, SCHEMA};
 use super::{Shared, caller};
-use crate::error::{OpenError, Refusal};
+use crate::error::Refusal;
 use crate::filter::{self, Term};
 use crate::scope::{ADMIN_GROUPS, DEFAULT_GROUPS};
 use crate::service::now_micros;
-use crate::store::UserRow;
 
 /// Longest name of a group.
 const MAX_NAME: usize = 255;
@@ -193,16 +192,9 @@ pub(crate) async fn remove_member(
 /// Takes a user in or out. Tokens that were given before keep their scopes until they expire.
 async fn change(shared: &Shared, group: &str, id: &str, member: bool) -> Result<(), Refusal> {
     let store = &shared.uaa.0.store;
-    let missing = || Refusal::scim(StatusCode::NOT_FOUND, format!("User {id} does not exist"));
-    let user: UserRow = store.user_by_id(id).await?.ok_or_else(missing)?;
-    let mut groups = user.groups;
-    groups.retain(|known| known != group);
-    if member {
-        groups.push(group.to_owned());
+    if store.change_membership(id, group, member).await? {
+        return Ok(());
     }
-    store
-        .set_groups(id, &groups)
-        .await
-        .map_err(OpenError::from)?;
-    Ok(())
+    let text = format!("User {id} does not exist");
+    Err(Refusal::scim(StatusCode::NOT_FOUND, text))
 }

@@ -1,6 +1,6 @@
 //! Groups: a user's stand with the user; here are those that were made, with or without members.
 
-use database::query;
+use database::{query, query_scalar};
 
 use super::{Store, StoreError};
 
@@ -26,12 +26,31 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the groups of a user.
-    pub(crate) async fn set_groups(&self, id: &str, groups: &[String]) -> Result<(), StoreError> {
-        let update = query("UPDATE uaa_users SET groups_list = $2 WHERE id = $1");
-        self.db
-            .write(update.bind(id).bind(groups.join(" ")))
+    /// Takes a user into a group or out of it; false when there is no such user. Read and written in one: of two changes at once
+    /// neither is lost.
+    pub(crate) async fn change_membership(
+        &self,
+        id: &str,
+        group: &str,
+        member: bool,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.db.begin().await?;
+        let kept: Option<String> = query_scalar("SELECT groups_list FROM uaa_users WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut tx)
             .await?;
-        Ok(())
+        let Some(kept) = kept else { return Ok(false) };
+        let mut groups: Vec<&str> = kept.split_whitespace().collect();
+        groups.retain(|known| *known != group);
+        if member {
+            groups.push(group);
+        }
+        query("UPDATE uaa_users SET groups_list = $2 WHERE id = $1")
+            .bind(id)
+            .bind(groups.join(" "))
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }

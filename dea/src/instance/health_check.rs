@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+/// The first pause between two looks.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// How long one answer to the `http` check may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// Bytes of a status line up to the end of its number: `HTTP/1.1 200`.
@@ -28,6 +30,13 @@ pub enum Unhealthy {
     },
 }
 
+/// Pauses between two looks: short ones first, since most apps are up soon, and
+/// `step` from then on.
+fn pauses(step: Duration) -> impl Iterator<Item = Duration> {
+    let doubled = move |pause: &Duration| Some((*pause * 2).min(step));
+    std::iter::successors(Some(FIRST_PAUSE.min(step)), doubled)
+}
+
 /// Connects to the port until it answers or `limit` is over.
 pub async fn port_opens(
     ip: IpAddr,
@@ -37,11 +46,11 @@ pub async fn port_opens(
 ) -> Result<(), Unhealthy> {
     let deadline = Instant::now() + limit;
     let addr = SocketAddr::new(ip, port);
-    while Instant::now() < deadline {
+    for pause in pauses(step).take_while(|_| Instant::now() < deadline) {
         if let Ok(Ok(_)) = timeout_at(deadline, TcpStream::connect(addr)).await {
             return Ok(());
         }
-        sleep(step).await;
+        sleep(pause).await;
     }
     Err(Unhealthy::NotListening)
 }
@@ -57,14 +66,14 @@ pub async fn path_answers(
     let deadline = Instant::now() + limit;
     let addr = SocketAddr::new(ip, port);
     let mut last = String::from("not asked");
-    while Instant::now() < deadline {
+    for pause in pauses(step).take_while(|_| Instant::now() < deadline) {
         last = match timeout(ANSWER_LIMIT, status_of(addr, path)).await {
             Ok(Ok(status)) if status == "200" => return Ok(()),
             Ok(Ok(status)) => format!("last answer: {status}"),
             Ok(Err(error)) => format!("last try: {error}"),
             Err(_) => format!("last try: no answer within {} s", ANSWER_LIMIT.as_secs()),
         };
-        sleep(step).await;
+        sleep(pause).await;
     }
     Err(Unhealthy::NotOk {
         path: path.to_owned(),
@@ -110,6 +119,13 @@ mod tests {
         drop(listener);
         let closed = port_opens(HERE, port, step, Duration::from_millis(50)).await;
         assert_eq!(closed, Err(Unhealthy::NotListening));
+    }
+
+    #[test]
+    fn pauses_grow_to_the_step_and_no_further() {
+        let ms = |pause: Duration| pause.as_millis();
+        let grown: Vec<_> = pauses(Duration::from_millis(5)).take(5).map(ms).collect();
+        assert_eq!(grown, [1, 2, 4, 5, 5]);
     }
 
     /// Answers the connections in turn, the last text for all that follow. Gives the port.

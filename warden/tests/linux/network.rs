@@ -254,6 +254,26 @@ impl DropByPolicy {
     }
 }
 
+impl DropByPolicy {
+    /// What a try is answered while nobody has opened the chain.
+    async fn unopened<F: Future<Output = String>>(&self, mut attempt: impl FnMut() -> F) -> String {
+        let nft = |words: [&str; 5]| {
+            let done = std::process::Command::new("nft").args(words).output();
+            String::from_utf8_lossy(&done.unwrap().stdout).into_owned()
+        };
+        for _ in 0..20 {
+            nft(["flush", "chain", "ip", "filter", "FORWARD"]);
+            let seen = attempt().await;
+            let after = nft(["list", "chain", "ip", "filter", "FORWARD"]);
+            // The watch may have come meanwhile, which proves nothing.
+            if !after.contains("bloomery_") {
+                return seen;
+            }
+        }
+        panic!("the chain is opened faster than a connection can be tried");
+    }
+}
+
 impl Drop for DropByPolicy {
     fn drop(&mut self) {
         let _ = std::process::Command::new("nft")
@@ -284,16 +304,9 @@ async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later
         return;
     };
     // The control: right after dockerd has come, nothing is forwarded.
-    let before = try_from_inside(&client, &host, port.host_port).await;
-    assert_eq!(before, "timeout");
-    let mut seen = before;
-    for _ in 0..20 {
-        seen = try_from_inside(&client, &host, port.host_port).await;
-        if seen == "hello" {
-            break;
-        }
-    }
-    assert_eq!(seen, "hello");
+    let attempt = || try_from_inside(&client, &host, port.host_port);
+    assert_eq!(chain.unopened(attempt).await, "timeout");
+    until("the chain is opened", async || attempt().await == "hello").await;
     // dockerd starts anew and puts its own rules on top.
     let above = [
         "insert", "rule", "ip", "filter", "FORWARD", "counter", "drop",
@@ -304,7 +317,7 @@ async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later
         .unwrap();
     assert!(put.success());
     until("our rules are on top again", async || {
-        try_from_inside(&client, &host, port.host_port).await == "hello"
+        attempt().await == "hello"
     })
     .await;
     drop(chain);

@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bus::log::{LogBatch, LogLine, LogStream};
 use component::{BasicAuth, authorized};
+use futures_util::SinkExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -21,10 +22,24 @@ use crate::wire::{Form, encode};
 
 /// Largest batch, bytes.
 const BATCH_LIMIT: usize = 8 * 1024 * 1024;
-/// A stream without lines is pinged this often, so that a dead peer is noticed.
-const PING_EVERY: Duration = Duration::from_secs(25);
-/// A reader that takes nothing for this long is let go.
-const SEND_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a stream waits for.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// A stream is pinged this often, so that a dead peer is noticed.
+    ping_every: Duration,
+    /// A reader that takes nothing for this long is let go.
+    send_limit: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            ping_every: Duration::from_secs(25),
+            send_limit: Duration::from_secs(30),
+        }
+    }
+}
 
 /// Whether a token (the Authorization header's value) may read an app's logs.
 pub type Access =
@@ -35,10 +50,15 @@ struct Shared {
     hub: Hub,
     access: Access,
     intake: BasicAuth,
+    pace: Pace,
 }
 
 /// The router over a hub.
 pub fn router(hub: Hub, access: Access, intake: BasicAuth) -> Router {
+    paced(hub, access, intake, Pace::default())
+}
+
+fn paced(hub: Hub, access: Access, intake: BasicAuth, pace: Pace) -> Router {
     Router::new()
         .route(
             bus::log::INTAKE_PATH,
@@ -53,6 +73,7 @@ pub fn router(hub: Hub, access: Access, intake: BasicAuth) -> Router {
             hub,
             access,
             intake,
+            pace,
         })
 }
 
@@ -139,12 +160,17 @@ async fn follow(
     }
     // Subscribed before the upgrade is answered: a line logged right after it is not lost.
     let lines = shared.hub.follow(&app);
-    upgrade.on_upgrade(move |socket| pump(socket, lines, app, form))
+    let pace = shared.pace;
+    upgrade.on_upgrade(move |mut socket| async move {
+        pump(&mut socket, lines, app, form, pace).await;
+        // Answers the client's close, or says goodbye; a reader that takes nothing is not waited for long.
+        let _ = tokio::time::timeout(pace.send_limit, socket.close()).await;
+    })
 }
 
 /// Sends lines until the client goes. What the client says is read and ignored (old ones send a keep-alive text).
-async fn pump(mut socket: WebSocket, mut lines: Stream, app: String, form: Form) {
-    let mut ping = tokio::time::interval(PING_EVERY);
+async fn pump(socket: &mut WebSocket, mut lines: Stream, app: String, form: Form, pace: Pace) {
+    let mut ping = tokio::time::interval(pace.ping_every);
     ping.tick().await;
     loop {
         let message = tokio::select! {
@@ -159,7 +185,7 @@ async fn pump(mut socket: WebSocket, mut lines: Stream, app: String, form: Form)
             },
             _ = ping.tick() => Message::Ping(Default::default()),
         };
-        match tokio::time::timeout(SEND_LIMIT, socket.send(message)).await {
+        match tokio::time::timeout(pace.send_limit, socket.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => break,
         }
@@ -208,3 +234,6 @@ async fn dump(shared: Shared, app: String, headers: HeaderMap, form: Form) -> Re
     )
         .into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,6 +203,14 @@ impl Hub {
         }
     }
 
+    /// Streams of an app that are being read.
+    #[cfg(test)]
+    pub(crate) fn readers(&self, app: &str) -> usize {
+        let state = self.lock();
+        let app = state.apps.get(app);
+        app.map_or(0, |app| app.live.receiver_count())
+    }
+
     /// Counters since the start.
     pub fn counters(&self) -> Counters {
         Counters {

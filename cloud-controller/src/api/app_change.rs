@@ -223,11 +223,7 @@ fn check_health_check(row: &AppRow) -> Result<(), ApiError> {
 
 /// Variables must not claim names of the platform.
 pub(crate) fn check_environment(vars: &Map<String, Value>) -> Result<(), ApiError> {
-    let reserved = |key: &&String| {
-        let key = key.to_lowercase();
-        key.starts_with("vcap_") || key.starts_with("vmc_")
-    };
-    match vars.keys().find(reserved) {
+    match reserved_name(vars) {
         Some(key) => Err(invalid(format!("environment_json reserved_key:{key}"))),
         None => Ok(()),
     }
@@ -246,6 +242,14 @@ fn check_custom_buildpack(text: &str, limits: &LimitsConfig) -> Result<(), ApiEr
         Err(ApiError::new(Code::CustomBuildpacksDisabled)
             .explain("Use an installed one; cf buildpacks lists them."))
     }
+}
+
+/// The first name that belongs to the platform.
+pub(crate) fn reserved_name(vars: &Map<String, Value>) -> Option<&String> {
+    vars.keys().find(|key| {
+        let key = key.to_lowercase();
+        key.starts_with("vcap_") || key.starts_with("vmc_")
+    })
 }
 
 fn looks_like_url(text: &str) -> bool {

@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use http::StatusCode;
+
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
 use super::app_change::{AppChange, check_environment};
 use super::apps::{load, load_to_change};
+use super::call::{Created, Resource};
 use super::lists::{Present, View};
 use super::{audit, body, room, settings, taken};
 use crate::authorize::Caller;
@@ -53,7 +54,7 @@ pub(super) async fn update(
     Path(guid): Path<String>,
     raw: RawQuery,
     body::Raw(bytes): body::Raw,
-) -> Outcome<(StatusCode, Json<Value>)> {
+) -> Created {
     let (change, sent) = read(&bytes)?;
     let (_, space) = load_to_change(&ctl, &caller, &guid).await?;
     if change
@@ -92,7 +93,7 @@ pub(super) async fn restage(
     caller: Caller,
     Path(guid): Path<String>,
     raw: RawQuery,
-) -> Outcome<(StatusCode, Json<Value>)> {
+) -> Created {
     let (app, space) = load_to_change(&ctl, &caller, &guid).await?;
     need_restageable(&app)?;
     ctl.need_bus()?;
@@ -134,18 +135,11 @@ fn need_restageable(app: &AppRow) -> Outcome<()> {
     Ok(())
 }
 
-pub(super) async fn answer(
-    ctl: &Ctl,
-    caller: &Caller,
-    guid: &str,
-    raw: &RawQuery,
-) -> Outcome<(StatusCode, Json<Value>)> {
+pub(super) async fn answer(ctl: &Ctl, caller: &Caller, guid: &str, raw: &RawQuery) -> Created {
     let (app, _) = load(ctl, caller, guid).await?;
     let depth = super::lists::query(raw)?.depth;
-    Ok((
-        StatusCode::CREATED,
-        Json(app.present(&View { ctl, caller }, depth).await?),
-    ))
+    let shown = app.present(&View { ctl, caller }, depth).await?;
+    Ok(Resource(Json(shown)))
 }
 
 /// Changes an app and carries out what follows: first looked at on a copy (a stager is chosen before anything is

@@ -4,13 +4,12 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
-use http::StatusCode;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
 use super::app_update::{self, answer, apply};
 use super::body::Raw;
-use super::call::{Call, required};
+use super::call::{Call, Created, required};
 use super::lists::{Embed, Present, Relations, View, envelope, link};
 use super::routing::{Routes, get, post};
 use super::times::rfc3339;
@@ -156,12 +155,7 @@ async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     call.list::<EventRow>(about).await
 }
 
-async fn create(
-    State(ctl): State<Ctl>,
-    caller: Caller,
-    raw: RawQuery,
-    Raw(bytes): Raw,
-) -> Outcome<(StatusCode, Json<Value>)> {
+async fn create(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery, Raw(bytes): Raw) -> Created {
     let (change, sent) = app_update::read(&bytes)?;
     required(change.name.as_ref(), "name")?;
     let space_guid = required(change.space_guid.clone(), "space_guid")?;

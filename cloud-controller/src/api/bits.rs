@@ -12,7 +12,7 @@ use v2_api::{ApiError, Code};
 
 use super::app_change::mark_pending;
 use super::body::Body;
-use super::call::{Call, Created};
+use super::call::Call;
 use super::routing::{Routes, put};
 use super::upload::{self, Form, Saved, UploadError};
 use super::{apps, audit, jobs};
@@ -110,7 +110,11 @@ impl From<ArchiveError> for Failure {
     }
 }
 
-async fn upload(call: Call, Path(guid): Path<String>, form: Form) -> Created {
+async fn upload(
+    call: Call,
+    Path(guid): Path<String>,
+    form: Form,
+) -> Outcome<(StatusCode, Json<Value>)> {
     let ctl = &call.ctl;
     let (app, _) = apps::load_to_change(ctl, &call.caller, &guid).await?;
     call.need_feature("app_bits_upload").await?;

@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, RawQuery};
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use v2_api::{ApiError, Code};
 
@@ -17,7 +18,26 @@ use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{NewEvent, Scope};
 
 /// What creations and updates answer: 201 and the resource.
-pub(super) type Created = Outcome<(StatusCode, Json<Value>)>;
+pub(super) type Created = Outcome<Resource>;
+
+/// 201 and a resource.
+pub(super) struct Resource(pub(super) Json<Value>);
+
+/// Where the resource of an answer is; becomes `Location` when it was just made.
+#[derive(Clone)]
+pub(super) struct Place(pub(super) HeaderValue);
+
+impl IntoResponse for Resource {
+    fn into_response(self) -> Response {
+        let url = self.0.pointer("/metadata/url").and_then(Value::as_str);
+        let place = url.and_then(|url| HeaderValue::from_str(url).ok());
+        let mut response = (StatusCode::CREATED, self.0).into_response();
+        if let Some(url) = place {
+            response.extensions_mut().insert(Place(url));
+        }
+        response
+    }
+}
 
 /// One request of a known caller.
 pub(super) struct Call {
@@ -117,7 +137,7 @@ impl Call {
 
     /// 201: the same as the answer to a creation or an update.
     pub(super) async fn created<R: Present>(&self, row: &R) -> Created {
-        Ok((StatusCode::CREATED, self.show(row).await?))
+        Ok(Resource(self.show(row).await?))
     }
 
     /// As [`Call::created`], for a member whose row was just written.

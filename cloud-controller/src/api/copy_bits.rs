@@ -4,15 +4,15 @@ use axum::Json;
 use axum::extract::Path;
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::bits::write_package;
 use super::body::Body;
-use super::call::{Call, Created, required};
+use super::call::{Call, required};
 use super::routing::{Routes, post};
 use super::{apps, audit, jobs};
-use crate::failure::fail_with;
+use crate::failure::{Outcome, fail_with};
 
 pub(super) fn routes() -> Routes {
     Routes::new().route("/v2/apps/{guid}/copy_bits", post(copy))
@@ -24,7 +24,11 @@ struct CopyBody {
 }
 
 /// Answers with a job that is over already.
-async fn copy(call: Call, Path(guid): Path<String>, Body(sent): Body<CopyBody>) -> Created {
+async fn copy(
+    call: Call,
+    Path(guid): Path<String>,
+    Body(sent): Body<CopyBody>,
+) -> Outcome<(StatusCode, Json<Value>)> {
     let ctl = &call.ctl;
     let source = required(sent.source_app_guid, "source_app_guid")?;
     let (source, _) = apps::load_to_change(ctl, &call.caller, &source).await?;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
+use super::app_change::reserved_name;
 use super::audit;
 use super::body::Body;
 use super::routing::{Routes, get};
@@ -130,6 +131,19 @@ fn known_group(name: &str) -> Outcome<()> {
     }
 }
 
+/// Values are texts or numbers, names not the platform's: a group must not hide what it tells every app.
+fn check_group(vars: &Map<String, Value>) -> Outcome<()> {
+    let invalid = |text| fail_with(Code::EnvironmentVariableGroupInvalid, text);
+    let is_plain = |value: &Value| value.is_string() || value.is_number();
+    if let Some((key, _)) = vars.iter().find(|(_, value)| !is_plain(value)) {
+        return Err(invalid(format!("{key} must be a text or a number")));
+    }
+    match reserved_name(vars) {
+        Some(key) => Err(invalid(format!("reserved_key:{key}"))),
+        None => Ok(()),
+    }
+}
+
 async fn group(
     State(ctl): State<Ctl>,
     _caller: Caller,
@@ -147,15 +161,7 @@ async fn set_group(
 ) -> Outcome<Json<Value>> {
     caller.need(Action::Administer)?;
     known_group(&name)?;
-    if let Some((key, _)) = vars
-        .iter()
-        .find(|(_, value)| !(value.is_string() || value.is_number()))
-    {
-        return Err(fail_with(
-            Code::EnvironmentVariableGroupInvalid,
-            format!("{key} must be a text or a number"),
-        ));
-    }
+    check_group(&vars)?;
     let sealed = ctl.store.seal(&vars)?;
     let mut tx = ctl.store.begin().await?;
     tx.set_env_group(&name, &sealed).await?;

@@ -52,7 +52,7 @@ pub(super) async fn update(
     caller: Caller,
     Path(guid): Path<String>,
     raw: RawQuery,
-    body::Raw(bytes): body::Raw,
+    body::Raw(bytes, _): body::Raw<AppChange>,
 ) -> Outcome<(StatusCode, Json<Value>)> {
     let (change, sent) = read(&bytes)?;
     let (_, space) = load_to_change(&ctl, &caller, &guid).await?;

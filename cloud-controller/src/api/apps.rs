@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
+use super::app_change::AppChange;
 use super::app_update::{self, answer, apply};
 use super::body::Raw;
 use super::call::{Call, required};
@@ -159,7 +160,7 @@ async fn create(
     State(ctl): State<Ctl>,
     caller: Caller,
     raw: RawQuery,
-    Raw(bytes): Raw,
+    Raw(bytes, _): Raw<AppChange>,
 ) -> Outcome<(StatusCode, Json<Value>)> {
     let (change, sent) = app_update::read(&bytes)?;
     required(change.name.as_ref(), "name")?;

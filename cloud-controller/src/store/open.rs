@@ -33,6 +33,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../migrations/postgres/0005_groups_of_spaces_and_usage.sql"),
     },
     uaa::store::second_migration(6),
+    Migration {
+        version: 9,
+        name: "indexes of lists",
+        sqlite: include_str!("../../migrations/sqlite/0009_indexes_of_lists.sql"),
+        postgres: include_str!("../../migrations/postgres/0009_indexes_of_lists.sql"),
+    },
 ];
 
 impl Store {

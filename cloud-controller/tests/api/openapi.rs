@@ -31,7 +31,7 @@ fn address(path: &str) -> String {
     let mut parts = path.split(['{', '}']);
     let mut address = parts.next().unwrap().to_owned();
     while let (Some(_), rest) = (parts.next(), parts.next()) {
-        address.push_str("0");
+        address.push('0');
         address.push_str(rest.unwrap_or_default());
     }
     address

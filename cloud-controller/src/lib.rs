@@ -7,6 +7,7 @@
 //! | [`config`] | every setting |
 //! | `start` | [`start()`]: open, seed, listen, serve |
 //! | `api` | the HTTP endpoints |
+//! | `openapi` | the description of the endpoints, made from the code |
 //! | `authorize` | the one place that says who may |
 //! | `store` | the only SQL |
 //! | [`crypto`], [`secrets`] | encryption at rest and its key |
@@ -41,6 +42,7 @@ mod garbage;
 mod health;
 pub mod live;
 mod messages;
+mod openapi;
 pub mod placement;
 pub mod pools;
 mod runner;

@@ -53,7 +53,7 @@ pub(super) async fn update(
     caller: Caller,
     Path(guid): Path<String>,
     raw: RawQuery,
-    body::Raw(bytes): body::Raw,
+    body::Raw(bytes, _): body::Raw<AppChange>,
 ) -> Created {
     let (change, sent) = read(&bytes)?;
     let (_, space) = load_to_change(&ctl, &caller, &guid).await?;

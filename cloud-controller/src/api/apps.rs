@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
+use super::app_change::AppChange;
 use super::app_update::{self, answer, apply};
 use super::body::Raw;
 use super::call::{Call, Created, required};
@@ -155,7 +156,12 @@ async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     call.list::<EventRow>(about).await
 }
 
-async fn create(State(ctl): State<Ctl>, caller: Caller, raw: RawQuery, Raw(bytes): Raw) -> Created {
+async fn create(
+    State(ctl): State<Ctl>,
+    caller: Caller,
+    raw: RawQuery,
+    Raw(bytes, _): Raw<AppChange>,
+) -> Created {
     let (change, sent) = app_update::read(&bytes)?;
     required(change.name.as_ref(), "name")?;
     let space_guid = required(change.space_guid.clone(), "space_guid")?;

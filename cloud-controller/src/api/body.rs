@@ -1,5 +1,7 @@
 //! JSON bodies: whatever the content type says, with the API's own error for what cannot be read.
 
+use std::marker::PhantomData;
+
 use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::Request;
@@ -17,21 +19,21 @@ impl<T: DeserializeOwned> FromRequest<Ctl> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, ctl: &Ctl) -> Result<Body<T>, Failure> {
-        let Raw(bytes) = Raw::from_request(request, ctl).await?;
+        let Raw(bytes, _) = Raw::<T>::from_request(request, ctl).await?;
         parse(&bytes).map(Body).map_err(Failure::from)
     }
 }
 
-/// A body as it came, for whoever reads it in more than one way.
-pub(crate) struct Raw(pub(crate) Bytes);
+/// A body as it came, for whoever reads it in more than one way; one of them is as a `T`.
+pub(crate) struct Raw<T>(pub(crate) Bytes, pub(crate) PhantomData<T>);
 
-impl FromRequest<Ctl> for Raw {
+impl<T> FromRequest<Ctl> for Raw<T> {
     type Rejection = Failure;
 
-    async fn from_request(request: Request, ctl: &Ctl) -> Result<Raw, Failure> {
+    async fn from_request(request: Request, ctl: &Ctl) -> Result<Raw<T>, Failure> {
         let bytes = Bytes::from_request(request, ctl).await;
         let bytes = bytes.map_err(|error| fail_with(Code::MessageParseError, error))?;
-        Ok(Raw(bytes))
+        Ok(Raw(bytes, PhantomData))
     }
 }
 

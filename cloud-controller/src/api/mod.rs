@@ -13,6 +13,7 @@
 //! | `usage` | what apps used, for billing |
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
+//! | `docs` | the API's description of itself |
 //! | `routing`, `call`, `lists`, `body`, `audit`, `times` | what they share |
 
 mod app_change;
@@ -28,6 +29,7 @@ mod bulk;
 mod call;
 mod catalog;
 mod copy_bits;
+mod docs;
 mod domains;
 mod egress;
 mod env;
@@ -80,6 +82,7 @@ pub use routing::Endpoint;
 fn table() -> routing::Routes {
     routing::Routes::new()
         .merge(info::routes())
+        .merge(docs::routes())
         .merge(orgs::routes())
         .merge(spaces::routes())
         .merge(roles::routes())
@@ -108,7 +111,8 @@ fn table() -> routing::Routes {
 
 /// Every endpoint of the controller itself, by path and method; those of the token and log servers mounted beside it are not among them.
 pub fn endpoints() -> Vec<Endpoint> {
-    let mut all = table().endpoints();
+    let all = table().operations().into_iter();
+    let mut all: Vec<Endpoint> = all.map(|(endpoint, _)| endpoint).collect();
     all.sort();
     all
 }

@@ -6,6 +6,7 @@ use axum::handler::Handler;
 use axum::routing::MethodRouter;
 
 use crate::controller::Ctl;
+use crate::openapi::{Operation, Shape};
 
 /// One method of one path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +17,11 @@ pub struct Endpoint {
     pub method: &'static str,
 }
 
-/// Paths with their handlers, and the list of both.
+/// Paths with their handlers, and what each takes.
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Ctl>,
-    endpoints: Vec<Endpoint>,
+    operations: Vec<(Endpoint, Operation)>,
 }
 
 impl Routes {
@@ -29,23 +30,23 @@ impl Routes {
     }
 
     pub(super) fn route(mut self, path: &str, methods: Methods) -> Routes {
-        let endpoint = |method: &&'static str| Endpoint {
-            path: path.to_owned(),
-            method,
-        };
-        self.endpoints.extend(methods.names.iter().map(endpoint));
+        let described = methods.described.into_iter().map(|(method, operation)| {
+            let path = path.to_owned();
+            (Endpoint { path, method }, operation)
+        });
+        self.operations.extend(described);
         self.router = self.router.route(path, methods.handlers);
         self
     }
 
     pub(super) fn merge(mut self, other: Routes) -> Routes {
-        self.endpoints.extend(other.endpoints);
+        self.operations.extend(other.operations);
         self.router = self.router.merge(other.router);
         self
     }
 
-    pub(super) fn endpoints(self) -> Vec<Endpoint> {
-        self.endpoints
+    pub(super) fn operations(self) -> Vec<(Endpoint, Operation)> {
+        self.operations
     }
 
     pub(super) fn into_router(self) -> Router<Ctl> {
@@ -57,19 +58,19 @@ impl Routes {
 #[derive(Default)]
 pub(super) struct Methods {
     handlers: MethodRouter<Ctl>,
-    names: Vec<&'static str>,
+    described: Vec<(&'static str, Operation)>,
 }
 
 macro_rules! methods {
     ($($method:ident $name:literal),*) => {
         impl Methods {
-            $(pub(super) fn $method<H: Handler<T, Ctl>, T: 'static>(mut self, handler: H) -> Methods {
-                self.names.push($name);
+            $(pub(super) fn $method<H: Handler<T, Ctl>, T: Shape + 'static>(mut self, handler: H) -> Methods {
+                self.described.push(($name, T::operation()));
                 self.handlers = self.handlers.$method(handler);
                 self
             })*
         }
-        $(pub(super) fn $method<H: Handler<T, Ctl>, T: 'static>(handler: H) -> Methods {
+        $(pub(super) fn $method<H: Handler<T, Ctl>, T: Shape + 'static>(handler: H) -> Methods {
             Methods::default().$method(handler)
         })*
     };

@@ -39,6 +39,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0007_path_of_the_http_health_check.sql"),
         postgres: include_str!("../../migrations/postgres/0007_path_of_the_http_health_check.sql"),
     },
+    Migration {
+        version: 9,
+        name: "indexes of lists",
+        sqlite: include_str!("../../migrations/sqlite/0009_indexes_of_lists.sql"),
+        postgres: include_str!("../../migrations/postgres/0009_indexes_of_lists.sql"),
+    },
 ];
 
 impl Store {

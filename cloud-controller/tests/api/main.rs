@@ -9,6 +9,7 @@ mod forged;
 mod hostile_archives;
 mod limits;
 mod matrix;
+mod openapi;
 mod operator;
 mod places;
 mod push;

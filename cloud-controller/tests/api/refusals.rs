@@ -225,15 +225,13 @@ async fn env_values_are_not_readable_in_the_database_file() {
         .await
         .expect(200);
     assert_eq!(shown["environment_json"]["PW"], secret);
-    for file in ["cc.db", "cc.db-wal"] {
-        let bytes = std::fs::read(platform.dir.path().join(file)).unwrap_or_default();
-        assert!(
-            !bytes
-                .windows(secret.len())
-                .any(|window| window == secret.as_bytes()),
-            "{file} holds the value in clear"
-        );
-    }
+    let stored = platform.stored();
+    let is_there = |text: &str| {
+        let mut windows = stored.windows(text.len());
+        windows.any(|window| window == text.as_bytes())
+    };
+    assert!(is_there(&app), "the look goes through");
+    assert!(!is_there(secret), "the value is stored in clear");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,34 +239,18 @@ async fn the_signing_key_is_sealed_in_the_database_also_one_of_an_older_version(
     use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
     use aws_lc_rs::rsa::{KeyPair, KeySize};
     use base64::Engine as _;
-    use sqlx::{ConnectOptions as _, Connection as _, Row as _};
     let mut platform = Platform::start().await;
-    let file = platform.dir.path().join("cc.db");
-    let kept = async || -> String {
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
-        let mut connection = options.connect().await.unwrap();
-        let row = sqlx::query("SELECT pkcs8 FROM uaa_keys")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        row.get(0)
-    };
-    assert!(kept().await.starts_with("sealed:"));
+    const KEPT: &str = "SELECT pkcs8 FROM uaa_keys";
+    let is_sealed = |kept: Option<String>| kept.unwrap().starts_with("sealed:");
+    assert!(is_sealed(platform.sql(KEPT).await));
     // An older version kept the key in clear: put one there, as it did.
     let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
     let old = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE uaa_keys SET pkcs8 = $1")
-        .bind(old)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    let sql = format!("UPDATE uaa_keys SET pkcs8 = '{old}'");
+    platform.sql(sql.leak()).await;
     platform.restart().await;
-    assert!(kept().await.starts_with("sealed:"));
+    assert!(is_sealed(platform.sql(KEPT).await));
     platform.log_in("admin", PASSWORD).await.expect(200);
     platform.restart().await;
     platform.get("/v2/apps").await.expect(200);

@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 pub mod dea;
 #[path = "../../../database/tests/support/postgres.rs"]
 pub mod postgres;
+pub mod python;
+pub mod suite;
 pub mod table;
 pub mod walk;
 pub mod world;
@@ -149,8 +151,8 @@ pub struct Platform {
     pub dir: tempfile::TempDir,
     pub config: Config,
     running: Option<Running>,
-    /// With `BLOOMERY_TEST_POSTGRES` set, the database server of this test; it ends last.
-    postgres: Option<postgres::Postgres>,
+    /// With `BLOOMERY_TEST_POSTGRES` set, where the database of this test is.
+    postgres: Option<suite::Lent>,
 }
 
 pub const PASSWORD: &str = "correct horse";
@@ -165,10 +167,9 @@ impl Platform {
         let nats = NatsServer::start().await;
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path(), &nats);
-        let postgres = std::env::var_os("BLOOMERY_TEST_POSTGRES")
-            .map(|_| postgres::Postgres::start().expect("PostgreSQL is wished for"));
-        if let Some(server) = &postgres {
-            config.database = server.main();
+        let postgres = suite::lent();
+        if let Some(lent) = &postgres {
+            config.database = lent.location();
         }
         adjust(&mut config);
         let running = cloud_controller::start(config.clone()).await.unwrap();
@@ -193,6 +194,23 @@ impl Platform {
         platform.log_in("admin", PASSWORD).await.expect(200);
         platform.bus_is_back().await;
         platform
+    }
+
+    /// Runs a statement beside the controller; gives the text it selects, if any.
+    pub async fn sql(&self, statement: &'static str) -> Option<String> {
+        match &self.postgres {
+            Some(lent) => Some(lent.sql(statement)).filter(|text| !text.is_empty()),
+            None => suite::sqlite(&self.dir.path().join("cc.db"), statement).await,
+        }
+    }
+
+    /// Everything the database holds, as bytes to search.
+    pub fn stored(&self) -> Vec<u8> {
+        if let Some(lent) = &self.postgres {
+            return lent.dump();
+        }
+        let file = |name| std::fs::read(self.dir.path().join(name)).unwrap_or_default();
+        [file("cc.db"), file("cc.db-wal")].concat()
     }
 
     /// Waits until the controller's own connection is up.

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own: a temporary directory, a Unix socket, an unprivileged user, no flushing.
+//! A PostgreSQL server of a test's own: a temporary directory, a Unix socket, an unprivileged user, no flushing (but for benches).
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Postgres {
     dir: tempfile::TempDir,
     programs: PathBuf,
+    /// Whether what it says is on the disk is on the disk.
+    flushes: bool,
     child: Option<Child>,
 }
 
 impl Postgres {
     /// A fresh server; absent when none is installed, which with `CI=true` fails the test instead.
     pub fn start() -> Option<Postgres> {
+        Postgres::start_as(false)
+    }
+
+    /// As [`Postgres::start`], with flushing: for benches.
+    pub fn start_flushing() -> Option<Postgres> {
+        Postgres::start_as(true)
+    }
+
+    fn start_as(flushes: bool) -> Option<Postgres> {
         let Some(programs) = programs() else {
             let text = "PostgreSQL 15 is not installed (Debian: postgresql-15)";
             assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
@@ -34,6 +45,7 @@ impl Postgres {
         let mut server = Postgres {
             dir,
             programs,
+            flushes,
             child: None,
         };
         let made = server
@@ -54,8 +66,9 @@ impl Postgres {
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let child = self
             .command("postgres")
-            .args(["-k", &socket, "-c", "listen_addresses=", "-F"])
+            .args(["-k", &socket, "-c", "listen_addresses="])
             .args(["-c", "max_connections=200"])
+            .args((!self.flushes).then_some("-F"))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -86,10 +99,14 @@ impl Postgres {
         asked.is_ok_and(|status| status.success())
     }
 
+    /// Where its socket is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The address of a database on it.
     pub fn location(&self, database: &str) -> Location {
-        let host = self.dir.path().display();
-        Location::parse(&format!("postgres:///{database}?host={host}&user=cc")).unwrap()
+        location(self.dir.path(), database)
     }
 
     /// The database that is always there.
@@ -105,16 +122,7 @@ impl Postgres {
 
     /// Runs a statement as an operator would; gives what it prints.
     pub fn sql(&self, database: &str, statement: &str) -> String {
-        let done = Command::new(self.programs.join("psql"))
-            .args(["-X", "-q", "-A", "-t", "-U", "cc", "-d", database, "-c"])
-            .arg(statement)
-            .arg("-h")
-            .arg(self.dir.path())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{statement}: {said}");
-        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+        sql(self.dir.path(), database, statement)
     }
 
     /// One of the server's programs on this server's data; root gives up its rights first, which `initdb` insists on.
@@ -140,6 +148,37 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.down();
     }
+}
+
+/// The address of a database on the server whose socket is in this directory.
+pub fn location(dir: &Path, database: &str) -> Location {
+    let host = dir.display();
+    Location::parse(&format!("postgres:///{database}?host={host}&user=cc")).unwrap()
+}
+
+/// Runs a statement as an operator would; gives what it prints.
+pub fn sql(dir: &Path, database: &str, statement: &str) -> String {
+    let quiet = ["-X", "-q", "-A", "-t", "-c", statement];
+    let printed = client(dir, database, "psql", &quiet);
+    String::from_utf8_lossy(&printed).trim().to_owned()
+}
+
+/// Everything a database holds, as text.
+pub fn dump(dir: &Path, database: &str) -> Vec<u8> {
+    client(dir, database, "pg_dump", &["--inserts"])
+}
+
+/// What one of the client programs prints.
+fn client(dir: &Path, database: &str, program: &str, arguments: &[&str]) -> Vec<u8> {
+    let done = Command::new(programs().unwrap().join(program))
+        .args(["-U", "cc", "-d", database, "-h"])
+        .arg(dir)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program} {arguments:?}: {said}");
+    done.stdout
 }
 
 fn programs() -> Option<PathBuf> {

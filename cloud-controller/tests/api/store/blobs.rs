@@ -7,7 +7,7 @@ use std::time::Duration;
 use cloud_controller::blobs::{BlobError, Blobs, Place, sha1_of_file};
 use cloud_controller::config::{BlobService, S3Config};
 
-use crate::support::eventually;
+use crate::support::{eventually, python};
 
 /// Larger than one part of an upload.
 const LARGE: usize = 20 * 1024 * 1024 + 7;
@@ -101,21 +101,16 @@ impl Drop for Moto {
     }
 }
 
-/// With a bucket `apps`. Its installation is large, so it takes part in full runs only, or when `BLOOMERY_MOTO_SERVER` names it.
+/// The server of PyPI's `moto`, with no more than S3 needs.
+const MOTO: [&str; 3] = ["moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+
+/// With a bucket `apps`; `BLOOMERY_MOTO_SERVER` names one that is installed.
 async fn moto() -> Option<Moto> {
     let named = std::env::var_os("BLOOMERY_MOTO_SERVER").map(std::path::PathBuf::from);
-    let is_full = std::env::var("BLOOMERY_FULL").as_deref() == Ok("1");
-    let program = match (named, is_full) {
-        (Some(program), _) => Some(program),
-        (None, true) => installed(),
-        (None, false) => None,
-    };
-    let Some(program) = program else {
-        assert!(
-            !is_full || std::env::var("CI").as_deref() != Ok("true"),
-            "moto[server] could not be installed from PyPI"
-        );
-        eprintln!("skipped: the S3 server moto takes part in full runs only (BLOOMERY_FULL=1)");
+    let installed = || Some(python::environment("moto", &MOTO)?.join("moto_server"));
+    let program = tokio::task::spawn_blocking(move || named.or_else(installed));
+    let Some(program) = program.await.unwrap() else {
+        python::skip("moto");
         return None;
     };
     let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -144,21 +139,6 @@ async fn moto() -> Option<Moto> {
     })
     .await;
     Some(moto)
-}
-
-/// The program in a virtual environment of ours, made when missing.
-fn installed() -> Option<std::path::PathBuf> {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto-venv");
-    let program = venv.join("bin/moto_server");
-    if program.exists() {
-        return Some(program);
-    }
-    let done = |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
-    let made = done(Command::new("python3").args(["-m", "venv"]).arg(&venv));
-    let pip = venv.join("bin/python");
-    let installed =
-        made && done(Command::new(pip).args(["-m", "pip", "install", "--quiet", "moto[server]"]));
-    (installed && program.exists()).then_some(program)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,5 @@
 //! Several controllers, real processes, on one PostgreSQL database; and a stager and DEA played by hand.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,23 +13,40 @@ use crate::support::dea::{DEA, advertise};
 use crate::support::postgres::Postgres;
 use crate::support::{Answer, NatsServer, PASSWORD, config, eventually, guid, zip_of};
 
-/// One controller.
+/// One controller. Its ports are the kernel's choice in every life, so that nobody else can have them.
 struct Process {
     child: Option<Child>,
+    /// Address of the API, and of the status pages; as this life's log says.
     base: String,
-    file: PathBuf,
+    status: String,
+    config: PathBuf,
+    log: PathBuf,
 }
 
 impl Process {
     fn start(&mut self) {
+        let log = std::fs::File::create(&self.log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_cloud-controller"))
             .arg("--config")
-            .arg(&self.file)
+            .arg(&self.config)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         self.child = Some(child);
+    }
+
+    /// Waits until it says where it listens.
+    async fn find(&mut self) {
+        let log = &self.log;
+        let child = std::cell::RefCell::new(self.child.as_mut().unwrap());
+        let found = eventually("a controller says where it listens", async || {
+            let ended = child.borrow_mut().try_wait().unwrap();
+            let said = std::fs::read_to_string(log).unwrap();
+            assert!(ended.is_none(), "a controller ended, {ended:?}: {said}");
+            addresses(&said)
+        });
+        (self.base, self.status) = found.await;
     }
 
     fn kill(&mut self) {
@@ -40,6 +56,17 @@ impl Process {
             let _ = child.wait();
         }
     }
+}
+
+/// API and status address in a log, if its process came that far.
+fn addresses(log: &str) -> Option<(String, String)> {
+    let ready = log.lines().find(|line| line.contains(" is ready: "))?;
+    let address = |text: &str| {
+        let end = text.find([',', '"']).unwrap_or(text.len());
+        text[..end].to_owned()
+    };
+    let (api, status) = ready.split_once("API on ")?.1.split_once("status on ")?;
+    Some((address(api), address(status)))
 }
 
 impl Drop for Process {
@@ -60,13 +87,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts so many at once; absent without PostgreSQL, and outside of full runs: beside dozens of other tests the adverts of
-    /// the DEA played here may come too late to be placed on, and that is all these tests would tell.
+    /// Starts so many at once; absent without PostgreSQL.
     pub(crate) async fn start(count: usize, adjust: impl Fn(&mut Config)) -> Option<Fleet> {
-        if std::env::var("BLOOMERY_FULL").as_deref() != Ok("1") {
-            eprintln!("skipped: several controllers take part in full runs only (BLOOMERY_FULL=1)");
-            return None;
-        }
         let postgres = Postgres::start()?;
         let nats = NatsServer::start().await;
         let dir = tempfile::tempdir().unwrap();
@@ -75,6 +97,8 @@ impl Fleet {
             let mut config = config(dir.path(), &nats);
             config.database = postgres.main();
             config.temp_dir = Some(dir.path().join(format!("uploads-{at}")));
+            // On a busy machine the stager's next advertisement may be long in coming.
+            config.staging.locate_wait_ms = 30_000;
             adjust(&mut config);
             processes.push(process(dir.path(), at, config));
         }
@@ -95,12 +119,23 @@ impl Fleet {
             _dir: dir,
         };
         for at in 0..count {
-            fleet.token = fleet.log_in(at).await;
+            fleet.token = fleet.up(at).await;
         }
         Some(fleet)
     }
 
-    /// A token; waits until that controller answers.
+    /// Waits until that controller answers and hears the bus; gives a token.
+    async fn up(&mut self, at: usize) -> String {
+        self.processes[at].find().await;
+        let health = format!("{}/healthz", self.processes[at].status);
+        eventually("a controller is connected to the bus", async || {
+            let answer = self.client.get(&health).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        self.log_in(at).await
+    }
+
     async fn log_in(&self, at: usize) -> String {
         let form = [
             ("grant_type", "password"),
@@ -128,7 +163,7 @@ impl Fleet {
     pub(crate) async fn crash(&mut self, at: usize) {
         self.processes[at].kill();
         self.processes[at].start();
-        self.log_in(at).await;
+        self.up(at).await;
     }
 
     /// One request of a health manager to one controller; absent when it is dead.
@@ -303,25 +338,16 @@ impl Stager {
     }
 }
 
-/// A port below those the kernel gives away: a controller that was killed has to find it free again.
-fn port(at: usize) -> u16 {
-    const EACH: u16 = 8;
-    let ours = 10_000 + (std::process::id() % 1_000) as u16 * 2 * EACH;
-    let first = ours + at as u16 * EACH;
-    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (first..first + EACH).find(free).unwrap()
-}
-
 fn process(dir: &Path, at: usize, mut config: Config) -> Process {
-    let port = port(at);
-    config.listen = format!("127.0.0.1:{port}");
     config.index = u32::try_from(at).unwrap();
     let file = dir.join(format!("controller-{at}.yml"));
     // JSON is YAML.
     std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
     Process {
         child: None,
-        base: format!("http://127.0.0.1:{port}"),
-        file,
+        base: String::new(),
+        status: String::new(),
+        config: file,
+        log: dir.join(format!("controller-{at}.log")),
     }
 }

@@ -4,4 +4,5 @@ mod blobs;
 mod controllers;
 mod fleet;
 mod garbage;
+mod suite;
 mod upgrade;

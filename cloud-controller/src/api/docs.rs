@@ -10,6 +10,7 @@ use v2_api::address::client_base;
 
 use super::body::{Body, Raw};
 use super::call::Call;
+use super::internal::Admitted;
 use super::routing::{Routes, get};
 use super::upload::Form;
 use crate::authorize::Caller;
@@ -39,6 +40,13 @@ async fn page() -> impl IntoResponse {
 impl Part for Caller {
     fn describe(operation: &mut Operation) {
         operation.secured = true;
+    }
+}
+
+/// Components: by password, or with a signature in the query.
+impl Part for Admitted {
+    fn describe(operation: &mut Operation) {
+        operation.query = true;
     }
 }
 

@@ -6,6 +6,7 @@ mod buildpack_scripts;
 mod buildpacks;
 mod collector;
 mod either_bus;
+mod foreign_client;
 mod languages;
 mod leaving;
 mod logs;

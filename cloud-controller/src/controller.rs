@@ -22,9 +22,7 @@ use crate::messages::{Surroundings, bound_service, egress_rules};
 use crate::placement::Offer;
 use crate::pools::Pool;
 use crate::signing::KeyRing;
-use crate::store::{
-    AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store, now_micros,
-};
+use crate::store::{AppRow, SPACES, STACKS, Scope, SpaceRow, StackRow, Store, now_micros};
 use crate::watch::DatabaseWatch;
 
 /// What the names of directories of uploads in flight begin with.

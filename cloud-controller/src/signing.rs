@@ -29,7 +29,9 @@ pub(crate) enum Refusal {
     )]
     UnknownKey,
     /// Method, path or query are not those that were signed.
-    #[error("the address was not handed out for this: its signature fits another method, path or query")]
+    #[error(
+        "the address was not handed out for this: its signature fits another method, path or query"
+    )]
     Forged,
     /// Good once.
     #[error("the address expired {ago} s ago; stage or start again to get a new one")]

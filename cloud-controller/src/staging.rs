@@ -268,7 +268,8 @@ enum Fate {
 
 /// Pure. `current` is the app's task; `named` is absent when the uploader names none (it then speaks for the current one).
 fn fate(app: &AppRow, current: Option<&StagingTask>, named: Option<&str>, sha1: &str) -> Fate {
-    let Some(current) = current.filter(|task| named.is_none_or(|named| named == task.task_id)) else {
+    let Some(current) = current.filter(|task| named.is_none_or(|named| named == task.task_id))
+    else {
         return Fate::Unwanted;
     };
     match (app.package_state.as_str(), current.state.as_str()) {
@@ -330,7 +331,12 @@ mod tests {
             let got = fate(&row, current.as_ref(), named, "d");
             assert_eq!(got, expected, "{package} {state:?} {named:?}");
         }
-        let other = fate(&app("STARTED", "STAGED", 1), Some(&task("UPLOADED")), None, "x");
+        let other = fate(
+            &app("STARTED", "STAGED", 1),
+            Some(&task("UPLOADED")),
+            None,
+            "x",
+        );
         assert_eq!(other, Fate::Unwanted);
     }
 }

@@ -276,11 +276,7 @@ async fn uploaded(ctl: &Ctl, raw: &RawQuery) -> Outcome<Response> {
     Ok(Json(job.body(url)).into_response())
 }
 
-async fn cache(
-    State(ctl): State<Ctl>,
-    _: Admitted,
-    Path(guid): Path<String>,
-) -> Outcome<Response> {
+async fn cache(State(ctl): State<Ctl>, _: Admitted, Path(guid): Path<String>) -> Outcome<Response> {
     let app = app(&ctl, &guid).await?;
     let stack = ctl.stack_of(&app).await?.name;
     send(&ctl, &Place::BuildpackCache(guid, stack)).await

@@ -223,8 +223,14 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let spaces: Vec<SpaceRow> = call.all(&Scope::in_org(&guid)).await?;
     let content = [
         ("spaces", spaces.len() as i64),
-        ("private_domains", call.count::<DomainRow>(&owned_by(&guid)).await?),
-        ("space_quota_definitions", call.count::<SpaceQuotaRow>(&Scope::in_org(&guid)).await?),
+        (
+            "private_domains",
+            call.count::<DomainRow>(&owned_by(&guid)).await?,
+        ),
+        (
+            "space_quota_definitions",
+            call.count::<SpaceQuotaRow>(&Scope::in_org(&guid)).await?,
+        ),
     ];
     call.need_empty(&content, "organizations")?;
     for space in &spaces {

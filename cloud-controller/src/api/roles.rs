@@ -40,7 +40,9 @@ pub(super) fn routes() -> Routes {
                 &path,
                 get(move |s, c, p, q| list(s, c, p, q, Kind::Space, relation))
                     .put(move |s, c, p, b| give_by_name(s, c, p, b, Kind::Space, relation))
-                    .delete(move |s, c, p, q, b| take_by_name(s, c, p, q, b, Kind::Space, relation)),
+                    .delete(move |s, c, p, q, b| {
+                        take_by_name(s, c, p, q, b, Kind::Space, relation)
+                    }),
             )
             .route(
                 &format!("{path}/{{user}}"),
@@ -143,7 +145,15 @@ async fn give_by_name(
     let place = to_change(&ctl, &caller, kind, &guid).await?;
     super::settings::need(&ctl, &caller, "set_roles_by_username").await?;
     let user = user_named(&ctl, &sent.username).await?;
-    change(&ctl, &caller, &place, kind.role(relation)?, &user, Deed::Give).await
+    change(
+        &ctl,
+        &caller,
+        &place,
+        kind.role(relation)?,
+        &user,
+        Deed::Give,
+    )
+    .await
 }
 
 async fn take_by_name(

@@ -5,8 +5,8 @@ use v2_api::{ApiError, Code};
 
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    AppRow, DOMAINS, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope, SpaceQuotaRow,
-    SpaceRow,
+    AppRow, DOMAINS, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope,
+    SpaceQuotaRow, SpaceRow,
 };
 
 /// One quota with what is used of it. Memory in MB.
@@ -167,7 +167,9 @@ pub(super) async fn for_domain(store: &mut impl Reads, org: &OrgRow) -> Outcome<
     if limit < 0 {
         return Ok(());
     }
-    let used = store.count(&DOMAINS, &super::domains::owned_by(&org.guid)).await?;
+    let used = store
+        .count(&DOMAINS, &super::domains::owned_by(&org.guid))
+        .await?;
     if used < limit {
         return Ok(());
     }

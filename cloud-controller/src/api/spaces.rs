@@ -135,8 +135,7 @@ struct SpaceBody {
 }
 
 fn named(sent: &str) -> Result<String, Failure> {
-    body::name(sent)
-        .ok_or_else(|| fail_with(Code::SpaceInvalid, "name must not be empty"))
+    body::name(sent).ok_or_else(|| fail_with(Code::SpaceInvalid, "name must not be empty"))
 }
 
 fn event(call: &Call, kind: &'static str, space: &SpaceRow, metadata: Value) -> NewEvent {

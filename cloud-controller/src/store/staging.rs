@@ -33,7 +33,12 @@ impl Store {
 
     /// A task by its id.
     pub(crate) async fn staging_task(&self, id: &str) -> Result<Option<StagingTask>, StoreError> {
-        optional(query(BY_ID).bind(id).fetch_optional(self.db.reader()).await?)
+        optional(
+            query(BY_ID)
+                .bind(id)
+                .fetch_optional(self.db.reader())
+                .await?,
+        )
     }
 
     /// Whether a staging waits for somebody who drives it.
@@ -66,7 +71,12 @@ impl Tx {
         &mut self,
         id: &str,
     ) -> Result<Option<StagingTask>, StoreError> {
-        optional(query(BY_ID).bind(id).fetch_optional(&mut self.inner).await?)
+        optional(
+            query(BY_ID)
+                .bind(id)
+                .fetch_optional(&mut self.inner)
+                .await?,
+        )
     }
 
     /// Opens a task and closes every other of the app.

@@ -1,8 +1,11 @@
 //! The real daemon on a real bus; the test plays the rest. One program, because linking one for each file takes longer than the tests.
 #![allow(clippy::unwrap_used)]
 
+mod addresses;
 mod audit;
 mod conversations;
+mod database_away;
+mod deletions;
 mod foreign_client;
 mod forged;
 mod hostile_archives;
@@ -11,11 +14,14 @@ mod matrix;
 mod operator;
 mod places;
 mod push;
+mod quotas;
 mod refusals;
 mod running;
 mod security;
 mod services;
 mod staging;
+mod staging_table;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod validation;

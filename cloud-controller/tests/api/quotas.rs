@@ -1,6 +1,7 @@
 //! Quotas while many ask at once: what a quota allows is never exceeded, and what it allows is given.
 
 use crate::support::dea::Dea;
+use crate::support::stagers::{Room, Stagers};
 use crate::support::{Answer, Platform, first_guid, guid};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ async fn apps(platform: &Platform, place: &Place, count: usize) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_and_instances_are_never_overdrawn() {
     let platform = Platform::start().await;
-    let _dea = Dea::with_room(&platform).await;
+    let _stagers = Stagers::start(&platform, &[Room::of("roomy", 1_000_000)]).await;
     let cases = [
         ("memory", json!({"memory_limit": 50}), None, 5, 100_005),
         (
@@ -118,7 +119,7 @@ async fn memory_and_instances_are_never_overdrawn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_of_all_apps_count_and_one_app_may_have_what_is_left() {
     let platform = Platform::start().await;
-    let _dea = Dea::with_room(&platform).await;
+    let _stagers = Stagers::start(&platform, &[Room::of("roomy", 1_000_000)]).await;
     let cases = [
         ("instances", json!({"app_instance_limit": 6}), None, 100_008),
         (

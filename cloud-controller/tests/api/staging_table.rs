@@ -2,6 +2,7 @@
 
 use crate::support::dea::{sha1_hex, upload};
 use crate::support::stagers::{Heard, Room, Stagers};
+use crate::support::table;
 use crate::support::{Answer, Platform, first_guid, read, wait_for_package_state, zip_of};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -27,8 +28,9 @@ const IDS: [&str; 2] = ["stager-aaaaaaaa", "stager-bbbbbbbb"];
 
 fn sections() -> Vec<Section> {
     let mut all: Vec<Section> = Vec::new();
-    let text = include_str!("../tables/staging.txt").lines().map(str::trim);
-    for line in text.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    let text = table::text("staging.txt");
+    let lines = text.lines().map(str::trim);
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line
             .strip_prefix("[pool")
             .and_then(|rest| rest.strip_suffix(']'))

@@ -139,7 +139,7 @@ async fn every_rule_of_the_reference_is_kept_and_a_refusal_changes_nothing() {
     let _dea = Dea::with_room(&platform).await;
     let world = world(&platform).await;
     let tokens = tokens(&mut platform).await;
-    let rows = table::read(include_str!("../tables/validation.txt"));
+    let rows = table::read(&table::text("validation.txt"));
     assert!(rows.len() > 140, "{}", rows.len());
     for row in &rows {
         let address = row.address(&world);

@@ -24,4 +24,3 @@ mod staging_table;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
-mod validation;

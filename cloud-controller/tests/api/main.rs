@@ -24,3 +24,4 @@ mod staging_table;
 mod store;
 #[path = "../support/mod.rs"]
 mod support;
+mod validation;

@@ -271,6 +271,51 @@ async fn groups_are_made_filled_and_carried_by_tokens() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_memberships_that_change_at_once_none_is_lost() {
+    const GROUPS: usize = 24;
+    let server = Server::start().await;
+    let admin = server.log_in().await;
+    let dora = user("dora");
+    let (_, made) = server
+        .call(&admin, Method::POST, "/Users", Some(dora))
+        .await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    for at in 0..GROUPS {
+        let group = Some(json!({"displayName": format!("team{at}")}));
+        let (status, _) = server.call(&admin, Method::POST, "/Groups", group).await;
+        assert_eq!(status, 201);
+    }
+    let join = |at: usize| {
+        let (server, admin, id) = (&server, &admin, &id);
+        async move {
+            let path = format!("/Groups/team{at}/members");
+            let member = Some(json!({"value": id}));
+            let (status, body) = server.call(admin, Method::POST, &path, member).await;
+            assert_eq!(status, 201, "{body}");
+        }
+    };
+    futures_util::future::join_all((0..GROUPS).map(join)).await;
+    let groups = async || {
+        let path = format!("/Users/{id}");
+        let (_, shown) = server.call(&admin, Method::GET, &path, None).await;
+        let all = shown["groups"].as_array().unwrap().clone();
+        all.iter()
+            .filter(|group| group["display"].as_str().unwrap().starts_with("team"))
+            .count()
+    };
+    assert_eq!(groups().await, GROUPS);
+    let leave = |at: usize| {
+        let (server, admin, id) = (&server, &admin, &id);
+        async move {
+            let path = format!("/Groups/team{at}/members/{id}");
+            assert_eq!(server.call(admin, Method::DELETE, &path, None).await.0, 200);
+        }
+    };
+    futures_util::future::join_all((1..GROUPS).map(leave)).await;
+    assert_eq!(groups().await, 1);
+}
+
 #[tokio::test]
 async fn every_endpoint_that_is_listed_is_there() {
     let server = Server::start().await;

@@ -112,7 +112,7 @@ async fn bad_instances_and_bindings_are_refused_by_code() {
         ),
         (
             json!({"name": "ok", "space_guid": space, "tags": ["x".repeat(256)]}),
-            60003,
+            60015,
         ),
     ];
     for (body, code) in cases {

@@ -18,6 +18,7 @@ pub mod dea;
 #[path = "../../../database/tests/support/postgres.rs"]
 pub mod postgres;
 pub mod python;
+pub mod stagers;
 pub mod suite;
 pub mod table;
 pub mod walk;
@@ -128,6 +129,12 @@ impl Answer {
         }
     }
 
+    /// Asserts the status of an answer that is no JSON.
+    pub fn expect_status(&self, status: u16) {
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_eq!(self.status.as_u16(), status, "{text}");
+    }
+
     /// Asserts an error by status, number and name.
     pub fn expect_error(&self, status: u16, code: u32, name: &str) -> String {
         let body = self.expect(status);
@@ -224,6 +231,22 @@ impl Platform {
                 .await
                 .ok()?;
             answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// One page of the status endpoint.
+    pub async fn status(&self, path: &str) -> Answer {
+        let status = self.running.as_ref().unwrap().status_addr;
+        let request = self.client.get(format!("http://{status}{path}"));
+        read(request.basic_auth("status", Some("status-secret"))).await
+    }
+
+    /// Waits until the controller knows so many stagers.
+    pub async fn knows_stagers(&self, count: usize) {
+        eventually("the stagers are known", async || {
+            let varz = self.status("/varz").await.expect(200);
+            (varz["known_stagers"] == count).then_some(())
         })
         .await;
     }
@@ -447,6 +470,11 @@ pub fn config(dir: &Path, nats: &NatsServer) -> Config {
         secrets_file: dir.join("secrets.json"),
         bus: BusConfig::url(nats.url()),
         profile: bus::times::Profile::Test,
+        status: component::StatusConfig {
+            user: "status".into(),
+            password: "status-secret".into(),
+            ..component::StatusConfig::default()
+        },
         staging_auth: auth("staging"),
         bulk_auth: auth("bulk_api"),
         internal_auth: auth("internal"),

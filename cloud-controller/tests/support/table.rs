@@ -17,6 +17,12 @@ pub struct Row {
     pub body: Option<String>,
 }
 
+/// A table's text. Read when the test runs: another table needs no other program.
+pub fn text(name: &str) -> String {
+    let path = format!("{}/tests/tables/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
 /// Reads a table; `#` begins a remark.
 pub fn read(text: &str) -> Vec<Row> {
     let lines = text.lines().map(str::trim);

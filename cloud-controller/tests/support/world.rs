@@ -34,19 +34,8 @@ static FRESH: AtomicU32 = AtomicU32::new(0);
 impl World {
     /// Makes an organization of this name with one of everything. Needs an administrator's token.
     pub async fn build(platform: &Platform, name: &str) -> World {
-        let mut world = World {
-            name: name.to_owned(),
-            guids: BTreeMap::new(),
-        };
-        for (list, known) in [
-            ("shared_domains", "shared"),
-            ("stacks", "stack"),
-            ("quota_definitions", "quota"),
-            ("buildpacks", "buildpack"),
-        ] {
-            let found = platform.get(&format!("/v2/{list}")).await.expect(200);
-            world.set(known, first_guid(&found));
-        }
+        let mut world = World::empty(platform).await;
+        world.name = name.to_owned();
         world
             .make(platform, "org", "/v2/organizations", json!({"name": name}))
             .await;
@@ -67,6 +56,21 @@ impl World {
         world.make_group(platform).await;
         let about = format!("/v2/events?q=actee:{}", world.guids["app"]);
         world.set("event", first_guid(&platform.get(&about).await.expect(200)));
+        world
+    }
+
+    /// Only what belongs to nobody.
+    pub async fn empty(platform: &Platform) -> World {
+        let mut world = World::default();
+        for (list, known) in [
+            ("shared_domains", "shared"),
+            ("stacks", "stack"),
+            ("quota_definitions", "quota"),
+            ("buildpacks", "buildpack"),
+        ] {
+            let found = platform.get(&format!("/v2/{list}")).await.expect(200);
+            world.set(known, first_guid(&found));
+        }
         world
     }
 

@@ -35,14 +35,14 @@ fn main() {
     // `cargo bench` passes arguments of its own; there are none of ours.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let mut rows = Vec::new();
         let dir = tempfile::tempdir().unwrap();
-        rows.extend(measure("SQLite", dir.path(), None).await);
+        let rows = measure("SQLite", dir.path(), None).await;
+        println!("{}\n{}", table::HEAD, table::of(&rows));
         if let Some(server) = Postgres::start_flushing() {
             let dir = tempfile::tempdir().unwrap();
-            rows.extend(measure("PostgreSQL", dir.path(), Some(&server)).await);
+            let rows = measure("PostgreSQL", dir.path(), Some(&server)).await;
+            println!("{}", table::of(&rows));
         }
-        println!("{}", table::of(&rows));
     });
 }
 

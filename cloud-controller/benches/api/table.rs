@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::load::Times;
 use crate::process::Controller;
 
+pub(crate) const HEAD: &str = "| database | requests | count | p50 ms | p99 ms | errors | CPU µs each | RSS MB |\n|---|---|--:|--:|--:|--:|--:|--:|";
+
 /// One line.
 pub(crate) struct Row {
     database: String,
@@ -47,7 +49,6 @@ impl Row {
 }
 
 pub(crate) fn of(rows: &[Row]) -> String {
-    let head = "| database | requests | count | p50 ms | p99 ms | errors | CPU µs each | RSS MB |\n|---|---|--:|--:|--:|--:|--:|--:|";
     let lines: Vec<String> = rows.iter().map(Row::line).collect();
-    format!("{head}\n{}", lines.join("\n"))
+    lines.join("\n")
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::signing::KeyRing;
@@ -60,21 +60,21 @@ impl Secrets {
             path: path.display().to_string(),
             source,
         };
-        match std::fs::metadata(path) {
-            Ok(meta) if meta.permissions().mode() & 0o077 != 0 => Err(SecretsError::Mode {
-                path: path.display().to_string(),
-                mode: meta.permissions().mode() & 0o777,
-            }),
-            Ok(_) => {
-                let text = std::fs::read_to_string(path).map_err(io)?;
-                read(&text).map_err(|reason| SecretsError::Form {
-                    path: path.display().to_string(),
-                    reason,
-                })
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(path).map_err(io),
-            Err(error) => Err(io(error)),
+        if !path.exists() {
+            create(path).map_err(io)?;
         }
+        let mode = std::fs::metadata(path).map_err(io)?.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(SecretsError::Mode {
+                path: path.display().to_string(),
+                mode,
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        read(&text).map_err(|reason| SecretsError::Form {
+            path: path.display().to_string(),
+            reason,
+        })
     }
 
     /// The encryption key's bytes; empty when the hex is damaged, which the cipher then refuses.
@@ -105,25 +105,45 @@ fn read(text: &str) -> Result<Secrets, String> {
     }
 }
 
-fn create(path: &Path) -> std::io::Result<Secrets> {
+/// Makes the file at once with its content: a controller that begins at the same time finds all of it or nothing.
+/// Of several that make it, one wins and the others read what it wrote.
+fn create(path: &Path) -> std::io::Result<()> {
     let key: [u8; 32] = rand::random();
     let secrets = Secrets {
         encryption_key: hex::encode(key),
         address_secrets: Vec::new(),
     };
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut file = tempfile::Builder::new()
+        .prefix(".secrets-")
+        .permissions(std::fs::Permissions::from_mode(0o600))
+        .tempfile_in(dir.unwrap_or(Path::new(".")))?;
     file.write_all(serde_json::to_string_pretty(&secrets)?.as_bytes())?;
-    file.sync_all()?;
-    Ok(secrets)
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn of_controllers_that_begin_at_once_all_have_the_same_secrets() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secrets.json");
+        let begin = || Secrets::load_or_create(&path).unwrap().encryption_key;
+        let keys: Vec<String> = std::thread::scope(|scope| {
+            let begun: Vec<_> = (0..16).map(|_| scope.spawn(begin)).collect();
+            begun.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0] && key.len() == 64));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
+    }
 
     #[test]
     fn a_secret_that_can_be_guessed_is_refused_by_its_place() {

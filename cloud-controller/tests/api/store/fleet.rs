@@ -87,7 +87,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts so many; absent without PostgreSQL.
+    /// Starts so many at once; absent without PostgreSQL.
     pub(crate) async fn start(count: usize, adjust: impl Fn(&mut Config)) -> Option<Fleet> {
         let postgres = Postgres::start()?;
         let nats = NatsServer::start().await;
@@ -102,6 +102,9 @@ impl Fleet {
             adjust(&mut config);
             processes.push(process(dir.path(), at, config));
         }
+        for process in &mut processes {
+            process.start();
+        }
         let bus = Bus::connect(&BusConfig::url(nats.url()), "test")
             .await
             .unwrap();
@@ -115,9 +118,7 @@ impl Fleet {
             _nats: nats,
             _dir: dir,
         };
-        // One after the other: the first makes the secrets file, and who reads it half written does not start.
         for at in 0..count {
-            fleet.processes[at].start();
             fleet.token = fleet.up(at).await;
         }
         Some(fleet)

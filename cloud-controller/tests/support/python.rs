@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The programs of an environment with these packages, made when it is missing; absent when that fails.
-pub fn environment(name: &str, packages: &[&str]) -> Option<PathBuf> {
+pub(crate) fn environment(name: &str, packages: &[&str]) -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-venv"));
     let (programs, made) = (venv.join("bin"), venv.join("complete"));
     let done = |command: &mut Command| command.output().is_ok_and(|out| out.status.success());
@@ -20,7 +20,7 @@ pub fn environment(name: &str, packages: &[&str]) -> Option<PathBuf> {
 }
 
 /// Fails when tests run in CI, where nothing may be missing.
-pub fn skip(what: &str) {
+pub(crate) fn skip(what: &str) {
     let text = format!("{what} could not be installed from PyPI");
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{text}");
     eprintln!("skipped: {text}");

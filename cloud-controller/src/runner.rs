@@ -121,6 +121,13 @@ pub(crate) mod tests {
         }
     }
 
+    fn staging(instances: i64) -> AppRow {
+        AppRow {
+            staging_task_id: Some("t".into()),
+            ..app("STARTED", "PENDING", instances)
+        }
+    }
+
     /// Name, row before, row after, effects.
     type Case = (&'static str, Option<AppRow>, Option<AppRow>, Vec<Effect>);
 
@@ -178,9 +185,15 @@ pub(crate) mod tests {
             ),
             (
                 "scale while staging",
-                Some(app("STARTED", "PENDING", 1)),
-                Some(app("STARTED", "PENDING", 3)),
+                Some(staging(1)),
+                Some(staging(3)),
                 vec![],
+            ),
+            (
+                "scale what waits and nobody stages",
+                Some(app("STARTED", "PENDING", 0)),
+                Some(app("STARTED", "PENDING", 1)),
+                vec![Stage],
             ),
             (
                 "scale while stopped",

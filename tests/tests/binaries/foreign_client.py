@@ -59,13 +59,14 @@ def main():
     )
     stream.start()
     # Said again until the stream has begun.
-    wait_for("the stream tells", lambda: body(host, "/lines/3") and followed)
+    wait_for("the stream tells", lambda: body(host, "/lines/3") and any(followed))
     wait_for("recent lines tell", lambda: lines(client.doppler.recent_logs(app), "line 2"))
 
     client.v2.apps.update(app, instances=2)
     wait_for("two instances run", lambda: len([1 for one in client.v2.apps.get_stats(app).values() if one["state"] == "RUNNING"]) == 2)
-    used = client.v2.apps.get_stats(app)["0"]["stats"]["usage"]
-    assert used["mem"] > 0 and used["disk"] > 0, used
+    usage = lambda: client.v2.apps.get_stats(app)["0"]["stats"]["usage"]
+    # Measured every few seconds.
+    wait_for("usage is measured", lambda: usage()["mem"] > 0 and usage()["disk"] > 0)
     client.v2.apps.stop(app, check_time=0.1)
     client.v2.apps.remove(app)
     print("ALL SAID AND DONE")

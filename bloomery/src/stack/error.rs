@@ -72,7 +72,10 @@ pub enum StackError {
         tail: String,
     },
     /// What the tarball holds is no root file system.
-    #[error("this is no root file system: {why}. At its top: {found}")]
+    #[error(
+        "this is no root file system: {why}. At its top: {found}\n\
+         Next: a tar of what would be /, e.g. of `docker export CONTAINER` or `tar -C ROOT -czf FILE .`"
+    )]
     NoSystem {
         /// What is wrong.
         why: &'static str,

@@ -28,11 +28,13 @@ pub fn import(flags: &ImportStack, out: &Path) -> Result<(), StackError> {
     let began = Instant::now();
     check_name(&flags.name)?;
     host::check_import()?;
+    let path = &flags.tarball;
+    let tarball = File::open(path).map_err(StackError::file("open", path))?;
     let shelf = Shelf::take(out.join(&flags.name))?;
     let root = shelf.work().join("root");
     remove(&shelf.work())?;
     fs::create_dir_all(&root).map_err(StackError::file("make the directory", &root))?;
-    let kept = unpack(flags, &root).and_then(|()| {
+    let kept = unpack(path, tarball, &root).and_then(|()| {
         shape::check(&root)?;
         shape::complete(&root)?;
         let receipt = receipt(flags, &root, began)?;
@@ -72,9 +74,7 @@ fn check_name(name: &str) -> Result<(), StackError> {
     }
 }
 
-fn unpack(flags: &ImportStack, root: &Path) -> Result<(), StackError> {
-    let path = &flags.tarball;
-    let mut file = File::open(path).map_err(StackError::file("open", path))?;
+fn unpack(path: &Path, mut file: File, root: &Path) -> Result<(), StackError> {
     let size = file
         .metadata()
         .map_err(StackError::file("read", path))?
@@ -88,7 +88,7 @@ fn unpack(flags: &ImportStack, root: &Path) -> Result<(), StackError> {
     let status = tar.wait().map_err(StackError::file("wait for", "tar"))?;
     if !status.success() {
         return Err(StackError::Unpack {
-            tarball: path.clone(),
+            tarball: path.into(),
             status: status.to_string(),
             tail: crate::logs::tail(&log, 8),
         });
@@ -230,6 +230,10 @@ mod tests {
         fs::write(dir.path().join("noise"), "no tar at all").expect("write");
         let noise = import(&flags(dir.path(), "noise"), &out).expect_err("refused");
         assert!(noise.to_string().contains("noise"), "{noise}");
+        let mut other = flags(dir.path(), "nowhere");
+        other.name = "other".into();
+        assert!(import(&other, &out).is_err());
+        assert!(!out.join("other").exists());
         fs::remove_dir_all(dir.path().join("source")).expect("remove");
         tarball(
             dir.path(),

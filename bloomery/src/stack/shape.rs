@@ -12,7 +12,7 @@ pub(super) fn check(root: &Path) -> Result<(), StackError> {
     let there = |path: &str| root.join(path).symlink_metadata().is_ok();
     let is_dir = |path: &str| root.join(path).symlink_metadata().is_ok_and(|m| m.is_dir());
     let why = if there("manifest.json") && !there("bin") {
-        Some("it is an image with layers; `docker export CONTAINER` writes a root file system")
+        Some("it is an image with layers")
     } else if !(is_dir("etc") && is_dir("usr")) {
         Some("it has no directories etc and usr at its top")
     } else if !(there("bin/sh") || there("usr/bin/sh")) {

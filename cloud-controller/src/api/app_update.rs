@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 

@@ -1,5 +1,7 @@
 //! The API's description of itself: `/openapi.json`, and `/docs` which shows it.
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
@@ -11,7 +13,7 @@ use v2_api::address::client_base;
 use super::body::{Body, Raw};
 use super::call::Call;
 use super::internal::Admitted;
-use super::routing::{Routes, get};
+use super::routing::{Endpoint, Routes, get};
 use super::upload::Form;
 use crate::authorize::Caller;
 use crate::controller::Ctl;
@@ -26,11 +28,16 @@ pub(super) fn routes() -> Routes {
         .route("/docs", get(page))
 }
 
-async fn description(State(ctl): State<Ctl>, headers: HeaderMap) -> Json<Value> {
-    let base = client_base(&headers, &ctl.fallback_base);
+/// What every endpoint takes, found out once: it is the same for everybody, and whoever asks needs no token.
+static OPERATIONS: LazyLock<Vec<(Endpoint, Operation)>> = LazyLock::new(|| {
     let mut operations = super::table().operations();
     operations.sort_by(|a, b| a.0.cmp(&b.0));
-    Json(document(&base, &ctl.config.api_version, &operations))
+    operations
+});
+
+async fn description(State(ctl): State<Ctl>, headers: HeaderMap) -> Json<Value> {
+    let base = client_base(&headers, &ctl.fallback_base);
+    Json(document(&base, &ctl.config.api_version, &OPERATIONS))
 }
 
 async fn page() -> impl IntoResponse {

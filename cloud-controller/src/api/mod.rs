@@ -135,6 +135,7 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
             ctl.clone(),
             failure::name_database,
         ))
+        .layer(middleware::from_fn(location))
         .layer(middleware::from_fn(request_id))
 }
 
@@ -151,7 +152,18 @@ fn log_access(ctl: &Ctl) -> loggregator::Access {
     })
 }
 
-/// Gives every answer a request id: the incoming one extended, or a new one; and `Location` to what a POST made.
+/// Gives `Location` to what a POST made.
+async fn location(request: Request, next: Next) -> Response {
+    let made = request.method() == http::Method::POST;
+    let mut response = next.run(request).await;
+    let place = response.extensions_mut().remove::<call::Place>();
+    if let Some(call::Place(url)) = place.filter(|_| made) {
+        response.headers_mut().insert(header::LOCATION, url);
+    }
+    response
+}
+
+/// Gives every answer a request id: the incoming one extended, or a new one.
 async fn request_id(request: Request, next: Next) -> Response {
     let own = bus::ids::guid();
     let id = match request
@@ -162,12 +174,7 @@ async fn request_id(request: Request, next: Next) -> Response {
         Some(incoming) => format!("{incoming}::{own}"),
         None => own,
     };
-    let made = request.method() == http::Method::POST;
     let mut response = next.run(request).await;
-    let place = response.extensions_mut().remove::<call::Place>();
-    if let Some(call::Place(url)) = place.filter(|_| made) {
-        response.headers_mut().insert(header::LOCATION, url);
-    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

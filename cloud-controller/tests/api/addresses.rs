@@ -1,10 +1,10 @@
 //! The addresses DEAs and stagers are handed: each opens one thing for a while, and no password is among them.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use crate::support::dea::{Dea, sha1_hex, upload};
+use crate::support::files::files_below;
 use crate::support::{Answer, Platform, eventually, read};
 use aws_lc_rs::hmac;
 use reqwest::Method;
@@ -69,19 +69,6 @@ impl Asked {
         let blobs = self.platform.dir.path().join("blobs/cc-droplets");
         files_below(&blobs)
     }
-}
-
-fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// Every text in a message that is an address.

@@ -1,8 +1,7 @@
 //! What hangs on a thing that is deleted: refused without `recursive=true`, gone with it, told by events, and no blob is left.
 
-use std::time::{Duration, SystemTime};
-
 use crate::support::dea::Dea;
+use crate::support::files::{files_below, make_old};
 use crate::support::world::World;
 use crate::support::{Platform, eventually, guid, wait_for_package_state};
 use reqwest::Method;
@@ -234,12 +233,11 @@ async fn an_organization_that_goes_leaves_no_blob_of_its_apps() {
         wait_for_package_state(&platform, &app, "STAGED").await;
     }
     let blobs = platform.dir.path().join("blobs");
+    let folders = ["cc-packages", "cc-droplets", "cc-manifests", "cc-resources"];
     let of_apps = || {
-        let mut found = Vec::new();
-        for folder in ["cc-packages", "cc-droplets", "cc-manifests", "cc-resources"] {
-            files_below(&blobs.join(folder), &mut found);
-        }
-        found
+        folders
+            .map(|folder| files_below(&blobs.join(folder)))
+            .concat()
     };
     assert!(of_apps().len() >= 4, "{:?}", of_apps());
     let deleted = platform
@@ -259,22 +257,4 @@ async fn an_organization_that_goes_leaves_no_blob_of_its_apps() {
             .then_some(())
     })
     .await;
-}
-
-fn make_old(path: &std::path::Path) {
-    if let Ok(file) = std::fs::File::options().write(true).open(path) {
-        let day = Duration::from_secs(25 * 3600);
-        let _ = file.set_modified(SystemTime::now() - day);
-    }
-}
-
-fn files_below(directory: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files_below(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! How stagings end: well, badly, late, twice, or with nobody left to hear it.
 
 use crate::support::dea::{Dea, upload};
+use crate::support::files::{files_below, make_old};
 use crate::support::{Platform, guid, wait_for_package_state, zip_of};
 use serde_json::json;
 
@@ -321,24 +322,4 @@ fn store_blob(blobs: &std::path::Path, folder: &str, key: &str) -> std::path::Pa
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, b"content").unwrap();
     path
-}
-
-fn make_old(path: &std::path::Path) {
-    let day = std::time::Duration::from_secs(25 * 3600);
-    let file = std::fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(std::time::SystemTime::now() - day)
-        .unwrap();
-}
-
-fn files_below(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -1,6 +1,7 @@
 //! `tables/staging.txt`: stagings that go well, badly, late and twice, told by the real controller to stagers played here.
 
 use crate::support::dea::{sha1_hex, upload};
+use crate::support::files::files_below;
 use crate::support::stagers::{Heard, Room, Stagers};
 use crate::support::table;
 use crate::support::{Answer, Platform, first_guid, read, wait_for_package_state, zip_of};
@@ -228,8 +229,8 @@ impl Play<'_> {
     /// Droplets and build caches of the app in the blobstore.
     fn written(&self) -> String {
         let blobs = self.platform.dir.path().join("blobs/cc-droplets");
-        let mut found = Vec::new();
-        files_below(&blobs, &mut found);
+        let found = files_below(&blobs).into_iter();
+        let found: Vec<String> = found.map(|path| path.display().to_string()).collect();
         let of_app = found.iter().filter(|path| path.contains(&self.app));
         let mut words: Vec<&str> = of_app
             .map(|path| {
@@ -270,17 +271,6 @@ impl Play<'_> {
             .map(|kind| kind.trim_start_matches("audit.app."))
             .collect();
         kinds.join(" ")
-    }
-}
-
-fn files_below(directory: &std::path::Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files_below(&path, found);
-        } else {
-            found.push(path.display().to_string());
-        }
     }
 }
 

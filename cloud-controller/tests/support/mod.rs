@@ -15,6 +15,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 pub mod dea;
+pub mod files;
 #[path = "../../../database/tests/support/postgres.rs"]
 pub mod postgres;
 pub mod python;

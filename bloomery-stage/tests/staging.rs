@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bloomery_stage::error::StageError;
 use bloomery_stage::plan::Plan;
@@ -124,21 +125,32 @@ fn a_buildpack_that_hangs_is_ended_with_everything_it_started() {
     let compile = format!("sh -c 'echo $$ > {}; sleep 600' & wait", mark.display());
     let hangs = bench.buildpack("hangs", "echo Hangs", &compile, "");
     let plan = Plan {
-        timeout_secs: 2,
+        timeout_secs: 4,
         ..bench.plan(&[hangs])
     };
     let error = bloomery_stage::run(&plan).unwrap_err();
     assert!(
-        matches!(error, StageError::CompileTimedOut { seconds: 2 }),
+        matches!(error, StageError::CompileTimedOut { seconds: 4 }),
         "{error}"
     );
     assert!(bench.info().contains("StagingTimeExpired"));
     let child = fs::read_to_string(mark).unwrap();
-    let state = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
     assert!(
-        state.is_empty() || state.contains(") Z "),
-        "the buildpack's child still runs: {state}"
+        ends_soon(child.trim()),
+        "the buildpack's child {child} still runs"
     );
+}
+
+/// The signal has been sent; on a busy machine its receiver takes a while to notice.
+fn ends_soon(pid: &str) -> bool {
+    let ended = || {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    (0..500).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        ended()
+    })
 }
 
 #[test]

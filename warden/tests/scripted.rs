@@ -22,10 +22,10 @@ fn spec() -> ContainerSpec {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_job_prints_and_ends_as_told() {
-    let crash = ScriptedJob {
-        when: "crash".into(),
+/// A job for scripts with `when` in them: two lines, then `after` it runs out of memory.
+fn crash(when: &str, after: Duration) -> ScriptedJob {
+    ScriptedJob {
+        when: when.into(),
         lines: vec![
             (Stream::Stdout, "up".into()),
             (Stream::Stderr, "oops".into()),
@@ -34,20 +34,29 @@ async fn a_job_prints_and_ends_as_told() {
             code: 9,
             signal: None,
         }),
-        after: Duration::from_secs(3600),
+        after,
         event: Some("out of memory".into()),
         ..ScriptedJob::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_job_prints_and_ends_as_told() {
+    let jobs = vec![
+        crash("at once", Duration::ZERO),
+        crash("much later", Duration::from_secs(3600)),
+    ];
     let backend = ScriptedBackend::new(Script {
-        jobs: vec![crash],
+        jobs,
         ..Script::default()
     });
     let container = backend.create(spec()).await.unwrap();
-    let job = container
-        .run(ProcessSpec::script("crash now"), Pipes::default())
-        .await
-        .unwrap();
-    let mut output = container.attach(&job, 2).await.unwrap();
+    let run = async |script: &str| {
+        let process = ProcessSpec::script(script);
+        container.run(process, Pipes::default()).await.unwrap()
+    };
+    let later = run("crash much later").await;
+    let mut output = container.attach(&later, 2).await.unwrap();
     assert!(matches!(
         output.recv().await,
         Some(Output::Line {
@@ -57,13 +66,13 @@ async fn a_job_prints_and_ends_as_told() {
         })
     ));
     assert!(container.info().await.unwrap().events.is_empty());
+
+    let job = run("crash at once").await;
+    let mut output = container.attach(&job, 3).await.unwrap();
     assert_eq!(container.wait(&job).await.unwrap().code, 9);
     assert_eq!(output.recv().await, None);
     assert_eq!(container.info().await.unwrap().events, ["out of memory"]);
-    let other = container
-        .run(ProcessSpec::script("true"), Pipes::default())
-        .await
-        .unwrap();
+    let other = run("true").await;
     assert_eq!(container.wait(&other).await.unwrap().code, 0);
 }
 

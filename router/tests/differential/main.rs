@@ -13,10 +13,13 @@ mod parsers;
 mod peers;
 mod recorder;
 
+use std::time::Duration;
+
 use common::{Edge, PATIENCE};
 use corpus_case::{Case, Verdict, cases};
 use explained::Explanations;
 use parsers::{Parser, Seen};
+use peers::{Lanes, Peer};
 use recorder::{Exchange, Recorder};
 
 /// Is it one of the peers' programs that is missing? A laptop may do without; CI may not.
@@ -82,35 +85,54 @@ async fn parsers_of_three_kinds_read_the_same_requests_in_what_we_let_pass() {
     );
 }
 
+/// How long nothing may come before a peer counts as having said everything. Neither waits for more
+/// than a packet on loopback, so the first is enough; where it was not, the machine was busy, and all
+/// is asked again with more patience.
+const QUIETS: [Duration; 3] = [
+    Duration::from_millis(150),
+    Duration::from_millis(1500),
+    Duration::from_secs(6),
+];
+
+/// What remains to be explained of a comparison, or explains nothing; empty when all is well.
+async fn open_questions(cases: &[Case], peers: &[(Peer, Lanes)], quiet: Duration) -> Vec<String> {
+    let ours = ours(cases).await;
+    let mut explanations = Explanations::read();
+    let mut open = Vec::new();
+    for (peer, lanes) in peers {
+        let all = lanes.all(cases, quiet).await;
+        for ((case, ours), theirs) in cases.iter().zip(&ours).zip(&all) {
+            let difference = explained::difference(*peer, ours, theirs);
+            if let Some(it) = difference.filter(|it| !explanations.cover(it, case)) {
+                open.push(format!(
+                    "unexplained: line {} {it} {}",
+                    case.line, case.text
+                ));
+            }
+        }
+    }
+    let idle = explanations.unused().into_iter();
+    open.extend(idle.map(|row| format!("explains nothing any more: {row}")));
+    open
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_disagreement_with_nginx_and_haproxy_is_explained() {
     let cases = cases();
-    let ours = ours(&cases).await;
-    let mut explanations = Explanations::read();
-    let mut unexplained = Vec::new();
+    let mut running = Vec::new();
     for peer in peers::ALL {
         let Some(lanes) = needed(peer.start().await, peer.program()) else {
             return;
         };
-        let all = lanes.all(&cases).await;
-        for ((case, ours), theirs) in cases.iter().zip(&ours).zip(&all) {
-            let differs = |theirs| explained::difference(peer, ours, theirs);
-            if differs(theirs).is_none_or(|it| explanations.cover(&it, case)) {
-                continue;
-            }
-            // A busy machine may have cut it short.
-            let again = lanes.alone(case).await;
-            if let Some(it) = differs(&again).filter(|it| !explanations.cover(it, case)) {
-                unexplained.push(format!("line {} {it} {}", case.line, case.text));
-            }
-        }
+        running.push((peer, lanes));
     }
-    let count = unexplained.len();
-    assert!(
-        unexplained.is_empty(),
-        "{count} unexplained:\n{}",
-        unexplained.join("\n")
-    );
-    let idle = explanations.unused();
-    assert!(idle.is_empty(), "these explain nothing any more: {idle:?}");
+    let mut open = Vec::new();
+    for quiet in QUIETS {
+        open = open_questions(&cases, &running, quiet).await;
+        if open.is_empty() {
+            return;
+        }
+        eprintln!("with {quiet:?} of patience:\n{}", open.join("\n"));
+    }
+    panic!("{} open questions:\n{}", open.len(), open.join("\n"));
 }

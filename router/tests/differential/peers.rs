@@ -10,9 +10,6 @@ use super::recorder::{Exchange, Recorder};
 
 /// Cases under way at a time.
 const LANES: usize = 24;
-/// How long nothing may come before a peer counts as having said everything.
-const QUIET: Duration = Duration::from_millis(150);
-
 /// It ends at once when somebody else has taken one of its ports.
 const STARTS: usize = 5;
 
@@ -62,8 +59,8 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Sends all cases through.
-    pub(crate) async fn all(&self, cases: &[Case]) -> Vec<Exchange> {
+    /// Sends all cases through; a peer has said everything when nothing came for so long.
+    pub(crate) async fn all(&self, cases: &[Case], quiet: Duration) -> Vec<Exchange> {
         let requests: Arc<Vec<Vec<u8>>> =
             Arc::new(cases.iter().map(|case| case.request.clone()).collect());
         let begun = self
@@ -76,7 +73,7 @@ impl Lanes {
                 tokio::spawn(async move {
                     let mut done = Vec::new();
                     for at in (lane..requests.len()).step_by(LANES) {
-                        done.push((at, recorder.send(proxy, &requests[at], None, QUIET).await));
+                        done.push((at, recorder.send(proxy, &requests[at], None, quiet).await));
                     }
                     done
                 })
@@ -88,12 +85,6 @@ impl Lanes {
             }
         }
         all
-    }
-
-    /// Sends one case through, with all the time it may need on a busy machine.
-    pub(crate) async fn alone(&self, case: &Case) -> Exchange {
-        let (recorder, proxy) = &self.lanes[0];
-        recorder.send(*proxy, &case.request, None, 10 * QUIET).await
     }
 }
 

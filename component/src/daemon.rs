@@ -124,13 +124,41 @@ async fn stop_signal() -> &'static str {
     }
 }
 
-/// An error with all its causes on one line.
+/// An error with all its causes on one line; a cause that the error before it quotes already is not said again.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Why {
+        #[error("open the door: {0}")]
+        Quoting(#[source] std::io::Error),
+        #[error("go in: {0}")]
+        Twice(#[source] Box<Why>),
+        #[error("leave")]
+        Silent(#[source] std::io::Error),
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let locked = || std::io::Error::other("locked");
+        let quoting = Why::Quoting(locked());
+        assert_eq!(chain(&quoting), "open the door: locked");
+        let twice = Why::Twice(Box::new(quoting));
+        assert_eq!(chain(&twice), "go in: open the door: locked");
+        assert_eq!(chain(&Why::Silent(locked())), "leave: locked");
+    }
 }

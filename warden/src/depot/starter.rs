@@ -144,7 +144,11 @@ pub(crate) fn state(dir: &Path) -> Option<KeeperState> {
 
 /// Makes sure the program is there before the first container is wanted.
 pub(crate) fn check_program(wshd: &Path) -> Result<()> {
-    File::open(wshd)
-        .map(drop)
-        .at(format!("open {} (the wshd program)", wshd.display()))
+    File::open(wshd).map(drop).map_err(|why| Error::Missing {
+        feature: "the program wshd, which keeps each container",
+        why: format!(
+            "{} cannot be opened: {why}; build it with `./x build`, or name another (`warden.wshd` of the DEA, `--wshd` of wardenctl)",
+            wshd.display()
+        ),
+    })
 }

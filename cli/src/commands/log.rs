@@ -23,25 +23,29 @@ pub(super) const COMMANDS: &[Spec] = &[Spec {
 async fn run(cx: &mut Context, name: &str, recent: bool) -> Result<(), CfError> {
     let app = cx.app(name).await?;
     let guid = guid(&app).to_owned();
-    cx.ui.say(&format!(
-        "Connected, {} logs for app {} {}\n",
-        if recent { "dumping recent" } else { "tailing" },
-        cx.ui.name(name),
-        cx.place()
-    ));
     if recent {
-        for line in logs::recent(&mut cx.client, &guid).await? {
-            print(cx, &line);
-        }
+        let lines = logs::recent(&mut cx.client, &guid).await?;
+        connected(cx, "dumping recent", name);
+        lines.iter().for_each(|line| print(cx, line));
         return Ok(());
     }
     let mut stream = logs::stream(&mut cx.client, &guid).await?;
+    // Not a moment earlier: what is logged once this stands there is shown.
+    connected(cx, "tailing", name);
     while let Some(line) = stream.next().await {
         print(cx, &line);
     }
     Err(CfError::Other(
         "the log server closed the stream\nTIP: run the command again to go on".into(),
     ))
+}
+
+fn connected(cx: &Context, doing: &str, name: &str) {
+    cx.ui.say(&format!(
+        "Connected, {doing} logs for app {} {}\n",
+        cx.ui.name(name),
+        cx.place()
+    ));
 }
 
 fn print(cx: &Context, line: &logs::LogMessage) {

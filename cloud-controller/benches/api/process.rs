@@ -42,7 +42,9 @@ impl Controller {
         // JSON is YAML.
         std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
         let log = dir.join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_cloud-controller"))
+        let own = || env!("CARGO_BIN_EXE_cloud-controller").into();
+        let program = std::env::var_os("BENCH_CONTROLLER").unwrap_or_else(own);
+        let child = Command::new(program)
             .arg("--config")
             .arg(&file)
             .stdout(Stdio::null())

@@ -155,12 +155,7 @@ impl Caller {
         Err(error.into())
     }
 
-    /// What the caller sees of a collection; `pieces` is the condition for everybody but administrators.
-    pub(crate) fn visible(&self, pieces: &'static [&'static str]) -> Scope {
-        self.narrow(Scope::all(), pieces)
-    }
-
-    /// As [`Caller::visible`], within a scope.
+    /// What the caller sees of the members in scope; `pieces` is the condition for everybody but administrators.
     pub(crate) fn narrow(&self, scope: Scope, pieces: &'static [&'static str]) -> Scope {
         if self.admin {
             scope

@@ -126,7 +126,11 @@ impl Db {
             }
         };
         Ok(Db {
-            reader: Reader { pool, place },
+            reader: Reader {
+                pool,
+                place,
+                statements: Arc::default(),
+            },
             writer,
             _lock: lock,
         })

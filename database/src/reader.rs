@@ -1,6 +1,7 @@
 //! Reading: a pool of connections that cannot write.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool};
 
@@ -14,6 +15,14 @@ use crate::sql::{Done, Executor, Query};
 pub struct Reader {
     pub(crate) pool: Pool,
     pub(crate) place: Arc<Place>,
+    pub(crate) statements: Arc<AtomicU64>,
+}
+
+impl Reader {
+    /// How many statements were run so far, by all clones of it.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +35,7 @@ pub(crate) enum Pool {
 
 impl Executor for &Reader {
     async fn rows(self, query: Query) -> Result<Vec<Row>, Error> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
         let rows = match &self.pool {
             Pool::Sqlite(pool) => {
                 let rows = driver_query!(Sqlite, query).fetch_all(pool).await;

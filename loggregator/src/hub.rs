@@ -64,9 +64,28 @@ struct State {
 
 struct App {
     ring: Ring,
-    live: broadcast::Sender<Arc<LogLine>>,
+    /// As long as somebody reads: a backlog has its full size from the beginning, and most apps have no reader.
+    live: Option<broadcast::Sender<Arc<LogLine>>>,
     touched: u64,
     distrusted: Option<Instant>,
+}
+
+impl App {
+    fn readers(&self) -> usize {
+        self.live
+            .as_ref()
+            .map_or(0, broadcast::Sender::receiver_count)
+    }
+
+    /// Lines that the slowest reader has not taken.
+    fn waiting(&self) -> usize {
+        self.live.as_ref().map_or(0, broadcast::Sender::len)
+    }
+
+    /// Hands a line to the readers; the backlog goes with the last of them.
+    fn send(&mut self, line: Arc<LogLine>) {
+        self.live.take_if(|live| live.send(line).is_err());
+    }
 }
 
 /// What a stream reader gets next.
@@ -150,7 +169,7 @@ impl Hub {
         let crowded = |guid: &&String| {
             state.apps.get(*guid).is_some_and(|app| {
                 let distrusted = app.distrusted.is_some_and(|at| at.elapsed() < DISTRUST);
-                !distrusted && app.live.len() + part.lines.len() > self.0.backlog
+                !distrusted && app.waiting() + part.lines.len() > self.0.backlog
             })
         };
         apps.find(crowded).cloned()
@@ -196,7 +215,15 @@ impl Hub {
     /// Follows an app from now on.
     pub fn follow(&self, app: &str) -> Stream {
         let mut state = self.lock();
-        let live = self.app(&mut state, app).live.subscribe();
+        let live = &mut self.app(&mut state, app).live;
+        let live = match live {
+            Some(live) => live.subscribe(),
+            None => {
+                let (sender, receiver) = broadcast::channel(self.0.backlog);
+                *live = Some(sender);
+                receiver
+            }
+        };
         Stream {
             hub: self.clone(),
             live,
@@ -208,7 +235,7 @@ impl Hub {
     pub(crate) fn readers(&self, app: &str) -> usize {
         let state = self.lock();
         let app = state.apps.get(app);
-        app.map_or(0, |app| app.live.receiver_count())
+        app.map_or(0, App::readers)
     }
 
     /// Counters since the start.
@@ -229,7 +256,7 @@ impl Hub {
         let touched = state.clock;
         let entry = state.apps.entry(app.to_owned()).or_insert_with(|| App {
             ring: Ring::default(),
-            live: broadcast::channel(self.0.backlog).0,
+            live: None,
             touched,
             distrusted: None,
         });
@@ -245,8 +272,7 @@ impl Hub {
         let before = app.ring.bytes();
         let displaced = app.ring.push(line.clone(), limit);
         let after = app.ring.bytes();
-        // No reader is no error.
-        let _ = app.live.send(line);
+        app.send(line);
         state.bytes = state.bytes + after - before;
         state.counters.accepted += 1;
         state.counters.displaced += displaced;
@@ -286,7 +312,7 @@ impl State {
         self.bytes -= ring.bytes();
         self.counters.displaced += ring.len() as u64;
         self.apps
-            .retain(|_, app| app.ring.len() > 0 || app.live.receiver_count() > 0);
+            .retain(|_, app| app.ring.len() > 0 || app.readers() > 0);
         true
     }
 }
@@ -321,6 +347,26 @@ mod tests {
 
     fn batch(lines: Vec<LogLine>) -> LogBatch {
         LogBatch { lines }
+    }
+
+    #[tokio::test]
+    async fn an_app_has_a_backlog_only_while_somebody_reads() {
+        let hub = Hub::new(&Config::default());
+        let has_backlog = || hub.lock().apps["a"].live.is_some();
+        hub.accept(batch(vec![line("a", 1, "before")]));
+        assert!(!has_backlog());
+        let (mut one, two) = (hub.follow("a"), hub.follow("a"));
+        assert_eq!(hub.readers("a"), 2);
+        drop(two);
+        hub.accept(batch(vec![line("a", 2, "during")]));
+        assert!(matches!(one.next().await, Some(Next::Line(line)) if line.message == "during"));
+        drop(one);
+        hub.accept(batch(vec![line("a", 3, "after")]));
+        assert!(!has_backlog(), "it went with the last reader");
+        let mut again = hub.follow("a");
+        hub.accept(batch(vec![line("a", 4, "again")]));
+        assert!(matches!(again.next().await, Some(Next::Line(line)) if line.message == "again"));
+        assert_eq!(hub.recent("a").len(), 4);
     }
 
     #[test]

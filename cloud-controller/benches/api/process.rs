@@ -10,6 +10,14 @@ use serde_json::Value;
 use crate::support::postgres::Postgres;
 use crate::support::{NatsServer, PASSWORD, config, eventually};
 
+/// What `bloomery up` starts daemons with; without it glibc keeps the memory of password hashes and of busy threads.
+const AS_SUPERVISED: [(&str, &str); 4] = [
+    ("MALLOC_ARENA_MAX", "2"),
+    ("TOKIO_WORKER_THREADS", "2"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
+
 /// A controller; it ends with the bench.
 pub(crate) struct Controller {
     child: Child,
@@ -42,9 +50,13 @@ impl Controller {
         // JSON is YAML.
         std::fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
         let log = dir.join("log");
-        let child = Command::new(env!("CARGO_BIN_EXE_cloud-controller"))
+        // For figures of another version.
+        let own = || env!("CARGO_BIN_EXE_cloud-controller").into();
+        let program = std::env::var_os("BENCH_CONTROLLER").unwrap_or_else(own);
+        let child = Command::new(program)
             .arg("--config")
             .arg(&file)
+            .envs(AS_SUPERVISED)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()

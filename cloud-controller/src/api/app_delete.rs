@@ -6,12 +6,12 @@ use serde_json::json;
 use v2_api::{ApiError, Code};
 
 use super::call::Call;
-use super::{apps, audit, bindings, body};
+use super::{apps, audit, body};
 use crate::authorize::Caller;
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::store::{APPS, AppRow, BINDINGS, Scope, SpaceRow};
+use crate::store::{APPS, AppRow, BINDINGS, BINDINGS_OF_APP, Scope, SpaceRow};
 
 /// Always synchronous: 204, even with `async=true`.
 pub(super) async fn delete(
@@ -21,7 +21,11 @@ pub(super) async fn delete(
     raw: RawQuery,
 ) -> Outcome<StatusCode> {
     let (app, _) = apps::load_to_change(&ctl, &caller, &guid).await?;
-    let is_bound = ctl.store.count(&BINDINGS, &bindings::of(&guid)).await? > 0;
+    let is_bound = ctl
+        .store
+        .count(&BINDINGS, &BINDINGS_OF_APP.of(&guid))
+        .await?
+        > 0;
     if is_bound && !body::flag(&raw, "recursive") {
         return Err(ApiError::with_details(
             Code::AssociationNotEmpty,

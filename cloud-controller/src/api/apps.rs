@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 use v2_api::Code;
 
@@ -11,16 +10,18 @@ use super::app_change::AppChange;
 use super::app_update::{self, answer, apply};
 use super::body::Raw;
 use super::call::{Call, Created, required};
-use super::lists::{Embed, Present, Relations, View, envelope, link};
+use super::lists::{Present, View, envelope, link};
+use super::relations::Relation;
 use super::routing::{Routes, get, post};
 use super::times::rfc3339;
-use super::{app_delete, audit, bindings, env, internal, spaces, summary, taken};
+use super::{app_delete, audit, env, internal, spaces, summary, taken};
 use crate::authorize::{Action, Caller, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    APPS, AppRow, BindingRow, EventRow, RouteRow, Scope, SpaceRow, StackRow, Table,
+    APPS, AppRow, BINDINGS_OF_APP, BindingRow, EventRow, ROUTES_OF_APP, RouteRow, SpaceRow,
+    StackRow, Table,
 };
 
 pub(super) fn routes() -> Routes {
@@ -64,6 +65,12 @@ pub(super) fn attributes(app: &AppRow, view: &View<'_>) -> Outcome<Value> {
 impl Present for AppRow {
     const COLLECTION: &'static str = "apps";
     const SEEN: &'static [&'static str] = SEEN_IN_SPACES;
+    const RELATIONS: &'static [Relation<AppRow>] = &[
+        Relation::one::<SpaceRow>("space", |app| Some(&app.space_guid)),
+        Relation::one::<StackRow>("stack", |app| Some(&app.stack_guid)),
+        Relation::many::<RouteRow>("routes", &ROUTES_OF_APP, |app| Some(&app.guid)),
+        Relation::many::<BindingRow>("service_bindings", &BINDINGS_OF_APP, |app| Some(&app.guid)),
+    ];
 
     fn table() -> &'static Table {
         &APPS
@@ -82,30 +89,6 @@ impl Present for AppRow {
             entity,
         ))
     }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let routes = embed.many::<RouteRow>(routes_of(&self.guid)).await?;
-            let bindings = embed.many::<BindingRow>(bindings::of(&self.guid)).await?;
-            Ok(vec![
-                ("space", embed.one::<SpaceRow>(&self.space_guid).await?),
-                ("stack", embed.one::<StackRow>(&self.stack_guid).await?),
-                ("routes", routes),
-                ("service_bindings", bindings),
-            ])
-        })
-    }
-}
-
-/// Routes mapped to an app.
-pub(super) fn routes_of(app: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.guid IN (SELECT route_guid FROM route_mappings WHERE app_guid = ",
-            ")",
-        ],
-        app,
-    )
 }
 
 /// The app and its space, if it exists and the caller may see it.
@@ -147,7 +130,7 @@ async fn show_summary(call: Call, Path(guid): Path<String>) -> Outcome<Json<Valu
 
 async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     load(&call.ctl, &call.caller, &guid).await?;
-    call.list::<RouteRow>(routes_of(&guid)).await
+    call.list::<RouteRow>(ROUTES_OF_APP.of(&guid)).await
 }
 
 async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -10,12 +9,13 @@ use v2_api::Code;
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, envelope};
+use super::lists::{Present, View, envelope};
+use super::relations::Relation;
 use super::routing::{Routes, get};
 use super::{apps, services, taken};
 use crate::authorize::{Action, SEEN_BINDINGS};
 use crate::failure::{Outcome, fail_with};
-use crate::store::{AppRow, BINDINGS, BindingRow, Scope, ServiceRow, Table};
+use crate::store::{AppRow, BINDINGS, BINDINGS_OF_APP, BindingRow, ServiceRow, Table};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -31,6 +31,12 @@ pub(super) fn routes() -> Routes {
 impl Present for BindingRow {
     const COLLECTION: &'static str = "service_bindings";
     const SEEN: &'static [&'static str] = SEEN_BINDINGS;
+    const RELATIONS: &'static [Relation<BindingRow>] = &[
+        Relation::one::<AppRow>("app", |binding| Some(&binding.app_guid)),
+        Relation::one::<ServiceRow>("service_instance", |binding| {
+            Some(&binding.service_instance_guid)
+        }),
+    ];
 
     fn table() -> &'static Table {
         &BINDINGS
@@ -56,21 +62,6 @@ impl Present for BindingRow {
             entity,
         ))
     }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let instance = embed.one::<ServiceRow>(&self.service_instance_guid);
-            Ok(vec![
-                ("app", embed.one::<AppRow>(&self.app_guid).await?),
-                ("service_instance", instance.await?),
-            ])
-        })
-    }
-}
-
-/// Bindings of an app.
-pub(super) fn of(app: &str) -> Scope {
-    Scope::all().and(&["t.app_guid = ", ""], app)
 }
 
 async fn load(call: &Call, guid: &str) -> Outcome<BindingRow> {
@@ -89,7 +80,7 @@ async fn list(call: Call) -> Outcome<Json<Value>> {
 
 async fn of_app(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     apps::load(&call.ctl, &call.caller, &guid).await?;
-    call.list::<BindingRow>(of(&guid)).await
+    call.list::<BindingRow>(BINDINGS_OF_APP.of(&guid)).await
 }
 
 async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {

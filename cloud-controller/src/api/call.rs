@@ -9,7 +9,7 @@ use serde_json::Value;
 use v2_api::{ApiError, Code};
 
 use super::jobs::{self, Deleted};
-use super::lists::{Present, View, page, query, seen};
+use super::lists::{Present, View, page, query};
 use super::settings;
 use super::{audit, body};
 use crate::authorize::{Action, Caller};
@@ -91,7 +91,12 @@ impl Call {
 
     /// What of a collection the caller may see.
     pub(super) fn seen<R: Present>(&self) -> Scope {
-        seen::<R>(&self.caller)
+        self.seen_of::<R>(Scope::all())
+    }
+
+    /// What of some members of a collection the caller may see.
+    pub(super) fn seen_of<R: Present>(&self, scope: Scope) -> Scope {
+        self.view().seen_of::<R>(scope)
     }
 
     /// A member by guid, whoever may see it; `missing` is the error when there is none.

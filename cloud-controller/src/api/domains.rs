@@ -73,11 +73,6 @@ impl Present for DomainRow {
     }
 }
 
-/// Private domains an organization owns.
-pub(super) fn owned_by(org: &str) -> Scope {
-    Scope::all().and(&["t.owning_organization_guid = ", ""], org)
-}
-
 /// Private domains an organization owns or was lent.
 pub(super) fn private_of(org: &str) -> Scope {
     Scope::all().and(
@@ -88,23 +83,6 @@ pub(super) fn private_of(org: &str) -> Scope {
         ],
         org,
     )
-}
-
-/// Domains an organization's routes may be on.
-pub(super) fn usable_by(org: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.owning_organization_guid IS NULL OR t.owning_organization_guid = ",
-            " OR t.guid IN (SELECT domain_guid FROM domain_shares WHERE organization_guid = ",
-            ")",
-        ],
-        org,
-    )
-}
-
-/// Those of some domains that the caller may see.
-pub(super) fn seen_of(call: &Call, domains: Scope) -> Scope {
-    call.caller.narrow(domains, SEEN_DOMAINS)
 }
 
 /// Which of the two kinds.
@@ -252,7 +230,8 @@ async fn create_private(call: Call, Body(sent): Body<DomainBody>) -> Created {
 /// A domain must not be the whole address of a route.
 async fn check_routes(tx: &mut Tx, name: &str) -> Outcome<()> {
     let same = Scope::all().and(&["t.host_key || '.' || d.name_key = ", ""], name);
-    if tx.count(&ROUTES, &same).await? == 0 {
+    let there: Vec<RouteRow> = tx.all(&ROUTES, &same).await?;
+    if there.is_empty() {
         return Ok(());
     }
     Err(fail_with(

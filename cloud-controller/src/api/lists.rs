@@ -1,4 +1,4 @@
-//! How rows become JSON: alone, in lists, and embedded in each other.
+//! How rows become JSON, alone and in lists.
 
 use axum::Json;
 use axum::extract::RawQuery;
@@ -6,14 +6,12 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use v2_api::ListQuery;
 
+use super::relations::{Relation, embedded};
 use super::times::rfc3339;
 use crate::authorize::Caller;
 use crate::controller::Ctl;
 use crate::failure::Outcome;
 use crate::store::{Record, Scope, Table};
-
-/// A to-many relation with more members than this is not embedded; clients follow its URL.
-const MAX_EMBEDDED: i64 = 50;
 
 /// Who looks, and through which controller.
 #[derive(Clone, Copy)]
@@ -22,15 +20,25 @@ pub(crate) struct View<'a> {
     pub(crate) caller: &'a Caller,
 }
 
-/// Relations by name; a name without a value is left out.
-pub(crate) type Relations = Vec<(&'static str, Option<Value>)>;
+impl View<'_> {
+    /// What the looker may see of some members of a collection.
+    pub(super) fn seen_of<R: Present>(&self, scope: Scope) -> Scope {
+        if R::SEEN.is_empty() {
+            scope
+        } else {
+            self.caller.narrow(scope, R::SEEN)
+        }
+    }
+}
 
 /// A row that has a place in the API.
-pub(crate) trait Present: Record + Sync {
+pub(crate) trait Present: Record + Sync + 'static {
     /// Its collection, which also names its type on the path of embedded relations.
     const COLLECTION: &'static str;
-    /// The condition under which others than administrators see a member (see [`Caller::visible`]); none: everybody does.
+    /// The condition under which others than administrators see a member (see [`Caller::narrow`]); none: everybody does.
     const SEEN: &'static [&'static str] = &[];
+    /// What is embedded in it, in this order.
+    const RELATIONS: &'static [Relation<Self>] = &[];
 
     /// Where it is stored.
     fn table() -> &'static Table;
@@ -43,97 +51,19 @@ pub(crate) trait Present: Record + Sync {
         self.flat(view)
     }
 
-    /// The relations to embed.
-    fn relations<'a>(&'a self, _embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
     /// The resource with relations embedded `depth` levels deep.
     fn present<'a>(&'a self, view: &'a View<'a>, depth: u32) -> BoxFuture<'a, Outcome<Value>> {
         Box::pin(async move {
-            let resource = self.flat(view)?;
-            expand(self, resource, *view, depth, &[]).await
+            let mut shown = present(std::slice::from_ref(self), view, depth).await?;
+            Ok(shown.pop().unwrap_or_default())
         })
     }
 }
 
-/// What of a collection the caller may see.
-pub(crate) fn seen<R: Present>(caller: &Caller) -> Scope {
-    if R::SEEN.is_empty() {
-        Scope::all()
-    } else {
-        caller.visible(R::SEEN)
-    }
-}
-
-/// One level of embedding: how much deeper it goes, and which types lie above.
-pub(crate) struct Embed<'a> {
-    pub(crate) view: View<'a>,
-    depth: u32,
-    above: Vec<&'static str>,
-}
-
-impl Embed<'_> {
-    /// A to-one relation.
-    pub(crate) async fn one<R: Present>(&self, guid: &str) -> Outcome<Option<Value>> {
-        if self.above.contains(&R::COLLECTION) {
-            return Ok(None);
-        }
-        let store = &self.view.ctl.store;
-        match store.find::<R>(R::table(), &Scope::all(), guid).await? {
-            Some(row) => Ok(Some(self.member(&row).await?)),
-            None => Ok(None),
-        }
-    }
-
-    /// A to-many relation: what the caller may see of it, unless there is too much of it.
-    pub(crate) async fn many<R: Present>(&self, mut scope: Scope) -> Outcome<Option<Value>> {
-        if self.above.contains(&R::COLLECTION) {
-            return Ok(None);
-        }
-        if !R::SEEN.is_empty() {
-            scope = self.view.caller.narrow(scope, R::SEEN);
-        }
-        let store = &self.view.ctl.store;
-        if store.count(R::table(), &scope).await? > MAX_EMBEDDED {
-            return Ok(None);
-        }
-        let rows = store.all::<R>(R::table(), &scope).await?;
-        let mut members = Vec::with_capacity(rows.len());
-        for row in &rows {
-            members.push(self.member(row).await?);
-        }
-        Ok(Some(Value::Array(members)))
-    }
-
-    async fn member<R: Present>(&self, row: &R) -> Outcome<Value> {
-        let leaf = row.leaf(&self.view)?;
-        expand(row, leaf, self.view, self.depth, &self.above).await
-    }
-}
-
-/// Adds relations to a resource, `depth` levels deep. Boxed: rows embed each other.
-fn expand<'a, R: Present>(
-    row: &'a R,
-    mut resource: Value,
-    view: View<'a>,
-    depth: u32,
-    above: &[&'static str],
-) -> BoxFuture<'a, Outcome<Value>> {
-    let mut above = above.to_vec();
-    Box::pin(async move {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Ok(resource);
-        };
-        above.push(R::COLLECTION);
-        let embed = Embed { view, depth, above };
-        for (name, value) in row.relations(&embed).await? {
-            if let Some(value) = value {
-                resource["entity"][name] = value;
-            }
-        }
-        Ok(resource)
-    })
+/// Resources of rows, in their order, with relations embedded `depth` levels deep.
+async fn present<R: Present>(rows: &[R], view: &View<'_>, depth: u32) -> Outcome<Vec<Value>> {
+    let flat: Outcome<Vec<Value>> = rows.iter().map(|row| row.flat(view)).collect();
+    embedded(rows, flat?, *view, depth).await
 }
 
 /// `metadata` and `entity`.
@@ -175,10 +105,7 @@ pub(crate) async fn page<R: Present>(
 ) -> Outcome<Json<Value>> {
     let query = query(raw)?;
     let (total, rows) = view.ctl.store.list::<R>(R::table(), scope, &query).await?;
-    let mut resources = Vec::with_capacity(rows.len());
-    for row in &rows {
-        resources.push(row.present(view, query.depth).await?);
-    }
+    let resources = present(&rows, view, query.depth).await?;
     Ok(Json(json!(query.page_of(path, total, resources))))
 }
 

@@ -14,7 +14,7 @@
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
 //! | `docs` | the API's description of itself |
-//! | `routing`, `call`, `lists`, `body`, `audit`, `times` | what they share |
+//! | `routing`, `call`, `lists`, `relations`, `body`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
@@ -42,6 +42,7 @@ mod lists;
 mod mappings;
 mod orgs;
 mod quotas;
+mod relations;
 mod roles;
 mod room;
 mod routes;
@@ -198,6 +199,7 @@ pub(crate) fn varz(ctl: &Ctl) -> Map<String, Value> {
         "healthy": ctl.trouble().is_none(),
         "bus_connected": ctl.bus.is_connected(),
         "database_connected": ctl.database.trouble().is_none(),
+        "database_reads": ctl.store.reads(),
         "known_deas": ctl.dea_offers().len(),
         "uploaded_bytes": ctl.uploaded_bytes.load(std::sync::atomic::Ordering::Relaxed),
         "known_stagers": ctl.stagers().live(std::time::Instant::now()).len(),

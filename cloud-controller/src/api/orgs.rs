@@ -2,24 +2,23 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::{self, Body};
 use super::call::{Call, Created, required};
-use super::domains::{owned_by, usable_by};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, envelope, link, seen};
+use super::lists::{Present, View, envelope, link};
+use super::relations::Relation;
 use super::routing::{Routes, get, put};
 use super::{app_delete, domains, taken};
 use crate::authorize::{Action, Caller, SEEN_ORGS};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    DomainRow, NewEvent, ORGS, OrgRow, QuotaRow, Role, Scope, SpaceQuotaRow, SpaceRow, StoreError,
-    Table,
+    DOMAINS_OWNED_BY_ORG, DOMAINS_USABLE_BY_ORG, DomainRow, NewEvent, ORGS, OrgRow, QuotaRow, Role,
+    SPACE_QUOTAS_OF_ORG, SPACES_OF_ORG, Scope, SpaceQuotaRow, SpaceRow, StoreError, Table,
 };
 
 pub(super) fn routes() -> Routes {
@@ -48,6 +47,17 @@ pub(super) fn routes() -> Routes {
 impl Present for OrgRow {
     const COLLECTION: &'static str = "organizations";
     const SEEN: &'static [&'static str] = SEEN_ORGS;
+    const RELATIONS: &'static [Relation<OrgRow>] = &[
+        Relation::one::<QuotaRow>("quota_definition", |org| Some(&org.quota_definition_guid)),
+        Relation::many::<SpaceRow>("spaces", &SPACES_OF_ORG, |org| Some(&org.guid)),
+        Relation::many::<DomainRow>("domains", &DOMAINS_USABLE_BY_ORG, |org| Some(&org.guid)),
+        Relation::many::<DomainRow>("private_domains", &DOMAINS_OWNED_BY_ORG, |org| {
+            Some(&org.guid)
+        }),
+        Relation::many::<SpaceQuotaRow>("space_quota_definitions", &SPACE_QUOTAS_OF_ORG, |org| {
+            Some(&org.guid)
+        }),
+    ];
 
     fn table() -> &'static Table {
         &ORGS
@@ -77,25 +87,6 @@ impl Present for OrgRow {
             (self.created_at, self.updated_at),
             entity,
         ))
-    }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let here = || Scope::in_org(&self.guid);
-            let quota = embed.one::<QuotaRow>(&self.quota_definition_guid).await?;
-            let usable = embed.many::<DomainRow>(usable_by(&self.guid)).await?;
-            let own = embed.many::<DomainRow>(owned_by(&self.guid)).await?;
-            Ok(vec![
-                ("quota_definition", quota),
-                ("spaces", embed.many::<SpaceRow>(here()).await?),
-                ("domains", usable),
-                ("private_domains", own),
-                (
-                    "space_quota_definitions",
-                    embed.many::<SpaceQuotaRow>(here()).await?,
-                ),
-            ])
-        })
     }
 }
 
@@ -220,16 +211,15 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<OrgBody>)
 async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
     let org = visible(&call, &guid).await?;
     call.need(Action::Administer)?;
-    let spaces: Vec<SpaceRow> = call.all(&Scope::in_org(&guid)).await?;
+    let spaces: Vec<SpaceRow> = call.all(&SPACES_OF_ORG.of(&guid)).await?;
+    let owned = DOMAINS_OWNED_BY_ORG.of(&guid);
+    let quotas = SPACE_QUOTAS_OF_ORG.of(&guid);
     let content = [
         ("spaces", spaces.len() as i64),
-        (
-            "private_domains",
-            call.count::<DomainRow>(&owned_by(&guid)).await?,
-        ),
+        ("private_domains", call.count::<DomainRow>(&owned).await?),
         (
             "space_quota_definitions",
-            call.count::<SpaceQuotaRow>(&Scope::in_org(&guid)).await?,
+            call.count::<SpaceQuotaRow>(&quotas).await?,
         ),
     ];
     call.need_empty(&content, "organizations")?;
@@ -239,7 +229,7 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
         tx.delete_space(&space.guid).await?;
         tx.commit().await?;
     }
-    for domain in call.all::<DomainRow>(&owned_by(&guid)).await? {
+    for domain in call.all::<DomainRow>(&owned).await? {
         let event = domains::event(&call, "audit.domain.delete-request", &domain, None);
         domains::remove(&call.ctl, &domain, &event).await?;
     }
@@ -259,23 +249,24 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
 
 async fn spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    let scope = seen::<SpaceRow>(&call.caller).and(&["t.organization_guid = ", ""], &guid);
+    let scope = call.seen_of::<SpaceRow>(SPACES_OF_ORG.of(&guid));
     call.list::<SpaceRow>(scope).await
 }
 
 async fn private_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::seen_of(&call, domains::private_of(&guid)))
+    call.list::<DomainRow>(call.seen_of::<DomainRow>(domains::private_of(&guid)))
         .await
 }
 
 async fn all_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<DomainRow>(domains::seen_of(&call, usable_by(&guid)))
+    call.list::<DomainRow>(call.seen_of::<DomainRow>(DOMAINS_USABLE_BY_ORG.of(&guid)))
         .await
 }
 
 async fn space_quotas(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<SpaceQuotaRow>(Scope::in_org(&guid)).await
+    call.list::<SpaceQuotaRow>(SPACE_QUOTAS_OF_ORG.of(&guid))
+        .await
 }

@@ -14,7 +14,7 @@ use super::{audit, body, orgs, spaces};
 use crate::authorize::{Action, Caller};
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail, fail_with};
-use crate::store::{Role, Scope, Tx, UserRow};
+use crate::store::{Role, Tx, UserRow};
 
 pub(super) fn routes() -> Routes {
     let mut router = Routes::new();
@@ -82,14 +82,7 @@ async fn list(
         Kind::Org => drop(orgs::load(&ctl, &caller, &guid).await?),
         Kind::Space => drop(spaces::load(&ctl, &caller, &guid).await?),
     }
-    let role = kind.role(relation)?.word();
-    let scope = Scope::all().and(
-        &[
-            "t.guid IN (SELECT user_guid FROM roles WHERE kind || ':' || target_guid = ",
-            ")",
-        ],
-        format!("{role}:{guid}"),
-    );
+    let scope = kind.role(relation)?.holders().of(&guid);
     let folder = if kind == Kind::Org {
         "organizations"
     } else {

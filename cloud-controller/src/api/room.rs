@@ -5,8 +5,8 @@ use v2_api::{ApiError, Code};
 
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    AppRow, DOMAINS, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads, SPACE_QUOTAS, Scope,
-    SpaceQuotaRow, SpaceRow,
+    AppRow, DOMAINS, DOMAINS_OWNED_BY_ORG, ORGS, OrgRow, QUOTAS, QuotaRow, ROUTES, Reads,
+    SPACE_QUOTAS, Scope, SpaceQuotaRow, SpaceRow,
 };
 
 /// One quota with what is used of it. Memory in MB.
@@ -168,7 +168,7 @@ pub(super) async fn for_domain(store: &mut impl Reads, org: &OrgRow) -> Outcome<
         return Ok(());
     }
     let used = store
-        .count(&DOMAINS, &super::domains::owned_by(&org.guid))
+        .count(&DOMAINS, &DOMAINS_OWNED_BY_ORG.of(&org.guid))
         .await?;
     if used < limit {
         return Ok(());

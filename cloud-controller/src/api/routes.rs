@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,16 +10,17 @@ use v2_api::Code;
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, envelope};
+use super::lists::{Present, View, envelope};
+use super::relations::Relation;
 use super::routing::{Routes, get};
-use super::{domains, room, spaces, taken};
+use super::{room, spaces, taken};
 use crate::authorize::{Action, Caller, SEEN_ROUTES};
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
-    AppRow, DOMAINS, DomainRow, NewEvent, ROUTES, Reads as _, RouteRow, Scope, SpaceRow, Store,
-    Table, Tx,
+    APPS_OF_ROUTE, AppRow, DOMAINS, DOMAINS_USABLE_BY_ORG, DomainRow, NewEvent, ROUTES, Reads as _,
+    RouteRow, Scope, SpaceRow, Store, Table, Tx,
 };
 
 pub(super) fn routes() -> Routes {
@@ -41,6 +41,11 @@ pub(super) fn routes() -> Routes {
 impl Present for RouteRow {
     const COLLECTION: &'static str = "routes";
     const SEEN: &'static [&'static str] = SEEN_ROUTES;
+    const RELATIONS: &'static [Relation<RouteRow>] = &[
+        Relation::one::<DomainRow>("domain", |route| Some(&route.domain_guid)),
+        Relation::one::<SpaceRow>("space", |route| Some(&route.space_guid)),
+        Relation::many::<AppRow>("apps", &APPS_OF_ROUTE, |route| Some(&route.guid)),
+    ];
 
     fn table() -> &'static Table {
         &ROUTES
@@ -72,26 +77,6 @@ impl Present for RouteRow {
         );
         Ok(resource)
     }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            Ok(vec![
-                ("domain", embed.one::<DomainRow>(&self.domain_guid).await?),
-                ("space", embed.one::<SpaceRow>(&self.space_guid).await?),
-                ("apps", embed.many::<AppRow>(apps_of(&self.guid)).await?),
-            ])
-        })
-    }
-}
-
-fn apps_of(route: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.guid IN (SELECT app_guid FROM route_mappings WHERE route_guid = ",
-            ")",
-        ],
-        route,
-    )
 }
 
 /// The route, if it exists and the caller may see it.
@@ -118,7 +103,7 @@ async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn apps(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     load(&call.ctl, &call.caller, &guid).await?;
-    call.list::<AppRow>(apps_of(&guid)).await
+    call.list::<AppRow>(APPS_OF_ROUTE.of(&guid)).await
 }
 
 /// Unknown keys (`port`, …) are ignored.
@@ -239,7 +224,7 @@ async fn check_domain_of_same_name(tx: &mut Tx, route: &RouteRow) -> Outcome<()>
 
 /// Whether the space's organization may use the domain: shared, its own, or lent to it.
 async fn is_usable(store: &Store, domain: &DomainRow, space: &SpaceRow) -> Outcome<bool> {
-    let usable = domains::usable_by(&space.organization_guid);
+    let usable = DOMAINS_USABLE_BY_ORG.of(&space.organization_guid);
     let found: Option<DomainRow> = store.find(&DOMAINS, &usable, &domain.guid).await?;
     Ok(found.is_some())
 }

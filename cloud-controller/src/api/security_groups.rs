@@ -4,7 +4,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,13 +13,15 @@ use super::body::{self, Body};
 use super::call::{Call, Created, required};
 use super::egress;
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, envelope};
+use super::lists::{Present, View, envelope};
+use super::relations::Relation;
 use super::routing::{Routes, get, put};
 use super::{spaces, taken};
 use crate::authorize::{Action, SEEN_GROUPS};
 use crate::failure::{Outcome, fail_with};
 use crate::store::{
-    GroupDefault, NewEvent, SECURITY_GROUPS, Scope, SecurityGroupRow, SpaceRow, Table,
+    GroupDefault, NewEvent, SECURITY_GROUPS, SPACES_OF_GROUP, Scope, SecurityGroupRow, SpaceRow,
+    Table,
 };
 
 pub(super) fn routes() -> Routes {
@@ -58,6 +59,11 @@ pub(super) fn routes() -> Routes {
 impl Present for SecurityGroupRow {
     const COLLECTION: &'static str = "security_groups";
     const SEEN: &'static [&'static str] = SEEN_GROUPS;
+    const RELATIONS: &'static [Relation<SecurityGroupRow>] = &[Relation::many::<SpaceRow>(
+        "spaces",
+        &SPACES_OF_GROUP,
+        |group| Some(&group.guid),
+    )];
 
     fn table() -> &'static Table {
         &SECURITY_GROUPS
@@ -72,34 +78,6 @@ impl Present for SecurityGroupRow {
         let times = (self.created_at, self.updated_at);
         Ok(envelope(Self::COLLECTION, &self.guid, times, entity))
     }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let spaces = embed.many::<SpaceRow>(spaces_of(&self.guid)).await?;
-            Ok(vec![("spaces", spaces)])
-        })
-    }
-}
-
-fn spaces_of(group: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.guid IN (SELECT space_guid FROM security_group_spaces WHERE group_guid = ",
-            ")",
-        ],
-        group,
-    )
-}
-
-/// Groups that hold for the running containers of a space: its own and the defaults.
-pub(super) fn running_in(space: &str) -> Scope {
-    Scope::all().and(
-        &[
-            "t.running_default = TRUE OR t.guid IN (SELECT group_guid FROM security_group_spaces WHERE space_guid = ",
-            ")",
-        ],
-        space,
-    )
 }
 
 /// The defaults of one kind.
@@ -135,7 +113,7 @@ async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn of_spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let group = visible(&call, &guid).await?;
-    let scope = call.caller.narrow(spaces_of(&group.guid), SpaceRow::SEEN);
+    let scope = call.seen_of::<SpaceRow>(SPACES_OF_GROUP.of(&group.guid));
     call.list::<SpaceRow>(scope).await
 }
 

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use v2_api::{ApiError, Code};
@@ -10,13 +9,15 @@ use v2_api::{ApiError, Code};
 use super::body::{self, Body, nullable};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::lists::{Present, View, empty, envelope, link};
+use super::relations::Relation;
 use super::routing::{Routes, get};
 use super::{spaces, taken};
 use crate::authorize::{Action, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
-    BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table, USER_PROVIDED,
+    BINDINGS_OF_SERVICE, BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table,
+    USER_PROVIDED,
 };
 
 /// Longest name of an instance, characters.
@@ -71,6 +72,13 @@ pub(super) fn secrets(
 impl Present for ServiceRow {
     const COLLECTION: &'static str = "service_instances";
     const SEEN: &'static [&'static str] = SEEN_IN_SPACES;
+    const RELATIONS: &'static [Relation<ServiceRow>] = &[
+        Relation::one::<SpaceRow>("space", |instance| Some(&instance.space_guid)),
+        Relation::many::<BindingRow>("service_bindings", &BINDINGS_OF_SERVICE, |instance| {
+            Some(&instance.guid)
+        }),
+        Relation::nobody("service_keys", |instance| Some(&instance.guid)),
+    ];
 
     fn table() -> &'static Table {
         &SERVICES
@@ -99,17 +107,6 @@ impl Present for ServiceRow {
             (self.created_at, self.updated_at),
             entity,
         ))
-    }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let bindings = embed.many::<BindingRow>(self.bindings()).await?;
-            Ok(vec![
-                ("space", embed.one::<SpaceRow>(&self.space_guid).await?),
-                ("service_bindings", bindings),
-                ("service_keys", Some(json!([]))),
-            ])
-        })
     }
 }
 
@@ -165,7 +162,8 @@ async fn nothing(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn bindings(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let row = load(&call, &guid, Code::ServiceInstanceNotFound).await?;
-    call.list::<BindingRow>(row.bindings()).await
+    call.list::<BindingRow>(BINDINGS_OF_SERVICE.of(&row.guid))
+        .await
 }
 
 /// Keys of a request. Unknown ones (`route_service_url`, …) are ignored; the space of an instance never changes.
@@ -305,7 +303,8 @@ async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
 async fn remove(call: &Call, guid: &str, missing: Code) -> Outcome<Deleted> {
     let row = load(call, guid, missing).await?;
     call.need(Action::Develop(&row.space_guid))?;
-    let bound = call.count::<BindingRow>(&row.bindings()).await?;
+    let bound = BINDINGS_OF_SERVICE.of(&row.guid);
+    let bound = call.count::<BindingRow>(&bound).await?;
     call.need_empty(&[("service_bindings", bound)], "service_instances")?;
     let org = call.ctl.store.org_of_space(&row.space_guid).await?;
     let event = call.event(

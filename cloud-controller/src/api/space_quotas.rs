@@ -2,20 +2,20 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use v2_api::Code;
 
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, envelope, link};
+use super::lists::{Present, View, envelope, link};
 use super::quotas::{Codes, Limits, QuotaBody};
+use super::relations::Relation;
 use super::routing::{Routes, get, put};
 use super::{orgs, spaces, taken};
 use crate::authorize::{Action, SEEN_SPACE_QUOTAS};
 use crate::failure::{Outcome, fail_with};
-use crate::store::{OrgRow, SPACE_QUOTAS, Scope, SpaceQuotaRow, SpaceRow, Table};
+use crate::store::{OrgRow, SPACE_QUOTAS, SPACES_OF_QUOTA, SpaceQuotaRow, SpaceRow, Table};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -34,6 +34,10 @@ pub(super) fn routes() -> Routes {
 impl Present for SpaceQuotaRow {
     const COLLECTION: &'static str = "space_quota_definitions";
     const SEEN: &'static [&'static str] = SEEN_SPACE_QUOTAS;
+    const RELATIONS: &'static [Relation<SpaceQuotaRow>] = &[
+        Relation::one::<OrgRow>("organization", |quota| Some(&quota.organization_guid)),
+        Relation::many::<SpaceRow>("spaces", &SPACES_OF_QUOTA, |quota| Some(&quota.guid)),
+    ];
 
     fn table() -> &'static Table {
         &SPACE_QUOTAS
@@ -56,18 +60,6 @@ impl Present for SpaceQuotaRow {
             entity,
         ))
     }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let org = embed.one::<OrgRow>(&self.organization_guid).await?;
-            let spaces = embed.many::<SpaceRow>(given_to(&self.guid)).await?;
-            Ok(vec![("organization", org), ("spaces", spaces)])
-        })
-    }
-}
-
-fn given_to(quota: &str) -> Scope {
-    Scope::all().and(&["t.space_quota_definition_guid = ", ""], quota)
 }
 
 /// The quota, if its organization may be read.
@@ -111,9 +103,7 @@ async fn show(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn of_spaces(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let row = load(&call, &guid).await?;
-    let scope = call
-        .seen::<SpaceRow>()
-        .and(&["t.space_quota_definition_guid = ", ""], row.guid);
+    let scope = call.seen_of::<SpaceRow>(SPACES_OF_QUOTA.of(&row.guid));
     call.list::<SpaceRow>(scope).await
 }
 

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use v2_api::Code;
@@ -10,15 +9,17 @@ use v2_api::Code;
 use super::body::{self, Body};
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
-use super::lists::{Embed, Present, Relations, View, empty, envelope, link};
+use super::lists::{Present, View, empty, envelope, link};
+use super::relations::Relation;
 use super::routing::{Routes, get};
-use super::{app_delete, domains, orgs, security_groups, space_quotas, summary, taken};
+use super::{app_delete, orgs, security_groups, space_quotas, summary, taken};
 use crate::authorize::{Action, Caller, SEEN_SPACES};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail_with};
 use crate::store::{
-    AppRow, DomainRow, EventRow, GroupDefault, NewEvent, OrgRow, Role, RouteRow, SPACES, Scope,
-    SecurityGroupRow, ServiceRow, SpaceQuotaRow, SpaceRow, Table,
+    APPS_OF_SPACE, AppRow, DOMAINS_USABLE_BY_ORG, DomainRow, EventRow, GroupDefault, NewEvent,
+    OrgRow, ROUTES_OF_SPACE, RUNNING_GROUPS_OF_SPACE, Role, RouteRow, SERVICES_OF_SPACE, SPACES,
+    Scope, SecurityGroupRow, ServiceRow, SpaceQuotaRow, SpaceRow, Table,
 };
 
 pub(super) fn routes() -> Routes {
@@ -41,6 +42,23 @@ pub(super) fn routes() -> Routes {
 impl Present for SpaceRow {
     const COLLECTION: &'static str = "spaces";
     const SEEN: &'static [&'static str] = SEEN_SPACES;
+    const RELATIONS: &'static [Relation<SpaceRow>] = &[
+        Relation::one::<OrgRow>("organization", |space| Some(&space.organization_guid)),
+        Relation::one::<SpaceQuotaRow>("space_quota_definition", |space| {
+            space.space_quota_definition_guid.as_deref()
+        }),
+        Relation::many::<AppRow>("apps", &APPS_OF_SPACE, |space| Some(&space.guid)),
+        Relation::many::<RouteRow>("routes", &ROUTES_OF_SPACE, |space| Some(&space.guid)),
+        Relation::many::<DomainRow>("domains", &DOMAINS_USABLE_BY_ORG, |space| {
+            Some(&space.organization_guid)
+        }),
+        Relation::many::<ServiceRow>("service_instances", &SERVICES_OF_SPACE, |space| {
+            Some(&space.guid)
+        }),
+        Relation::many::<SecurityGroupRow>("security_groups", &RUNNING_GROUPS_OF_SPACE, |space| {
+            Some(&space.guid)
+        }),
+    ];
 
     fn table() -> &'static Table {
         &SPACES
@@ -76,31 +94,6 @@ impl Present for SpaceRow {
             (self.created_at, self.updated_at),
             entity,
         ))
-    }
-
-    fn relations<'a>(&'a self, embed: &'a Embed<'a>) -> BoxFuture<'a, Outcome<Relations>> {
-        Box::pin(async move {
-            let here = || Scope::in_space(&self.guid);
-            let quota = match &self.space_quota_definition_guid {
-                Some(quota) => embed.one::<SpaceQuotaRow>(quota).await?,
-                None => None,
-            };
-            let domains = domains::usable_by(&self.organization_guid);
-            let groups = security_groups::running_in(&self.guid);
-            let groups = embed.many::<SecurityGroupRow>(groups).await?;
-            Ok(vec![
-                (
-                    "organization",
-                    embed.one::<OrgRow>(&self.organization_guid).await?,
-                ),
-                ("space_quota_definition", quota),
-                ("apps", embed.many::<AppRow>(here()).await?),
-                ("routes", embed.many::<RouteRow>(here()).await?),
-                ("domains", embed.many::<DomainRow>(domains).await?),
-                ("service_instances", embed.many::<ServiceRow>(here()).await?),
-                ("security_groups", groups),
-            ])
-        })
     }
 }
 
@@ -235,8 +228,8 @@ async fn list_routes(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value
 
 async fn list_domains(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     let space = visible(&call, &guid).await?;
-    let usable = domains::usable_by(&space.organization_guid);
-    call.list::<DomainRow>(domains::seen_of(&call, usable))
+    let usable = DOMAINS_USABLE_BY_ORG.of(&space.organization_guid);
+    call.list::<DomainRow>(call.seen_of::<DomainRow>(usable))
         .await
 }
 
@@ -248,7 +241,7 @@ async fn events(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
 
 async fn groups(call: Call, Path(guid): Path<String>) -> Outcome<Json<Value>> {
     visible(&call, &guid).await?;
-    call.list::<SecurityGroupRow>(security_groups::running_in(&guid))
+    call.list::<SecurityGroupRow>(RUNNING_GROUPS_OF_SPACE.of(&guid))
         .await
 }
 

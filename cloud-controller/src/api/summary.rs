@@ -1,16 +1,17 @@
 //! Summaries: everything `cf app` and `cf apps` show, in one answer.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::apps::{attributes, routes_of};
-use super::domains;
+use super::apps::attributes;
 use super::lists::View;
 use crate::failure::Outcome;
 use crate::store::{
-    APPS, AppRow, BINDINGS, DOMAINS, DomainRow, ROUTES, RouteRow, SERVICES, Scope, ServiceRow,
-    SpaceRow,
+    APPS, AppRow, BINDINGS_OF_APP, BINDINGS_OF_SERVICE, BINDINGS_OF_SPACE, BindingRow, DOMAINS,
+    DOMAINS_USABLE_BY_ORG, DomainRow, MOST_AMONG, ROUTES, ROUTES_OF_APP, RouteRow, SERVICES,
+    SERVICES_OF_APP, Scope, ServiceRow, SpaceRow,
 };
 
 /// Instances RUNNING or STARTING; 0 when stopped or not staged, -1 (unknown) while the bus is away.
@@ -28,45 +29,39 @@ fn running(view: &View<'_>, app: &AppRow) -> i64 {
         .into()
 }
 
-async fn routes(view: &View<'_>, app: &AppRow) -> Outcome<(Vec<Value>, Vec<String>)> {
-    let rows: Vec<RouteRow> = view.ctl.store.all(&ROUTES, &routes_of(&app.guid)).await?;
-    let shown = rows.iter().map(|route| {
-        json!({"guid": route.guid, "host": route.host, "path": route.path,
-               "domain": {"guid": route.domain_guid, "name": route.domain_name}})
-    });
-    Ok((
-        shown.collect(),
-        rows.iter().map(RouteRow::address).collect(),
-    ))
+fn short_route(route: &RouteRow) -> Value {
+    json!({"guid": route.guid, "host": route.host, "path": route.path,
+           "domain": {"guid": route.domain_guid, "name": route.domain_name}})
 }
 
 /// Service instances in short, with the number of apps bound to each.
 async fn services(view: &View<'_>, scope: &Scope) -> Outcome<Vec<Value>> {
     let store = &view.ctl.store;
-    let mut shown = Vec::new();
-    for row in store.all::<ServiceRow>(&SERVICES, scope).await? {
-        let bound = store.count(&BINDINGS, &row.bindings()).await?;
-        shown.push(json!({"guid": row.guid, "name": row.name, "bound_app_count": bound}));
+    let rows: Vec<ServiceRow> = store.all(&SERVICES, scope).await?;
+    let guids: Vec<&str> = rows.iter().map(|row| row.guid.as_str()).collect();
+    let mut bound = HashMap::new();
+    for guids in guids.chunks(MOST_AMONG) {
+        let bindings = BINDINGS_OF_SERVICE.of_each(guids);
+        bound.extend(store.tally(&BINDINGS_OF_SERVICE, &bindings).await?);
     }
-    Ok(shown)
+    let short = |row: &ServiceRow| {
+        let bound = bound.get(&row.guid).copied().unwrap_or(0);
+        json!({"guid": row.guid, "name": row.name, "bound_app_count": bound})
+    };
+    Ok(rows.iter().map(short).collect())
 }
 
 /// One app.
 pub(super) async fn of_app(view: &View<'_>, app: &AppRow, space: &SpaceRow) -> Outcome<Value> {
+    let store = &view.ctl.store;
     let mut summary = attributes(app, view)?;
-    let usable = domains::usable_by(&space.organization_guid);
-    let domains: Vec<DomainRow> = view.ctl.store.all(&DOMAINS, &usable).await?;
-    let bound = Scope::all().and(
-        &[
-            "t.guid IN (SELECT service_instance_guid FROM service_bindings WHERE app_guid = ",
-            ")",
-        ],
-        &app.guid,
-    );
+    let usable = DOMAINS_USABLE_BY_ORG.of(&space.organization_guid);
+    let domains: Vec<DomainRow> = store.all(&DOMAINS, &usable).await?;
+    let routes: Vec<RouteRow> = store.all(&ROUTES, &ROUTES_OF_APP.of(&app.guid)).await?;
     summary["guid"] = json!(app.guid);
-    summary["routes"] = json!(routes(view, app).await?.0);
+    summary["routes"] = routes.iter().map(short_route).collect();
     summary["running_instances"] = json!(running(view, app));
-    summary["services"] = json!(services(view, &bound).await?);
+    summary["services"] = json!(services(view, &SERVICES_OF_APP.of(&app.guid)).await?);
     summary["available_domains"] = domains.iter().map(short_domain).collect();
     Ok(summary)
 }
@@ -82,25 +77,45 @@ fn short_domain(domain: &DomainRow) -> Value {
 
 /// A space with all its apps.
 pub(super) async fn of_space(view: &View<'_>, space: &SpaceRow) -> Outcome<Value> {
-    let rows: Vec<AppRow> = view
-        .ctl
-        .store
-        .all(&APPS, &Scope::in_space(&space.guid))
-        .await?;
+    let store = &view.ctl.store;
+    let here = Scope::in_space(&space.guid);
+    let rows: Vec<AppRow> = store.all(&APPS, &here).await?;
+    let routes = by_parent(store.members(&ROUTES_OF_APP, &here).await?);
+    let bindings = BINDINGS_OF_SPACE.of(&space.guid);
+    let bindings = by_parent(store.members(&BINDINGS_OF_APP, &bindings).await?);
     let mut apps = Vec::with_capacity(rows.len());
     for row in &rows {
-        let mut app = attributes(row, view)?;
-        let (shown, urls) = routes(view, row).await?;
-        app["guid"] = json!(row.guid);
-        app["urls"] = json!(urls);
-        app["routes"] = json!(shown);
-        let bindings = view.ctl.store.bindings_of(&row.guid).await?;
-        let names: Vec<&str> = bindings.iter().map(|b| b.instance_name.as_str()).collect();
-        app["service_count"] = json!(names.len());
-        app["service_names"] = json!(names);
-        app["running_instances"] = json!(running(view, row));
-        apps.push(app);
+        apps.push(in_space(view, row, of(&routes, row), of(&bindings, row))?);
     }
-    let services = services(view, &Scope::in_space(&space.guid)).await?;
+    let services = services(view, &here).await?;
     Ok(json!({"guid": space.guid, "name": space.name, "apps": apps, "services": services}))
+}
+
+/// An app in its space's summary.
+fn in_space(
+    view: &View<'_>,
+    row: &AppRow,
+    routes: &[RouteRow],
+    bindings: &[BindingRow],
+) -> Outcome<Value> {
+    let mut app = attributes(row, view)?;
+    app["guid"] = json!(row.guid);
+    app["urls"] = routes.iter().map(RouteRow::address).collect();
+    app["routes"] = routes.iter().map(short_route).collect();
+    app["service_count"] = json!(bindings.len());
+    app["service_names"] = bindings.iter().map(|b| b.instance_name.as_str()).collect();
+    app["running_instances"] = json!(running(view, row));
+    Ok(app)
+}
+
+fn by_parent<R>(members: Vec<(String, R)>) -> HashMap<String, Vec<R>> {
+    let mut parents: HashMap<String, Vec<R>> = HashMap::new();
+    for (parent, member) in members {
+        parents.entry(parent).or_default().push(member);
+    }
+    parents
+}
+
+fn of<'a, R>(members: &'a HashMap<String, Vec<R>>, app: &AppRow) -> &'a [R] {
+    members.get(&app.guid).map_or(&[], Vec::as_slice)
 }

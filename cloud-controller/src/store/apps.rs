@@ -40,7 +40,8 @@ impl AppRow {
 
 pub(crate) static APPS: Table = Table {
     select: "SELECT t.*, p.version, p.instances, p.droplet_hash",
-    from: "FROM apps t JOIN processes p ON p.guid = t.guid",
+    from: "FROM apps t",
+    also: " JOIN processes p ON p.guid = t.guid",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[

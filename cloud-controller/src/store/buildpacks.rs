@@ -17,6 +17,7 @@ record! {
 pub(crate) static BUILDPACKS: Table = Table {
     select: "SELECT t.*",
     from: "FROM buildpacks t",
+    also: "",
     order: "t.position",
     name: Some("t.name_key"),
     filters: &[("name", Column::Name("t.name_key"))],

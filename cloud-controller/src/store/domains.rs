@@ -16,6 +16,7 @@ record! {
 pub(crate) static DOMAINS: Table = Table {
     select: "SELECT t.*",
     from: "FROM domains t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[

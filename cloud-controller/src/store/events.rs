@@ -19,6 +19,7 @@ record! {
 pub(crate) static EVENTS: Table = Table {
     select: "SELECT t.*, t.type AS kind",
     from: "FROM events t",
+    also: "",
     order: "t.id",
     name: None,
     filters: &[

@@ -3,6 +3,7 @@
 use database::{Builder, Executor};
 use v2_api::{Filter, ListQuery, Op, Order};
 
+use super::links::Link;
 use super::record::{Record, many, optional};
 use super::{Store, StoreError};
 
@@ -25,8 +26,10 @@ pub(crate) enum Column {
 pub(crate) struct Table {
     /// `SELECT … FROM …`; the collection's own table is `t`.
     pub(super) select: &'static str,
-    /// `FROM …` of the count.
+    /// `FROM …`, with every table that conditions name.
     pub(super) from: &'static str,
+    /// ` JOIN …` that finds exactly one row for each member, with columns for `select` only: nobody counts or searches through it.
+    pub(super) also: &'static str,
     /// Default order.
     pub(super) order: &'static str,
     /// The name column, when `order-by=name` makes sense.
@@ -35,9 +38,26 @@ pub(crate) struct Table {
     pub(super) filters: &'static [(&'static str, Column)],
 }
 
+/// Most guids of one [`Scope::among`].
+pub(crate) const MOST_AMONG: usize = 100;
+/// How long lists of values are in statements: the last value is repeated up to the next length. So there are few different statements,
+/// and they stay prepared.
+const LENGTHS: [usize; 4] = [1, 4, 20, MOST_AMONG];
+
 /// Conditions the server adds: which relation is listed, and what the caller may see.
 #[derive(Default, Clone)]
-pub(crate) struct Scope(Vec<(&'static [&'static str], String)>);
+pub(crate) struct Scope {
+    join: &'static str,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone)]
+enum Condition {
+    /// The value stands between the pieces.
+    Pieces(&'static [&'static str], String),
+    /// The column has one of the values.
+    Among(&'static str, Vec<String>),
+}
 
 impl Scope {
     /// Everything.
@@ -50,18 +70,27 @@ impl Scope {
         Scope::all().and(&["t.space_guid = ", ""], guid)
     }
 
-    /// What belongs to an organization directly.
-    pub(crate) fn in_org(guid: &str) -> Scope {
-        Scope::all().and(&["t.organization_guid = ", ""], guid)
-    }
-
     /// Adds a condition; the value stands between the pieces (each `pieces` gap is the same value).
     pub(crate) fn and(
         mut self,
         pieces: &'static [&'static str],
         value: impl Into<String>,
     ) -> Scope {
-        self.0.push((pieces, value.into()));
+        self.conditions
+            .push(Condition::Pieces(pieces, value.into()));
+        self
+    }
+
+    /// Adds that a column has one of these values, at most [`MOST_AMONG`].
+    pub(super) fn among(mut self, column: &'static str, values: &[&str]) -> Scope {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        self.conditions.push(Condition::Among(column, values));
+        self
+    }
+
+    /// Reaches parents through this link.
+    pub(super) fn linked(mut self, link: &Link) -> Scope {
+        self.join = link.join;
         self
     }
 
@@ -84,22 +113,16 @@ impl Store {
         conditions(&mut count, table, scope, &query.filters)?;
         let total: i64 = count.build().scalar().fetch_one(self.db.reader()).await?;
 
-        let mut page = Builder::new(table.select);
-        page.push(" ").push(table.from);
+        // Who is on the page is found first: what is sorted and skipped are guids, not rows.
+        let mut page = rows(table);
+        page.push(" WHERE t.guid IN (SELECT t.guid ")
+            .push(table.from);
         conditions(&mut page, table, scope, &query.filters)?;
-        let order = table.name.filter(|_| query.by_name).unwrap_or(table.order);
-        let direction = if query.order == Order::Asc {
-            " ASC"
-        } else {
-            " DESC"
-        };
-        page.push(" ORDER BY ")
-            .push(order)
-            .push(direction)
-            .push(", t.guid")
-            .push(direction);
+        ordered(&mut page, table, query);
         page.push(" LIMIT ").push_bind(i64::from(query.per_page));
         page.push(" OFFSET ").push_bind(query.offset());
+        page.push(")");
+        ordered(&mut page, table, query);
         let rows = page.build().fetch_all(self.db.reader()).await?;
         Ok((u64::try_from(total).unwrap_or(0), many(rows)?))
     }
@@ -129,13 +152,33 @@ impl Store {
     }
 }
 
+/// All members, before conditions.
+fn rows(table: &Table) -> Builder {
+    let mut sql = Builder::new(table.select);
+    sql.push(" ").push(table.from).push(table.also);
+    sql
+}
+
+fn ordered(sql: &mut Builder, table: &Table, query: &ListQuery) {
+    let order = table.name.filter(|_| query.by_name).unwrap_or(table.order);
+    let direction = if query.order == Order::Asc {
+        " ASC"
+    } else {
+        " DESC"
+    };
+    sql.push(" ORDER BY ")
+        .push(order)
+        .push(direction)
+        .push(", t.guid")
+        .push(direction);
+}
+
 pub(super) async fn all<R: Record>(
     on: impl Executor,
     table: &Table,
     scope: &Scope,
 ) -> Result<Vec<R>, StoreError> {
-    let mut sql = Builder::new(table.select);
-    sql.push(" ").push(table.from);
+    let mut sql = rows(table);
     conditions(&mut sql, table, scope, &[])?;
     sql.push(" ORDER BY ").push(table.order).push(", t.guid");
     many(sql.build().fetch_all(on).await?)
@@ -159,26 +202,24 @@ pub(super) async fn find<R: Record>(
     guid: &str,
 ) -> Result<Option<R>, StoreError> {
     let scope = scope.clone().and(&["t.guid = ", ""], guid);
-    let mut sql = Builder::new(table.select);
-    sql.push(" ").push(table.from);
+    let mut sql = rows(table);
     conditions(&mut sql, table, &scope, &[])?;
     optional(sql.build().fetch_optional(on).await?)
 }
 
-fn conditions(
+/// Everything from the joined table to the last condition.
+pub(super) fn conditions(
     sql: &mut Builder,
     table: &Table,
     scope: &Scope,
     filters: &[Filter],
 ) -> Result<(), StoreError> {
-    sql.push(" WHERE 1 = 1");
-    for (pieces, value) in &scope.0 {
+    sql.push(scope.join).push(" WHERE 1 = 1");
+    for condition in &scope.conditions {
         sql.push(" AND (");
-        for (at, piece) in pieces.iter().enumerate() {
-            if at > 0 {
-                sql.push_bind(value.clone());
-            }
-            sql.push(piece);
+        match condition {
+            Condition::Pieces(pieces, value) => between(sql, pieces, value),
+            Condition::Among(column, values) => among(sql, column, values),
         }
         sql.push(")");
     }
@@ -193,6 +234,26 @@ fn conditions(
         condition(sql, column, filter)?;
     }
     Ok(())
+}
+
+fn between(sql: &mut Builder, pieces: &'static [&'static str], value: &str) {
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 {
+            sql.push_bind(value);
+        }
+        sql.push(piece);
+    }
+}
+
+fn among(sql: &mut Builder, column: &'static str, values: &[String]) {
+    let length = LENGTHS.into_iter().find(|length| *length >= values.len());
+    let missing = length.map_or(0, |length| length - values.len());
+    let repeated = values.last().into_iter().cycle().take(missing);
+    sql.push(column).push(" IN (");
+    for (at, value) in values.iter().chain(repeated).enumerate() {
+        sql.push(if at > 0 { "," } else { "" }).push_bind(value);
+    }
+    sql.push(")");
 }
 
 fn condition(sql: &mut Builder, column: Column, filter: &Filter) -> Result<(), StoreError> {
@@ -219,17 +280,13 @@ fn condition(sql: &mut Builder, column: Column, filter: &Filter) -> Result<(), S
 }
 
 fn text(sql: &mut Builder, name: &'static str, filter: &Filter, map: fn(&str) -> String) {
-    sql.push(name);
-    if filter.op != Op::In {
-        sql.push(sign(filter.op)).push_bind(map(&filter.values[0]));
-        return;
+    if filter.op == Op::In {
+        let values: Vec<String> = filter.values.iter().map(|value| map(value)).collect();
+        return among(sql, name, &values);
     }
-    sql.push(" IN (");
-    for (at, value) in filter.values.iter().enumerate() {
-        sql.push(if at > 0 { "," } else { "" })
-            .push_bind(map(value));
-    }
-    sql.push(")");
+    sql.push(name)
+        .push(sign(filter.op))
+        .push_bind(map(&filter.values[0]));
 }
 
 fn sign(op: Op) -> &'static str {

@@ -9,6 +9,7 @@ mod condemned;
 mod domains;
 mod events;
 mod jobs;
+mod links;
 mod listing;
 mod open;
 mod orgs;
@@ -42,7 +43,13 @@ pub(crate) use apps::{APPS, AppRow};
 pub(crate) use buildpacks::{BUILDPACKS, BuildpackRow};
 pub(crate) use domains::{DOMAINS, DomainRow};
 pub(crate) use events::{EVENTS, EventRow, NewEvent};
-pub(crate) use listing::{Scope, Table};
+pub(crate) use links::{
+    APPS_OF_ROUTE, APPS_OF_SPACE, BINDINGS_OF_APP, BINDINGS_OF_SERVICE, BINDINGS_OF_SPACE,
+    DOMAINS_OWNED_BY_ORG, DOMAINS_USABLE_BY_ORG, Link, ROUTES_OF_APP, ROUTES_OF_SPACE,
+    RUNNING_GROUPS_OF_SPACE, SERVICES_OF_APP, SERVICES_OF_SPACE, SPACE_QUOTAS_OF_ORG,
+    SPACES_OF_GROUP, SPACES_OF_ORG, SPACES_OF_QUOTA,
+};
+pub(crate) use listing::{MOST_AMONG, Scope, Table};
 pub(crate) use orgs::{ORGS, OrgRow};
 pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use reads::Reads;
@@ -112,6 +119,11 @@ impl Store {
             inner: self.db.begin().await?,
             now: now_micros(),
         })
+    }
+
+    /// How many statements have read committed rows so far.
+    pub(crate) fn reads(&self) -> u64 {
+        self.db.reader().statements()
     }
 
     /// Whether the database answers.

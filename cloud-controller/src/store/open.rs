@@ -45,6 +45,14 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0009_indexes_of_lists.sql"),
         postgres: include_str!("../../migrations/postgres/0009_indexes_of_lists.sql"),
     },
+    Migration {
+        version: 10,
+        name: "apps by name and routes of a space",
+        sqlite: include_str!("../../migrations/sqlite/0010_apps_by_name_and_routes_of_a_space.sql"),
+        postgres: include_str!(
+            "../../migrations/postgres/0010_apps_by_name_and_routes_of_a_space.sql"
+        ),
+    },
 ];
 
 impl Store {

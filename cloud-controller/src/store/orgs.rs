@@ -27,6 +27,7 @@ macro_rules! with_role {
 pub(crate) static ORGS: Table = Table {
     select: "SELECT t.*",
     from: "FROM organizations t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[

@@ -18,6 +18,7 @@ record! {
 pub(crate) static QUOTAS: Table = Table {
     select: "SELECT t.*",
     from: "FROM quota_definitions t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[("name", Column::Name("t.name_key"))],

@@ -4,7 +4,7 @@ use database::{Executor, query, query_scalar};
 
 use super::listing::{Column, Table};
 use super::record::record;
-use super::{Store, StoreError, Tx};
+use super::{ROUTES_OF_APP, Store, StoreError, Tx};
 
 record! {
     /// A row of `routes` with its domain's name.
@@ -27,7 +27,8 @@ impl RouteRow {
 
 pub(crate) static ROUTES: Table = Table {
     select: "SELECT t.*, d.name AS domain_name",
-    from: "FROM routes t JOIN domains d ON d.guid = t.domain_guid",
+    from: "FROM routes t",
+    also: " JOIN domains d ON d.guid = t.domain_guid",
     order: "t.id",
     name: Some("t.host_key"),
     filters: &[
@@ -45,14 +46,7 @@ pub(crate) static ROUTES: Table = Table {
 impl Store {
     /// Addresses of an app's routes, in mapping order: the `uris` of start and update messages.
     pub(crate) async fn uris_of(&self, app: &str) -> Result<Vec<String>, StoreError> {
-        let scope = super::Scope::all().and(
-            &[
-                "t.guid IN (SELECT route_guid FROM route_mappings WHERE app_guid = ",
-                ")",
-            ],
-            app,
-        );
-        let routes: Vec<RouteRow> = self.all(&ROUTES, &scope).await?;
+        let routes: Vec<RouteRow> = self.all(&ROUTES, &ROUTES_OF_APP.of(app)).await?;
         Ok(routes.iter().map(RouteRow::address).collect())
     }
 

@@ -16,6 +16,7 @@ record! {
 pub(crate) static SECURITY_GROUPS: Table = Table {
     select: "SELECT t.*",
     from: "FROM security_groups t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[("name", Column::Name("t.name_key"))],

@@ -4,7 +4,7 @@ use database::query;
 
 use super::listing::{Column, Table};
 use super::record::{many, record};
-use super::{Scope, Store, StoreError, Tx};
+use super::{BINDINGS_OF_APP, Store, StoreError, Tx};
 
 /// The kind of an instance whose credentials a user gave.
 pub(crate) const USER_PROVIDED: &str = "user_provided";
@@ -36,6 +36,7 @@ const NEVER: Column = Column::Text("''");
 pub(crate) static SERVICES: Table = Table {
     select: "SELECT t.*",
     from: "FROM service_instances t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[
@@ -60,6 +61,7 @@ pub(crate) static SERVICES: Table = Table {
 pub(crate) static BINDINGS: Table = Table {
     select: "SELECT t.*, i.name AS instance_name, i.kind, i.space_guid, i.credentials_sealed, i.syslog_drain_sealed, i.tags",
     from: "FROM service_bindings t JOIN service_instances i ON i.guid = t.service_instance_guid",
+    also: "",
     order: "t.id",
     name: None,
     filters: &[
@@ -71,18 +73,10 @@ pub(crate) static BINDINGS: Table = Table {
     ],
 };
 
-impl ServiceRow {
-    /// The bindings of this instance.
-    pub(crate) fn bindings(&self) -> Scope {
-        Scope::all().and(&["t.service_instance_guid = ", ""], &self.guid)
-    }
-}
-
 impl Store {
     /// What an app is bound to, oldest first: the order of `VCAP_SERVICES`.
     pub(crate) async fn bindings_of(&self, app: &str) -> Result<Vec<BindingRow>, StoreError> {
-        let scope = Scope::all().and(&["t.app_guid = ", ""], app);
-        self.all(&BINDINGS, &scope).await
+        self.all(&BINDINGS, &BINDINGS_OF_APP.of(app)).await
     }
 
     /// Drains of the next `limit` apps that have any, after the app with this place in the default order.

@@ -18,6 +18,7 @@ record! {
 pub(crate) static SPACE_QUOTAS: Table = Table {
     select: "SELECT t.*",
     from: "FROM space_quota_definitions t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[

@@ -17,6 +17,7 @@ record! {
 pub(crate) static SPACES: Table = Table {
     select: "SELECT t.*",
     from: "FROM spaces t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[

@@ -14,6 +14,7 @@ record! {
 pub(crate) static STACKS: Table = Table {
     select: "SELECT t.*",
     from: "FROM stacks t",
+    also: "",
     order: "t.id",
     name: Some("t.name_key"),
     filters: &[("name", Column::Name("t.name_key"))],

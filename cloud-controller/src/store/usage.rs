@@ -18,6 +18,7 @@ record! {
 pub(crate) static USAGE: Table = Table {
     select: "SELECT t.*",
     from: "FROM app_usage_events t",
+    also: "",
     order: "t.id",
     name: None,
     filters: &[],

@@ -2,6 +2,7 @@
 
 use database::{query, query_scalar};
 
+use super::links::Link;
 use super::listing::{Column, Table};
 use super::record::{many, record};
 use super::{Store, StoreError, Tx};
@@ -29,6 +30,7 @@ macro_rules! with_role {
 pub(crate) static USERS: Table = Table {
     select: "SELECT t.*",
     from: "FROM users t",
+    also: "",
     order: "t.id",
     name: None,
     filters: &[
@@ -44,6 +46,22 @@ pub(crate) static USERS: Table = Table {
         ("audited_space_guid", with_role!("space_auditor")),
     ],
 };
+
+/// Users by where they have a role.
+macro_rules! holders {
+    ($kind:literal) => {{
+        static LINK: Link = Link::through(
+            &USERS,
+            concat!(
+                " JOIN roles m ON m.user_guid = t.guid AND m.kind = '",
+                $kind,
+                "'"
+            ),
+            "m.target_guid",
+        );
+        &LINK
+    }};
+}
 
 /// What a user may be in an organization or space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +86,19 @@ impl Role {
             Role::SpaceManager => "space_manager",
             Role::SpaceDeveloper => "space_developer",
             Role::SpaceAuditor => "space_auditor",
+        }
+    }
+
+    /// The users who have the role in an organization or space.
+    pub(crate) fn holders(self) -> &'static Link {
+        match self {
+            Role::OrgUser => holders!("org_user"),
+            Role::OrgManager => holders!("org_manager"),
+            Role::OrgBillingManager => holders!("org_billing_manager"),
+            Role::OrgAuditor => holders!("org_auditor"),
+            Role::SpaceManager => holders!("space_manager"),
+            Role::SpaceDeveloper => holders!("space_developer"),
+            Role::SpaceAuditor => holders!("space_auditor"),
         }
     }
 

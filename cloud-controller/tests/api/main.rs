@@ -16,6 +16,7 @@ mod openapi;
 mod operator;
 mod places;
 mod push;
+mod questions;
 mod quotas;
 mod refusals;
 mod running;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod claims;
+mod links;
 mod rows;
 mod serial;
 
@@ -33,6 +34,8 @@ macro_rules! every_claim {
             claims::a_staging_has_one_task_and_one_driver,
             claims::droplets_beyond_the_newest_are_named,
             claims::files_are_condemned_once_and_pardoned,
+            links::members_and_their_number_are_found_for_many_parents_at_once,
+            links::what_holds_for_every_parent_belongs_to_each_of_them,
             serial::pages_show_what_was_there_exactly_once_while_others_insert,
             serial::a_quota_holds_under_64_scales_at_once,
             serial::every_change_of_version_is_seen_by_the_next,

@@ -1,6 +1,12 @@
 //! A small DNS forwarder for containers. The packet filter leads what they send
 //! to port 53 of their gateway here. Names below the platform's domains are
 //! answered with the gateway, where the router listens; the rest is handed on.
+//!
+//! `packet` reads and writes what stands in packets; the rest is IO.
+
+#[cfg(test)]
+mod fuzzed;
+mod packet;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,8 +26,6 @@ use crate::{Error, Result};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Questions under way at a time; more are dropped, the resolver asks again.
 const AT_ONCE: usize = 256;
-const A: u16 = 1;
-const ANY: u16 = 255;
 
 /// A running forwarder; ends when dropped.
 #[derive(Debug)]
@@ -153,10 +157,14 @@ async fn one_over_tcp(stream: &mut TcpStream, peer: IpAddr, rules: &Rules) -> st
 impl Rules {
     async fn answer(&self, question: &[u8], peer: IpAddr, tcp: bool) -> Option<Vec<u8>> {
         let gateway = gateway_of(peer, self.pool)?;
-        if let Some((name, kind, end)) = parse_question(question)
-            && self.domains.iter().any(|domain| below(&name, domain))
+        // Nothing else is handed on: the upstream takes it for the host's.
+        if !packet::is_query(question) {
+            return None;
+        }
+        if let Some(asked) = packet::read(question)
+            && self.domains.iter().any(|domain| asked.is_below(domain))
         {
-            return Some(own_answer(question, end, kind, gateway));
+            return Some(packet::own_answer(question, &asked, gateway));
         }
         for upstream in &self.upstreams {
             let asked = async {
@@ -170,7 +178,7 @@ impl Rules {
                 return Some(answer);
             }
         }
-        Some(failure(question))
+        Some(packet::failure(question))
     }
 }
 
@@ -212,113 +220,10 @@ fn gateway_of(peer: IpAddr, pool: Cidr) -> Option<Ipv4Addr> {
     inside.then(|| Ipv4Addr::from((peer & !3) + 1))
 }
 
-/// Name (lower case, no final dot), type, and end of the only question.
-fn parse_question(packet: &[u8]) -> Option<(String, u16, usize)> {
-    let is_query = packet.get(2)? & 0x80 == 0;
-    if !is_query || packet.get(4..6)? != [0, 1] {
-        return None;
-    }
-    let mut labels = Vec::new();
-    let mut at = 12;
-    loop {
-        let len = usize::from(*packet.get(at)?);
-        at += 1;
-        if len == 0 {
-            break;
-        }
-        // Compression has no place in a question.
-        if len > 63 || labels.len() > 127 {
-            return None;
-        }
-        labels.push(String::from_utf8_lossy(packet.get(at..at + len)?).to_ascii_lowercase());
-        at += len;
-    }
-    let kind = u16::from_be_bytes([*packet.get(at)?, *packet.get(at + 1)?]);
-    packet.get(at + 3)?;
-    Some((labels.join("."), kind, at + 4))
-}
-
-fn below(name: &str, domain: &str) -> bool {
-    name == domain
-        || name
-            .strip_suffix(domain)
-            .is_some_and(|rest| rest.ends_with('.'))
-}
-
-/// An authoritative answer: the address for A, nothing for other types.
-fn own_answer(question: &[u8], end: usize, kind: u16, address: Ipv4Addr) -> Vec<u8> {
-    let mut out = question[..end].to_vec();
-    // Response, authoritative, recursion as asked and available; no error.
-    out[2] = 0x84 | question[2] & 0x01;
-    out[3] = 0x80;
-    let answers = u8::from(kind == A || kind == ANY);
-    out[6..12].copy_from_slice(&[0, answers, 0, 0, 0, 0]);
-    if answers == 1 {
-        // Name by pointer, type A, class IN, 5 s, 4 bytes.
-        out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4]);
-        out.extend(address.octets());
-    }
-    out
-}
-
-/// SERVFAIL for the question.
-fn failure(question: &[u8]) -> Vec<u8> {
-    let end = parse_question(question).map_or(question.len().min(12), |(_, _, end)| end);
-    let mut out = question[..end].to_vec();
-    if out.len() >= 12 {
-        out[2] |= 0x80;
-        out[3] = 0x82;
-        out[6..12].fill(0);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn query(name: &str, kind: u16) -> Vec<u8> {
-        let mut packet = vec![0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        for label in name.split('.') {
-            packet.push(label.len() as u8);
-            packet.extend(label.as_bytes());
-        }
-        packet.push(0);
-        packet.extend(kind.to_be_bytes());
-        packet.extend([0, 1]);
-        packet
-    }
-
-    #[test]
-    fn questions_are_read() {
-        let packet = query("App.Bloomery.localhost", A);
-        let (name, kind, end) = parse_question(&packet).unwrap();
-        assert_eq!(
-            (name.as_str(), kind, end),
-            ("app.bloomery.localhost", A, packet.len())
-        );
-        for cut in 0..packet.len() {
-            assert!(parse_question(&packet[..cut]).is_none(), "{cut}");
-        }
-    }
-
-    #[test]
-    fn names_of_the_platform_lead_to_the_gateway() {
-        let packet = query("app.x", A);
-        let answer = own_answer(&packet, packet.len(), A, Ipv4Addr::new(10, 254, 0, 1));
-        assert_eq!(answer[..2], [0xab, 0xcd]);
-        assert_eq!(answer[7], 1);
-        assert!(answer.ends_with(&[10, 254, 0, 1]));
-        let none = own_answer(&packet, packet.len(), 28, Ipv4Addr::LOCALHOST);
-        assert_eq!(none.len(), packet.len());
-    }
-
-    #[test]
-    fn only_whole_labels_match() {
-        assert!(below("a.b.c", "b.c") && below("b.c", "b.c"));
-        assert!(!below("ab.c", "b.c") && !below("c", "b.c"));
-    }
 
     #[test]
     fn strangers_have_no_gateway() {

@@ -112,7 +112,9 @@ fn received(out: &[u8], message: &Publish<'_>, headers: bool) {
     let text = out.escape_ascii();
     let end = out.windows(2).position(|two| two == b"\r\n");
     let (line, rest) = out.split_at(end.expect("a line has an end"));
-    let words = line.split(|byte| b" \t".contains(byte)).filter(|word| !word.is_empty());
+    let words = line
+        .split(|byte| b" \t".contains(byte))
+        .filter(|word| !word.is_empty());
     let words: Vec<&[u8]> = words.collect();
     let shown = message.header_len.filter(|_| headers);
     let verb: &[u8] = if shown.is_some() { b"HMSG" } else { b"MSG" };

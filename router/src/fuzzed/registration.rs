@@ -116,7 +116,9 @@ impl Plain {
 
     fn unregister(&mut self, message: &Message) {
         if let Some(known) = self.0.get_mut(&address(message)) {
-            known.uris.retain(|known| !uris(message).any(|uri| uri == *known));
+            known
+                .uris
+                .retain(|known| !uris(message).any(|uri| uri == *known));
         }
         self.0.retain(|_, known| !known.uris.is_empty());
     }
@@ -149,7 +151,11 @@ impl Plain {
         let host = host_alone(host).to_ascii_lowercase();
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let path = path.trim_end_matches('/').to_ascii_lowercase();
-        let path = if path.starts_with('/') { path } else { String::new() };
+        let path = if path.starts_with('/') {
+            path
+        } else {
+            String::new()
+        };
         let fits = |uri: &&str| {
             // A uri ends where its host does, or goes on with a beginning of the path.
             let (name, below) = uri.split_at(uri.find('/').unwrap_or(uri.len()));

@@ -107,7 +107,9 @@ mod tests {
                 chunked: false,
                 switches: false,
             };
-            let out = rewritten(&raw, |out, found| response(out, raw.as_bytes(), found, &reply()));
+            let out = rewritten(&raw, |out, found| {
+                response(out, raw.as_bytes(), found, &reply())
+            });
             assert_eq!(out.contains("Content-Length"), stays, "{out}");
         }
     }

@@ -497,7 +497,9 @@ mod tests {
             .collect();
         let error = read(&format!("v0: x\n{powers}"), Path::new(".")).unwrap_err();
         assert!(error.contains("too often"), "{error}");
-        let deep: String = (1..9).map(|n| format!("v{n}: {}$v{}{}\n", "[".repeat(50), n - 1, "]".repeat(50))).collect();
+        let deep: String = (1..9)
+            .map(|n| format!("v{n}: {}$v{}{}\n", "[".repeat(50), n - 1, "]".repeat(50)))
+            .collect();
         let error = read(&format!("v0: x\n{deep}"), Path::new(".")).unwrap_err();
         assert!(error.contains("nest"), "{error}");
         assert!(read(&format!("a: {}", "[".repeat(100_000)), Path::new(".")).is_err());

@@ -115,7 +115,7 @@ fn carried(head: &[u8], body: &[u8], ended: bool) {
 fn passes_on(raw: &[u8], client: IpAddr) {
     let head = judge(raw, LIMITS).expect("it was accepted before");
     let sent = sent(raw, &head, client);
-    let lines = Lines::of(&sent).as_in_cgi();
+    let lines = Lines::of(&sent).with_dashes();
     lines.check_framing(head.framing);
     assert_eq!(lines.values("host").len(), 1, "one host");
     let upgrade = rewrite::upgrade(&head, raw).is_some();

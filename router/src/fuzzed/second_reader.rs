@@ -22,7 +22,7 @@ impl Lines {
     }
 
     /// To an app server that hands lines on as CGI does, `_` and `-` are the same.
-    pub(super) fn as_in_cgi(mut self) -> Self {
+    pub(super) fn with_dashes(mut self) -> Self {
         for (name, _) in &mut self.0 {
             *name = name.replace('_', "-");
         }

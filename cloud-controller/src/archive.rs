@@ -2,7 +2,7 @@
 //!
 //! Entries are extracted into numbered files, never under their own names, so no name can lead outside. Blocking code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ pub struct Member {
 #[derive(Debug, Default)]
 pub struct Tree {
     files: BTreeMap<String, Member>,
-    directories: Vec<String>,
+    directories: BTreeSet<String>,
 }
 
 impl Tree {
@@ -201,7 +201,7 @@ pub fn extract(zip: &Path, into: &Path, limit: u64) -> Result<Tree, ArchiveError
             if entry.size() > 0 {
                 return Err(refused(&name, "is a directory with content"));
             }
-            tree.directories.push(path);
+            tree.directories.insert(path);
             continue;
         }
         let mode = entry.unix_mode().map_or(DEFAULT_MODE, |mode| mode & 0o777);

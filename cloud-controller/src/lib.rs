@@ -38,6 +38,8 @@ pub mod config;
 mod controller;
 pub mod crypto;
 mod failure;
+#[cfg(test)]
+mod fuzzed;
 mod garbage;
 mod health;
 pub mod live;

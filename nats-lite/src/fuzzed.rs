@@ -4,8 +4,10 @@
 
 use std::path::Path;
 
-use crate::config::{self, User};
-use crate::protocol::{Op, Parser, Publish, Step};
+use crate::auth::{Authenticator, Verdict};
+use crate::config::{self, Config, User};
+use crate::protocol::{Head, Op, Parser, Publish, Step};
+use crate::session;
 use crate::subjects::{Index, covers, has_wildcard, is_literal, is_valid, overlap};
 
 const PARSER: Parser = Parser {
@@ -13,7 +15,8 @@ const PARSER: Parser = Parser {
     max_payload: 64,
 };
 
-/// What a client sends reads the same however it is cut, and by the short cut as by the general parser.
+/// What a client sends reads the same however it is cut, and by the short cut as by the general parser. What it publishes arrives as
+/// it was sent, and nobody gets in without the password.
 pub fn protocol(data: &[u8]) {
     let whole = operations(&[data]);
     let middle = data.len() / 2;
@@ -60,6 +63,11 @@ fn compare_spellings(mut data: &[u8]) {
         let general = PARSER.next_in_any_spelling(data);
         match (quick, general) {
             (Ok(Step::Op(quick, length)), Ok(Step::Op(general, same))) => {
+                match &quick {
+                    Op::Publish(message) => arrives(message),
+                    Op::Connect(json) => lets_in(json),
+                    _ => {}
+                }
                 assert_eq!((without_copy(quick), length), (without_copy(general), same));
                 data = &data[length..];
             }
@@ -78,6 +86,71 @@ fn without_copy(op: Op<'_>) -> Op<'_> {
             ..message
         }),
         other => other,
+    }
+}
+
+/// Whoever listens reads the very message, in whichever way it is written.
+fn arrives(message: &Publish<'_>) {
+    let plain = Publish {
+        verbatim: None,
+        ..*message
+    };
+    // A wildcard takes the subject from the message, a literal from the subscription.
+    for subscription in [message.subject, b">"] {
+        let head = Head::new(subscription, b"7");
+        assert_eq!((head.subject(), head.sid()), (subscription, &b"7"[..]));
+        for (copy, headers) in [(message, true), (&plain, true), (message, false)] {
+            let mut out = Vec::new();
+            head.append(&mut out, copy, headers);
+            received(&out, message, headers);
+        }
+    }
+}
+
+/// Reads a delivery in the plainest way there is.
+fn received(out: &[u8], message: &Publish<'_>, headers: bool) {
+    let text = out.escape_ascii();
+    let end = out.windows(2).position(|two| two == b"\r\n");
+    let (line, rest) = out.split_at(end.expect("a line has an end"));
+    let words = line
+        .split(|byte| b" \t".contains(byte))
+        .filter(|word| !word.is_empty());
+    let words: Vec<&[u8]> = words.collect();
+    let shown = message.header_len.filter(|_| headers);
+    let verb: &[u8] = if shown.is_some() { b"HMSG" } else { b"MSG" };
+    assert_eq!(words[..3], [verb, message.subject, b"7"], "{text}");
+    let numbers = 1 + usize::from(shown.is_some());
+    let (reply, sizes) = words[3..].split_at(words.len() - 3 - numbers);
+    assert_eq!(reply, message.reply.as_slice(), "{text}");
+    let size = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<usize>().ok();
+    let sizes: Vec<Option<usize>> = sizes.iter().map(|word| size(word)).collect();
+    let hidden = message.header_len.filter(|_| !headers).unwrap_or(0);
+    let body = &message.body[hidden..];
+    let expected = shown.into_iter().chain([body.len()]).map(Some);
+    assert!(sizes.into_iter().eq(expected), "{text}");
+    assert_eq!(rest, [b"\r\n", body, b"\r\n"].concat(), "{text}");
+}
+
+/// A user with a password: nobody else is let in.
+fn lets_in(json: &[u8]) {
+    let Some(offered) = session::decode(json) else {
+        return;
+    };
+    let user = User {
+        user: "a".into(),
+        password: "p".into(),
+        ..User::default()
+    };
+    let table = Authenticator::new(&Config {
+        users: vec![user],
+        ..Config::default()
+    });
+    let knows = offered.user.as_deref() == Some("a") && offered.pass.as_deref() == Some("p");
+    match table.check(&offered, "nonce", &[]) {
+        Verdict::Welcome(identity) => assert!(knows && identity.name == "a"),
+        // An nkey is believed instead of a password, if somebody has it.
+        Verdict::Stranger => assert!(!knows || offered.nkey.is_some()),
+        Verdict::Slow(_) => panic!("the password is no hash"),
     }
 }
 

@@ -258,7 +258,7 @@ impl Session {
 }
 
 /// Reads `CONNECT`. A key with `null` counts as absent: some clients send all they know of.
-fn decode(json: &[u8]) -> Option<ConnectOptions> {
+pub(crate) fn decode(json: &[u8]) -> Option<ConnectOptions> {
     let mut keys: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
     keys.retain(|_, value| !value.is_null());
     serde_json::from_value(keys.into()).ok()

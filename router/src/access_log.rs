@@ -51,7 +51,7 @@ pub struct Record<'a> {
 
 impl Record<'_> {
     /// Appends the line, newline included; `stamp` is its time in words.
-    fn write_line(&self, stamp: &str, out: &mut Vec<u8>) {
+    pub(crate) fn write_line(&self, stamp: &str, out: &mut Vec<u8>) {
         clean(self.host, out);
         for part in [" - [", stamp, "] \""] {
             out.extend_from_slice(part.as_bytes());
@@ -115,15 +115,16 @@ fn or_dash(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// A client must not be able to end our line or our quotes.
+/// A client must not be able to end our line or our quotes. A backslash is escaped too: in front of an escaped quote it would take the
+/// escape away.
 fn clean(text: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| (b' '..0x7f).contains(byte) && *byte != b'"';
+    let plain = |byte: &u8| (b' '..0x7f).contains(byte) && !b"\"\\".contains(byte);
     if text.iter().all(plain) {
         return out.extend_from_slice(text);
     }
     for c in String::from_utf8_lossy(text).chars() {
         // Writing to memory cannot fail.
-        let _ = match c == '"' || c.is_control() {
+        let _ = match ['"', '\\'].contains(&c) || c.is_control() {
             true => write!(out, "{}", c.escape_default()),
             false => write!(out, "{c}"),
         };
@@ -382,11 +383,17 @@ mod tests {
 
     #[test]
     fn a_client_cannot_forge_a_line() {
-        let (line, _) = written(&Record {
-            user_agent: b"x\" 200\nforged",
-            ..record()
-        });
-        assert_eq!(line.lines().count(), 1);
-        assert!(line.contains("x\\\" 200\\nforged"), "{line}");
+        for (agent, expected) in [
+            (&b"x\" 200\nforged"[..], r#""x\" 200\nforged""#),
+            (b"x\\\" 200 forged", r#""x\\\" 200 forged""#),
+            (b"x\\", r#""x\\" "#),
+        ] {
+            let (line, _) = written(&Record {
+                user_agent: agent,
+                ..record()
+            });
+            assert_eq!(line.lines().count(), 1);
+            assert!(line.contains(expected), "{expected} in {line}");
+        }
     }
 }

@@ -14,6 +14,8 @@ pub mod address;
 pub mod codes;
 pub mod envelope;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod query;
 
 pub use codes::{Code, ErrorRow};

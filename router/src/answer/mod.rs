@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) says: Span,
     pub(crate) fields: Vec<Field>,
     pub(crate) chunked: bool,
-    length: Option<u64>,
+    pub(crate) length: Option<u64>,
     /// The instance closes the connection after this answer.
     pub(crate) last: bool,
 }
@@ -53,6 +53,10 @@ pub(crate) fn read(
             false => Ok(None),
         };
     };
+    // However much of it arrived at once.
+    if end > limits.head_bytes {
+        return Err(Broken::TooLarge);
+    }
     let head = &input[..end];
     found.fields.clear();
     (found.chunked, found.length) = (false, None);
@@ -268,6 +272,9 @@ mod tests {
         ] {
             assert_eq!(head(text).unwrap_err(), why, "{text}");
         }
-        assert_eq!(head(&"x".repeat(9000)).unwrap_err(), Broken::TooLarge);
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(9000));
+        for text in [&long[..9000], &long] {
+            assert_eq!(head(text).unwrap_err(), Broken::TooLarge);
+        }
     }
 }

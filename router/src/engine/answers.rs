@@ -118,7 +118,11 @@ impl Reactor {
                 101 => return self.refuse(client, &Verdict::EndpointFailure),
                 // Said by ourselves, if the client waited for it.
                 100 => {}
-                102..200 if !exchange.head.old => client.wire.write(&[head]).map_err(|_| Gone)?,
+                102..200 if !exchange.head.old => {
+                    let mut out = Vec::new();
+                    rewrite::informational(&mut out, head, &exchange.answer);
+                    client.wire.write(&[&out]).map_err(|_| Gone)?;
+                }
                 102..200 => {}
                 _ => return self.answer_final(client, head, behind),
             }

@@ -10,7 +10,7 @@ const LENGTH_DIGITS: usize = 18;
 
 /// Names that an app server may read `-` for `_` in (CGI does), so that
 /// `X_Forwarded_For` would pass for what only we may say.
-const PROTECTED: [&str; 12] = [
+const PROTECTED: [&str; 13] = [
     "content-length",
     "transfer-encoding",
     "host",
@@ -19,6 +19,7 @@ const PROTECTED: [&str; 12] = [
     "x-forwarded-proto",
     "x-forwarded-host",
     "x-forwarded-port",
+    "x-forwarded-client-cert",
     "x-vcap-request-id",
     "x-request-start",
     "x-cf-applicationid",

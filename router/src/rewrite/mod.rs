@@ -8,6 +8,6 @@ mod upgrade;
 
 pub use forwarded::{Cidr, Listener, Peer, Trust};
 pub(crate) use request::{Said, Scene, address_to, request};
-pub(crate) use response::{Closing, Reply, response};
+pub(crate) use response::{Closing, Reply, informational, response};
 pub use sticky::Names;
 pub(crate) use upgrade::upgrade;

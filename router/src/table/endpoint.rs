@@ -1,7 +1,7 @@
 //! One registered instance.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -110,8 +110,12 @@ fn instance_id(message: &Message) -> Option<String> {
         .filter(|id| !id.is_empty())
 }
 
+/// `host:port`; an IPv6 address gets the brackets that it needs in front of a port.
 pub(super) fn address(message: &Message) -> String {
-    format!("{}:{}", message.host, message.port)
+    match message.host.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, message.port).to_string(),
+        Err(_) => format!("{}:{}", message.host, message.port),
+    }
 }
 
 /// Largest share of the traffic that a registration can ask for, compared with an ordinary one.

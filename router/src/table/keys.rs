@@ -31,11 +31,13 @@ pub struct Keys {
 
 impl Keys {
     /// Takes host and path of a request.
+    /// A path that begins with no slash (the star of OPTIONS) is none: it must not make the host longer.
     pub fn read(&mut self, host: &str, path: &str) {
         self.host.clear();
         self.host.push_str(host_part(host));
         self.host.make_ascii_lowercase();
         let path = path.split(['?', '#']).next().unwrap_or_default();
+        let path = if path.starts_with('/') { path } else { "" };
         self.path.clear();
         self.path.push_str(path.trim_end_matches('/'));
         self.path.make_ascii_lowercase();
@@ -108,6 +110,12 @@ mod tests {
             "*.c",
         ];
         assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn what_is_no_path_makes_no_other_host() {
+        assert_eq!(candidates("a.b", "*"), ["a.b", "*.b"]);
+        assert_eq!(candidates("a.b", "c/d"), ["a.b", "*.b"]);
     }
 
     #[test]

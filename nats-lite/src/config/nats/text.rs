@@ -7,6 +7,10 @@ use super::values::number;
 
 /// Files that include files that include files …: deeper than this is a circle.
 const MAX_DEPTH: usize = 10;
+/// Blocks and lists inside of each other.
+const MAX_NESTED: usize = 100;
+/// What all variables of a file may come to, in bytes of text: variables made of variables grow as powers do.
+const MAX_COPIED: usize = 1 << 20;
 
 /// Where something stands, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,26 @@ pub(super) enum Node {
     Flag(bool),
     List(Vec<(Place, Node)>),
     Map(Vec<Entry>),
+}
+
+impl Node {
+    /// How many bytes of text it holds, with one for each value, and how deeply it is nested.
+    fn extent(&self) -> (usize, usize) {
+        let inside = |parts: &mut dyn Iterator<Item = (usize, &Node)>| {
+            parts.fold((1, 1), |(size, depth), (key, node)| {
+                let (more, deeper) = node.extent();
+                (size + key + more, depth.max(deeper + 1))
+            })
+        };
+        match self {
+            Node::Text(text) => (1 + text.len(), 0),
+            Node::Whole(_) | Node::Float(_) | Node::Flag(_) => (1, 0),
+            Node::List(items) => inside(&mut items.iter().map(|(_, node)| (0, node))),
+            Node::Map(entries) => {
+                inside(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value)))
+            }
+        }
+    }
 }
 
 /// A key with its value.
@@ -53,6 +77,7 @@ fn read_nested(
         dir,
         scopes,
         depth,
+        copied: 0,
     };
     reader.skip_blank();
     // JSON is a special case of this syntax: the outermost braces may be there.
@@ -72,6 +97,8 @@ struct Reader<'a> {
     /// The blocks around the current place, outermost first: where variables are looked up.
     scopes: &'a mut Vec<Vec<Entry>>,
     depth: usize,
+    /// What variables have come to.
+    copied: usize,
 }
 
 impl Reader<'_> {
@@ -250,7 +277,7 @@ impl Reader<'_> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<Node, String>,
     ) -> Result<Node, String> {
-        if self.depth + self.scopes.len() > 100 {
+        if self.depth + self.scopes.len() > MAX_NESTED {
             return Err(self.complaint("blocks nest too deeply"));
         }
         self.depth += 1;
@@ -304,13 +331,27 @@ impl Reader<'_> {
         if name.starts_with("2a$") || name.starts_with("2b$") || name.starts_with("2y$") {
             return Ok(Node::Text(word));
         }
-        let mut above = self.scopes.iter_mut().rev().flatten();
-        if let Some(entry) = above.find(|entry| entry.key == name) {
-            entry.used = true;
-            return Ok(entry.value.clone());
+        if let Some(value) = self.above(name)? {
+            return Ok(value);
         }
         let value = std::env::var(name).map_err(|_| complaint(name, self))?;
         Ok(plain(&value))
+    }
+
+    /// The value of that name in the blocks around.
+    fn above(&mut self, name: &str) -> Result<Option<Node>, String> {
+        let nested = self.depth + self.scopes.len();
+        let mut above = self.scopes.iter_mut().rev().flatten();
+        let Some(entry) = above.find(|entry| entry.key == name) else {
+            return Ok(None);
+        };
+        entry.used = true;
+        let (size, depth) = entry.value.extent();
+        self.copied += size;
+        if self.copied > MAX_COPIED || nested + depth > MAX_NESTED {
+            return Err(self.complaint("variables repeat each other too often or nest too deeply"));
+        }
+        Ok(Some(entry.value.clone()))
     }
 
     fn include(&mut self) -> Result<(), String> {
@@ -450,6 +491,17 @@ mod tests {
             assert!(error.contains(part), "{text:?} gave {error}");
         }
         assert!(read(&"a {".repeat(100_000), Path::new(".")).is_err());
+        // Each ten times the one before.
+        let powers: String = (1..30)
+            .map(|n| format!("v{n}: [{}]\n", format!("$v{} ", n - 1).repeat(10)))
+            .collect();
+        let error = read(&format!("v0: x\n{powers}"), Path::new(".")).unwrap_err();
+        assert!(error.contains("too often"), "{error}");
+        let deep: String = (1..9)
+            .map(|n| format!("v{n}: {}$v{}{}\n", "[".repeat(50), n - 1, "]".repeat(50)))
+            .collect();
+        let error = read(&format!("v0: x\n{deep}"), Path::new(".")).unwrap_err();
+        assert!(error.contains("nest"), "{error}");
         assert!(read(&format!("a: {}", "[".repeat(100_000)), Path::new(".")).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::values::number;
 const MAX_DEPTH: usize = 10;
 /// Blocks and lists inside of each other.
 const MAX_NESTED: usize = 100;
-/// What all variables of a file may come to, in bytes of text: variables made of variables grow as powers do.
+/// What all variables of a file may come to, in bytes of memory: variables made of variables grow as powers do.
 const MAX_COPIED: usize = 1 << 20;
 
 /// Where something stands, both from 1.
@@ -31,17 +31,18 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// How many bytes of text it holds, with one for each value, and how deeply it is nested.
+    /// How many bytes it holds, text and values themselves, and how deeply it is nested.
     fn extent(&self) -> (usize, usize) {
+        const VALUE: usize = size_of::<Entry>();
         let inside = |parts: &mut dyn Iterator<Item = (usize, &Node)>| {
-            parts.fold((1, 1), |(size, depth), (key, node)| {
+            parts.fold((VALUE, 1), |(size, depth), (key, node)| {
                 let (more, deeper) = node.extent();
                 (size + key + more, depth.max(deeper + 1))
             })
         };
         match self {
-            Node::Text(text) => (1 + text.len(), 0),
-            Node::Whole(_) | Node::Float(_) | Node::Flag(_) => (1, 0),
+            Node::Text(text) => (VALUE + text.len(), 0),
+            Node::Whole(_) | Node::Float(_) | Node::Flag(_) => (VALUE, 0),
             Node::List(items) => inside(&mut items.iter().map(|(_, node)| (0, node))),
             Node::Map(entries) => {
                 inside(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value)))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bus::router::{Endpoint, Register, Start, Unregister};
+use bus::router::{Endpoint, Register, Unregister};
 
 use crate::host::Host;
 use crate::instance::Instance;
@@ -68,7 +68,7 @@ pub async fn register_all(host: &Host) {
     }
 }
 
-/// Periodic registration; `router.start` and nudges come between.
+/// Periodic registration; nudges come between, among them those of routers that start (`routers`).
 pub fn start(host: &Arc<Host>) {
     let host_ = Arc::clone(host);
     host.tasks.spawn("registrar", async move {
@@ -79,15 +79,6 @@ pub fn start(host: &Arc<Host>) {
                 () = host_.nudge.register.notified() => {}
             }
             register_all(&host_).await;
-        }
-    });
-    let host_ = Arc::clone(host);
-    host.tasks.spawn("router.start", async move {
-        let Ok(mut starts) = host_.bus.subscribe::<Start>().await else {
-            return;
-        };
-        while starts.next().await.is_some() {
-            host_.nudge.register.notify_one();
         }
     });
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | bounds and addresses |
 //! | [`hub`] | lines in, recent lines and live streams out; bounded everywhere |
+//! | [`limits`] | bounds on what comes in |
 //! | `numbering` | pure: duplicates and gaps by sequence number |
 //! | `ring` | pure: the newest lines within a number of bytes |
 //! | [`wire`] | the two protobuf forms clients read |
@@ -14,6 +15,7 @@ pub mod config;
 pub mod daemon;
 mod http;
 pub mod hub;
+pub mod limits;
 mod numbering;
 mod ring;
 pub mod wire;

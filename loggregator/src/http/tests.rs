@@ -28,6 +28,8 @@ struct Server {
 async fn serve(pace: Pace) -> Server {
     let config = Config {
         stream_backlog_lines: 4,
+        intake_user: "u".into(),
+        intake_password: "p".into(),
         ..Config::default()
     };
     let hub = Hub::new(&config);
@@ -77,7 +79,10 @@ impl Server {
             stream: LogStream::Out,
             message: text.into(),
         };
-        self.hub.accept(LogBatch { lines: vec![line] });
+        self.hub.accept(LogBatch {
+            lines: vec![line],
+            may_defer: false,
+        });
     }
 
     async fn nobody_reads(&self) {
@@ -288,4 +293,32 @@ async fn who_may_not_read_is_told_so_with_401_and_a_text() {
         assert_eq!(answer.status(), 401, "{path}");
     }
     assert_eq!(server.hub.readers("b"), 0);
+}
+
+/// At the limit, one byte beyond it and a hundred times it; what is refused is not read to its end.
+#[tokio::test]
+async fn the_intake_takes_what_fits_and_no_more() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = serve(Pace::default()).await;
+    for (size, expected) in [
+        (LOG_INTAKE_BYTES, "200"),
+        (LOG_INTAKE_BYTES + 1, "413"),
+        (100 * LOG_INTAKE_BYTES, "413"),
+    ] {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n",
+            bus::log::INTAKE_PATH,
+            "Basic dTpw",
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        if expected == "200" {
+            let mut body = br#"{"lines":[]}"#.to_vec();
+            body.resize(size, b' ');
+            stream.write_all(&body).await.unwrap();
+        }
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer[9..], expected.as_bytes(), "{size}");
+    }
 }

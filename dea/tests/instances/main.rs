@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod files;
+mod leaving;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +32,7 @@ struct Stage {
     nats: nats_lite::Running,
     bus: Bus,
     dea: dea::Running,
+    config: Config,
     lines: Lines,
 }
 
@@ -64,11 +68,12 @@ impl Stage {
         let deps = Deps {
             backend: Arc::new(backend),
         };
-        let dea = dea::start(config, deps).await.unwrap();
+        let dea = dea::start(config.clone(), deps).await.unwrap();
         // Its subscriptions went out before its first offer.
         assert_eq!(offers.next().await.unwrap().body.id, dea.id);
         Self {
             dea,
+            config,
             _dir: dir,
             nats,
             bus,

@@ -19,6 +19,7 @@
 //! | `addresses`, `signing` | pure: the signed addresses in them |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
+//! | `share` | staging places between organizations |
 //! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
@@ -50,6 +51,7 @@ pub mod pools;
 mod runner;
 pub mod secrets;
 mod seed;
+mod share;
 mod signing;
 mod stager;
 mod staging;

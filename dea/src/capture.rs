@@ -2,9 +2,9 @@
 //! inside. All of it has a bound, and ends when nobody wants it any more: a script writes into a pipe, never into a file.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{ErrorKind, Read as _};
 
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::unix::pipe::Receiver;
 use warden::{Container, Inside, Output, Pipes, ProcessSpec};
 
@@ -78,9 +78,17 @@ pub async fn run_into(
             }
         }
     };
-    // Somebody inside may hold the other end for ever: only what is there already is read.
-    while let Ok(n @ 1..) = pipe.try_read(&mut sink.buffer) {
-        sink.pass(n, target).await?;
+    // Somebody inside may hold the other end for ever: only what is there already is read, past the runtime, which may not have
+    // heard of it yet.
+    let mut rest = std::fs::File::from(pipe.into_nonblocking_fd()?);
+    loop {
+        match rest.read(&mut sink.buffer) {
+            Ok(0) => break,
+            Ok(n) => sink.pass(n, target).await?,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
     }
     target.flush().await?;
     ended(container, &job, exit).await?;

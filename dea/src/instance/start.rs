@@ -22,7 +22,7 @@ use crate::capture::{self, CaptureError};
 use crate::droplets::DropletError;
 use crate::egress;
 use crate::host::Host;
-use crate::limits::INSTANCE_LOG_WAIT;
+use crate::limits::INSTANCE_LOG_SECONDS;
 
 /// Directory inside the container where the droplet is visible.
 const DROPLET_INSIDE: &str = "/tmp/droplet";
@@ -335,7 +335,7 @@ pub async fn follow(
         };
         ended(&host_, &instance_, record, oom.as_ref());
         drop(container_);
-        tokio::time::sleep(INSTANCE_LOG_WAIT).await;
+        tokio::time::sleep(INSTANCE_LOG_SECONDS).await;
         over.cancel();
     });
     Ok(())

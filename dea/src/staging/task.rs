@@ -27,7 +27,7 @@ use crate::droplets;
 use crate::egress;
 use crate::host::Host;
 use crate::instance::env;
-use crate::limits::STAGING_LOG_WAIT;
+use crate::limits::STAGING_LOG_SECONDS;
 use crate::logs::Source;
 
 /// Files and processes of a staging container are bounded like an instance's.
@@ -379,7 +379,7 @@ impl Task<'_> {
         let pump = self.host.logs.pump(output, source, cursor, over.clone());
         let shipped = tokio::spawn(pump);
         let exit = container.wait(job).await?;
-        if tokio::time::timeout(STAGING_LOG_WAIT, shipped)
+        if tokio::time::timeout(STAGING_LOG_SECONDS, shipped)
             .await
             .is_err()
         {

@@ -5,6 +5,7 @@
 
 mod files;
 mod leaving;
+mod staging;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 
 use self::places::Places;
 use crate::bounds::{
-    DNS_CONNECTIONS, DNS_CONNECTIONS_PER_CONTAINER, DNS_QUESTION_WAIT, DNS_QUESTIONS,
-    DNS_QUESTIONS_PER_CONTAINER,
+    DNS_CONNECTIONS, DNS_CONTAINER_CONNECTIONS, DNS_CONTAINER_QUESTIONS, DNS_QUESTION_SECONDS,
+    DNS_QUESTIONS,
 };
 use crate::linux::{Cidr, DnsConfig};
 use crate::sys::At;
@@ -108,7 +108,7 @@ fn host_resolvers() -> Vec<SocketAddr> {
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, rules: Arc<Rules>) {
-    let places = Places::new(DNS_QUESTIONS_PER_CONTAINER, DNS_QUESTIONS);
+    let places = Places::new(DNS_CONTAINER_QUESTIONS, DNS_QUESTIONS);
     let mut buf = [0u8; 4096];
     loop {
         let Ok((n, peer)) = socket.recv_from(&mut buf).await else {
@@ -130,7 +130,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, rules: Arc<Rules>) {
 }
 
 async fn serve_tcp(listener: TcpListener, rules: Arc<Rules>) {
-    let places = Places::new(DNS_CONNECTIONS_PER_CONTAINER, DNS_CONNECTIONS);
+    let places = Places::new(DNS_CONTAINER_CONNECTIONS, DNS_CONNECTIONS);
     loop {
         let Ok((mut stream, peer)) = listener.accept().await else {
             // Mostly for want of descriptors: at once it would be the same.
@@ -145,7 +145,7 @@ async fn serve_tcp(listener: TcpListener, rules: Arc<Rules>) {
             // One question per connection; a broken connection is its end.
             let _ = timeout(
                 4 * PATIENCE,
-                one_over_tcp(&mut stream, peer.ip(), &rules, DNS_QUESTION_WAIT),
+                one_over_tcp(&mut stream, peer.ip(), &rules, DNS_QUESTION_SECONDS),
             )
             .await;
         }));

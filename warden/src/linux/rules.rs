@@ -14,7 +14,7 @@ use std::net::Ipv4Addr;
 use super::config::{Cidr, LinuxConfig};
 use super::refused;
 use super::routers::Routers;
-use crate::bounds::DNS_PACKETS_PER_SECOND;
+use crate::bounds::DNS_CONTAINER_PACKETS;
 use crate::depot::record::{Record, Slot};
 use crate::{Error, NetOutRule, PortMapping, Protocol, Result};
 
@@ -148,7 +148,7 @@ fn input(text: &mut String, links: &str, config: &LinuxConfig, dns_port: Option<
     }
     let _ = writeln!(
         text,
-        "iifname {links} jump host\n}}\nchain names {{\nupdate @asked {{ ip saddr limit rate over {DNS_PACKETS_PER_SECOND}/second burst {DNS_PACKETS_PER_SECOND} packets }} drop\naccept\n}}\nchain host {{"
+        "iifname {links} jump host\n}}\nchain names {{\nupdate @asked {{ ip saddr limit rate over {DNS_CONTAINER_PACKETS}/second burst {DNS_CONTAINER_PACKETS} packets }} drop\naccept\n}}\nchain host {{"
     );
     // Answers to the host; what asks the forwarder is counted each time, since UDP has no connections to count.
     *text += "ct direction reply ct state established,related accept\n";

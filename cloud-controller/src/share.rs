@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::controller::Ctl;
 use crate::failure::Outcome;
-use crate::staging::{failed, need_of};
+use crate::staging::{failed, need_of, staging_error};
 use crate::store::{AppRow, StagingFailure, StagingLoad, StagingTask};
 
 /// Between two looks at the line.
@@ -39,6 +39,8 @@ enum Turn {
     Now(String),
     /// So many stagings of the organization come first.
     After(i64),
+    /// Nobody wants it any more.
+    GivenUp,
 }
 
 /// Waits until the organization has room in its share, and a stager has room for the app. Its place in the line stands in the
@@ -53,6 +55,7 @@ pub(crate) async fn wait_for_turn(
     loop {
         match look(ctl, app, task).await {
             Ok(Turn::Now(stager)) => return Ok(stager),
+            Ok(Turn::GivenUp) => return Err(staging_error("the staging was given up")),
             Ok(Turn::After(before)) if said != Some(before) => {
                 said = Some(before);
                 ctl.say(&app.guid, "STG", in_line(before));
@@ -99,9 +102,12 @@ async fn look(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Outcome<Turn> {
     if !is_turn(&load, need, free) {
         return Ok(Turn::After(load.before));
     }
-    tx.give_stager(&task.task_id, &stager).await?;
+    let is_wanted = tx.give_stager(&task.task_id, &stager).await?;
     tx.commit().await?;
-    Ok(Turn::Now(stager))
+    Ok(match is_wanted {
+        true => Turn::Now(stager),
+        false => Turn::GivenUp,
+    })
 }
 
 #[cfg(test)]

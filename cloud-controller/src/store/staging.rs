@@ -161,18 +161,15 @@ impl Tx {
         Ok(load!(&mut self.inner, task, least))
     }
 
-    /// A task that waited for its turn has a stager from now on.
+    /// A task that waited for its turn has a stager from now on; false when it was given up.
     pub(crate) async fn give_stager(
         &mut self,
         task_id: &str,
         stager: &str,
-    ) -> Result<(), StoreError> {
-        query("UPDATE staging_tasks SET stager_id = $2 WHERE task_id = $1 AND state = 'OPEN'")
-            .bind(task_id)
-            .bind(stager)
-            .execute(&mut self.inner)
-            .await?;
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE staging_tasks SET stager_id = $2 WHERE task_id = $1 AND state = 'OPEN'";
+        let done = query(sql).bind(task_id).bind(stager);
+        Ok(done.execute(&mut self.inner).await?.rows_affected() > 0)
     }
 
     /// Opens a task and closes every other of the app.

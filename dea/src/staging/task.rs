@@ -347,7 +347,7 @@ impl Task<'_> {
         .await;
         let text = match text {
             Ok(text) => text,
-            Err(error) if is_absent(&error) => String::new(),
+            Err(error) if is_absent(&error) => return Err(StagingError::NoResult(exit.code)),
             Err(error) => return Err(StagingError::BadResult(error)),
         };
         let Ok(info) = StagingInfo::parse(&text) else {

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, DaemonConfig};
 use crate::logging;
+use crate::process::{self, NewFiles};
 
 /// A started daemon.
 pub trait Daemon {
@@ -43,7 +44,12 @@ struct Flags {
 
 /// Runs a daemon until SIGTERM or SIGINT. Exit codes: 0 stopped, 1 could not
 /// start, 2 unusable configuration or flags.
-pub fn main<C, D, E, F, Fut>(name: &'static str, threads: Threads, start: F) -> ExitCode
+pub fn main<C, D, E, F, Fut>(
+    name: &'static str,
+    threads: Threads,
+    files: NewFiles,
+    start: F,
+) -> ExitCode
 where
     C: DaemonConfig,
     D: Daemon,
@@ -69,6 +75,7 @@ where
         return ExitCode::SUCCESS;
     }
     logging::init();
+    process::prepare(files);
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     runtime(threads).block_on(run(name, config, start))

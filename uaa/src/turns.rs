@@ -173,7 +173,8 @@ mod tests {
         let turn = waiting.try_recv().unwrap();
         assert_eq!(turns.line().running, PARALLEL_HASHES);
         drop((turn, held));
-        assert_eq!((turns.line().running, turns.line().waiting), (0, 0));
+        let line = turns.line();
+        assert_eq!((line.running, line.waiting), (0, 0));
     }
 
     #[tokio::test]

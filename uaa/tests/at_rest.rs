@@ -59,7 +59,7 @@ fn program(dir: &Path) -> (Daemon, String) {
     let mut child = Command::new("sh")
         .args([
             "-c",
-            "umask 022; ulimit -Hn 200; ulimit -Sn 100; exec \"$0\"",
+            "umask 022; ulimit -Sn 100; ulimit -Hn 200; exec \"$0\"",
         ])
         .arg(env!("CARGO_BIN_EXE_uaa"))
         .env("UAA__LISTEN", "127.0.0.1:0")

@@ -124,7 +124,7 @@ impl Controller {
 
     /// What this controller needs and has not: database and bus, by name. Absent when it can do everything.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let bus = (!self.bus.is_connected()).then(|| self.bus.away().to_string());
+        let bus = self.bus.health().err().map(|error| error.to_string());
         let all: Vec<String> = self.database.trouble().into_iter().chain(bus).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }

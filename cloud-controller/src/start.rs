@@ -83,6 +83,10 @@ impl Daemon for Running {
         )
     }
 
+    fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
     async fn shutdown(self) {
         self.tasks.shutdown(Duration::from_secs(15)).await;
     }
@@ -124,6 +128,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     sweep(&ctl);
     let status = status(&ctl).await?;
     component::serve(listener, api::router(&ctl), &tasks);
+    status.ready();
     Ok(Running {
         addr,
         status_addr: status.addr(),
@@ -173,6 +178,7 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
         registry,
         varz,
         health,
+        needs_bus: false,
         ..Pages::default()
     };
     let config = &ctl.config.status;

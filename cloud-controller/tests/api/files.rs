@@ -38,7 +38,7 @@ async fn ask(
     let answer = json!({"dea": DEA, "droplet": app, "version": version, "instance": "i", "index": 0, "state": "RUNNING",
                         "state_timestamp": 1.5, "file_uri_v2": uri});
     let question = tokio::spawn(async move {
-        let delivery = asked.next().await.unwrap();
+        let delivery = asked.next().await;
         bus.publish_to(&delivery.reply.unwrap(), &answer)
             .await
             .unwrap();

@@ -23,6 +23,7 @@
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `garbage` | collects blobs nobody refers to |
+//! | [`limits`] | every bound on outside input |
 //! | `watch` | whether the database is there, for `/healthz` |
 //! | `seed` | what a fresh platform starts with |
 
@@ -42,6 +43,7 @@ mod failure;
 mod fuzzed;
 mod garbage;
 mod health;
+pub mod limits;
 pub mod live;
 mod messages;
 mod openapi;

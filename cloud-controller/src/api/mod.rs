@@ -6,7 +6,7 @@
 //! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
 //! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
 //! | `bits`, `upload`, `copy_bits` | resource matching, uploads |
-//! | `routes`, `mappings`, `domains` | addresses |
+//! | `routes`, `route_rules`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
 //! | `security_groups`, `egress` | where containers may connect to |
@@ -14,7 +14,7 @@
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
 //! | `docs` | the API's description of itself |
-//! | `routing`, `call`, `lists`, `relations`, `body`, `audit`, `times` | what they share |
+//! | `routing`, `call`, `lists`, `relations`, `body`, `text`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
@@ -45,6 +45,7 @@ mod quotas;
 mod relations;
 mod roles;
 mod room;
+mod route_rules;
 mod routes;
 mod routing;
 mod security_groups;
@@ -53,6 +54,7 @@ mod settings;
 mod space_quotas;
 mod spaces;
 mod summary;
+mod text;
 pub(crate) mod times;
 mod upload;
 mod upload_md5;
@@ -71,9 +73,8 @@ use v2_api::{ApiError, Code};
 
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, fail};
+use crate::limits::JSON_BODY_BYTES;
 
-/// The largest JSON body.
-const JSON_LIMIT: usize = 16 * 1024 * 1024;
 /// Header that follows one request through the platform.
 const REQUEST_ID: &str = "x-vcap-request-id";
 
@@ -122,7 +123,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn router(ctl: &Ctl) -> Router {
     table()
         .into_router()
-        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(DefaultBodyLimit::max(JSON_BODY_BYTES))
         .with_state(ctl.clone())
         .merge(ctl.uaa.router(ctl.fallback_base.clone()))
         .merge(loggregator::router(

@@ -54,7 +54,7 @@ pub(crate) use orgs::{ORGS, OrgRow};
 pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use reads::Reads;
 pub(crate) use record::Record;
-pub(crate) use routes::{ROUTES, RouteRow};
+pub(crate) use routes::{HostHolders, HostOwners, ROUTES, RouteRow};
 pub(crate) use security::{GroupDefault, SECURITY_GROUPS, SecurityGroupRow};
 pub(crate) use services::{BINDINGS, BindingRow, SERVICES, ServiceRow, USER_PROVIDED};
 pub(crate) use settings::LeaseRow;

@@ -8,9 +8,9 @@ pub const JSON_BODY_BYTES: usize = 1024 * 1024;
 pub const JSON_LEVELS: usize = 127;
 /// A name: of an organization, space, app, quota, security group. Beyond it: 400 with the code of what is named. Tested by: `names_are_bounded_in_bytes`.
 pub const NAME_BYTES: usize = 255;
-/// The name of a service instance, as the original. Beyond it: 400 / 60009. Tested by: `validation`.
+/// The name of a service instance, as the original. Beyond it: 400 / 60009. Tested by: `every_rule_of_the_reference_is_kept_and_a_refusal_changes_nothing`.
 pub const SERVICE_NAME_CHARACTERS: usize = 50;
-/// Tags of a service instance together, as the original. Beyond it: 400 / 60015. Tested by: `validation`.
+/// Tags of a service instance together, as the original. Beyond it: 400 / 60015. Tested by: `every_rule_of_the_reference_is_kept_and_a_refusal_changes_nothing`.
 pub const SERVICE_TAGS_CHARACTERS: usize = 255;
 /// The path of a route. Beyond it: 400 / 130004. Tested by: `the_path_of_a_route_is_bounded`.
 pub const ROUTE_PATH_BYTES: usize = 128;
@@ -37,6 +37,8 @@ pub const UPLOADS_OF_USER: usize = 32;
 pub const UPLOADS: usize = 256;
 /// What may come in an upload besides its file: part headers and the list of files. Beyond it: 400 / 150001 by the announced length, before the body is read. Tested by: `an_upload_that_announces_too_much_is_refused_before_its_body`.
 pub const UPLOAD_BESIDES_BYTES: u64 = 64 * 1024 * 1024;
+/// What comes before the content of one part of an upload, which its reader keeps in memory; and a part that nobody asked for. Beyond it: 400 / 160001. Tested by: `bounds::the_head_of_a_part_is_bounded`.
+pub const UPLOAD_PART_HEAD_BYTES: u64 = 256 * 1024;
 
 /// Entries of one zip: an app's bits or a buildpack. Beyond it: 400 / 150001. Tested by: `entries_of_a_zip_are_counted_before_they_are_read`.
 pub const ZIP_ENTRIES: usize = 200_000;
@@ -51,10 +53,8 @@ pub const FILE_BYTES: u64 = 1024 * 1024 * 1024;
 pub const FILE_REFUSAL_BYTES: usize = 4096;
 /// The time that server has for a whole answer. Beyond it: 400 / 190001, or the answer breaks off. Tested by: `files::a_file_server_that_never_ends_is_left`.
 pub const FILE_SECONDS: Duration = Duration::from_secs(30);
-/// The time DEAs have to answer a question. Beyond it: the answer is made without them. Tested by: `files::an_address_nobody_announced_is_refused`.
+/// The time DEAs have to answer a question. Beyond it: the answer is made without them. Tested by: `a_dea_that_announced_no_address_is_not_asked_for_files`.
 pub const DEA_ANSWER_SECONDS: Duration = Duration::from_secs(2);
 
 /// Apps of one page of the bulk API. Beyond it: the page is cut, the client asks for the next. Tested by: `a_page_of_the_bulk_api_is_bounded`.
 pub const BULK_APPS: u32 = 5_000;
-/// Rows embedded in an answer for one relation. Beyond it: the address of the list instead. Tested by: `relations`.
-pub const EMBEDDED_ROWS: u32 = 50;

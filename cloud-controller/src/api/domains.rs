@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::call::{Call, Created, required};
@@ -166,7 +166,8 @@ fn check_name(name: &str) -> Result<String, Failure> {
     };
     let sent = name.trim();
     let spelled = match url::Host::parse(sent.strip_suffix('.').unwrap_or(sent)) {
-        Ok(url::Host::Domain(name)) => Some(name),
+        // The reader takes percent escapes too; nobody writes a name so.
+        Ok(url::Host::Domain(name)) if !sent.contains('%') => Some(name),
         // An address is not a name.
         Ok(_) | Err(_) => None,
     };
@@ -199,6 +200,11 @@ pub(super) fn event(
 /// Makes a domain. What its rules depend on is read inside the write: two that exclude each other are not both made.
 async fn create(call: &Call, name: String, owner: Option<&OrgRow>) -> Created {
     let mut tx = call.ctl.store.begin().await?;
+    if tx.domain_by_name(&name).await?.is_some() {
+        return Err(ApiError::with(Code::DomainNameTaken, &name)
+            .explain("(Choose another name.)")
+            .into());
+    }
     check_routes(&mut tx, &name).await?;
     check_neighbours(&mut tx, &name, owner).await?;
     if let Some(org) = owner {

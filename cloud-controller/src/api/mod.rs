@@ -4,8 +4,8 @@
 //! |---|---|
 //! | `info` | `/`, `/v3`, `/v2/info` |
 //! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
-//! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
-//! | `bits`, `upload`, `copy_bits` | resource matching, uploads |
+//! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `files`, `env`, `summary` | apps |
+//! | `bits`, `resources`, `matches`, `upload`, `copy_bits` | resource matching, uploads |
 //! | `routes`, `route_rules`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
@@ -34,15 +34,18 @@ mod domains;
 mod egress;
 mod env;
 mod events;
+mod files;
 mod info;
 mod instances;
 mod internal;
 mod jobs;
 mod lists;
 mod mappings;
+mod matches;
 mod orgs;
 mod quotas;
 mod relations;
+mod resources;
 mod roles;
 mod room;
 mod route_rules;
@@ -91,6 +94,7 @@ fn table() -> routing::Routes {
         .merge(users::routes())
         .merge(apps::routes())
         .merge(instances::routes())
+        .merge(files::routes())
         .merge(bits::routes())
         .merge(copy_bits::routes())
         .merge(routes::routes())

@@ -1,6 +1,7 @@
 //! Starting and stopping the daemon.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,7 +141,11 @@ fn make_temp_dir(config: &Config) -> Result<(), StartError> {
     let Some(path) = config.temp_dir.clone() else {
         return Ok(());
     };
-    std::fs::create_dir_all(&path).map_err(|source| StartError::TempDir { path, source })
+    let mut made = std::fs::DirBuilder::new();
+    // Uploads are nobody else's to read. One that is there may be shared (/tmp): its mode is its owner's business.
+    made.recursive(true).mode(0o700);
+    made.create(&path)
+        .map_err(|source| StartError::TempDir { path, source })
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, StartError> {

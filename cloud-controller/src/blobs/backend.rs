@@ -1,5 +1,7 @@
 //! The service behind the blobstore, as configured.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ pub(super) struct Backend {
 pub(super) fn open(service: &BlobService, directory: &Path) -> Result<Backend, BlobError> {
     match service {
         BlobService::Directory => {
-            std::fs::create_dir_all(directory)?;
+            private_directory(directory)?;
             let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
             Ok(Backend {
                 store: Arc::new(store),
@@ -41,6 +43,24 @@ pub(super) fn open(service: &BlobService, directory: &Path) -> Result<Backend, B
             })
         }
         BlobService::S3(config) => s3(config),
+    }
+}
+
+/// Mode of directories that earlier versions made, for everybody to look into.
+const OPEN: u32 = 0o755;
+const PRIVATE: u32 = 0o700;
+
+/// Makes the directory for us alone. One that is there keeps the mode an operator gave it, unless it is the one that we used to give: then
+/// it is closed, and with it everything in it.
+fn private_directory(directory: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE)
+        .create(directory)?;
+    let mode = std::fs::metadata(directory)?.permissions().mode();
+    match mode & 0o777 {
+        OPEN => std::fs::set_permissions(directory, Permissions::from_mode(PRIVATE)),
+        _ => Ok(()),
     }
 }
 
@@ -101,5 +121,33 @@ fn credentials(path: &Path) -> Result<(String, String), BlobError> {
         _ => Err(failed(
             "must hold two words: the access key's id and its secret".into(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_directory_of_blobs_is_ours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let fresh = dir.path().join("data/blobs");
+        private_directory(&fresh).unwrap();
+        assert_eq!(
+            (mode(&fresh), mode(fresh.parent().unwrap())),
+            (0o700, 0o700)
+        );
+        for (before, after) in [
+            (0o755, 0o700),
+            (0o700, 0o700),
+            (0o750, 0o750),
+            (0o711, 0o711),
+        ] {
+            std::fs::set_permissions(&fresh, Permissions::from_mode(before)).unwrap();
+            private_directory(&fresh).unwrap();
+            assert_eq!(mode(&fresh), after, "{before:o}");
+        }
     }
 }

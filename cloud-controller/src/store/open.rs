@@ -53,6 +53,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
             "../../migrations/postgres/0010_apps_by_name_and_routes_of_a_space.sql"
         ),
     },
+    Migration {
+        version: 12,
+        name: "owners of files",
+        sqlite: include_str!("../../migrations/sqlite/0012_owners_of_files.sql"),
+        postgres: include_str!("../../migrations/postgres/0012_owners_of_files.sql"),
+    },
 ];
 
 impl Store {

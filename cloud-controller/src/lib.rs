@@ -16,12 +16,14 @@
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
 //! | `addresses`, `signing` | pure: the signed addresses in them |
+//! | `dea_addresses` | pure: where DEAs are, and what of their answers is fetched |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
 //! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `garbage` | collects blobs nobody refers to |
+//! | [`limits`], `budget` | every bound on outside input; what requests hold at a time |
 //! | `watch` | whether the database is there, for `/healthz` |
 //! | `seed` | what a fresh platform starts with |
 
@@ -31,15 +33,18 @@ pub mod archive;
 mod archive_layout;
 mod authorize;
 pub mod blobs;
+mod budget;
 mod buildpack_zip;
 mod conductor;
 pub mod config;
 mod controller;
+mod dea_addresses;
 mod failure;
 #[cfg(test)]
 mod fuzzed;
 mod garbage;
 mod health;
+pub mod limits;
 pub mod live;
 mod messages;
 mod openapi;

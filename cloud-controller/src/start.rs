@@ -85,6 +85,10 @@ impl Daemon for Running {
         )
     }
 
+    fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
     async fn shutdown(self) {
         self.tasks.shutdown(Duration::from_secs(15)).await;
     }
@@ -128,6 +132,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let forwarders = ctl.config.uaa.trusted_forwarders.clone();
     let limits = component::serve::Limits::behind(forwarders);
     component::serve_within(listener, api::router(&ctl), &tasks, limits);
+    status.ready();
     Ok(Running {
         addr,
         status_addr: status.addr(),
@@ -177,6 +182,7 @@ async fn status(ctl: &Ctl) -> Result<Status, StartError> {
         registry,
         varz,
         health,
+        needs_bus: false,
         ..Pages::default()
     };
     let config = &ctl.config.status;

@@ -6,7 +6,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
-/// Makes a directory (with its parents) of mode 0700; one that exists gets that mode.
+/// The mode of directories that earlier versions made, for everybody to look into.
+const OPEN: u32 = 0o755;
+
+/// Makes a directory (with its parents) of mode 0700. One that exists keeps the mode that an operator gave it (it may be a shared
+/// one such as /tmp), unless it is the one that we used to give.
 ///
 /// # Errors
 /// What the system says.
@@ -15,7 +19,10 @@ pub fn directory(path: &Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)?;
-    tighten(path, 0o700)
+    match fs::metadata(path)?.permissions().mode() & 0o7777 {
+        OPEN => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        _ => Ok(()),
+    }
 }
 
 /// Gives a file mode 0600 if it exists.
@@ -59,6 +66,11 @@ mod tests {
         directory(&inner).unwrap();
         file(&text).unwrap();
         assert_eq!((mode(&inner), mode(&text)), (0o700, 0o600));
+        for kept in [0o750, 0o711, 0o1777] {
+            fs::set_permissions(&inner, Permissions::from_mode(kept)).unwrap();
+            directory(&inner).unwrap();
+            assert_eq!(mode(&inner), kept);
+        }
         let new = dir.path().join("c/d");
         directory(&new).unwrap();
         assert_eq!(mode(&new), 0o700);

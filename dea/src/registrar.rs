@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bus::BusError;
 use bus::router::{Endpoint, Register, Start, Unregister};
 
 use crate::host::Host;
@@ -69,7 +70,8 @@ pub async fn register_all(host: &Host) {
 }
 
 /// Periodic registration; `router.start` and nudges come between.
-pub fn start(host: &Arc<Host>) {
+pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
+    let mut starts = host.bus.subscribe::<Start>().await?;
     let host_ = Arc::clone(host);
     host.tasks.spawn("registrar", async move {
         let period = host_.config.times().router_register;
@@ -83,11 +85,10 @@ pub fn start(host: &Arc<Host>) {
     });
     let host_ = Arc::clone(host);
     host.tasks.spawn("router.start", async move {
-        let Ok(mut starts) = host_.bus.subscribe::<Start>().await else {
-            return;
-        };
-        while starts.next().await.is_some() {
+        loop {
+            starts.next().await;
             host_.nudge.register.notify_one();
         }
     });
+    Ok(())
 }

@@ -122,6 +122,10 @@ impl component::Daemon for Running {
         )
     }
 
+    fn tasks(&self) -> component::Tasks {
+        self.host.tasks.clone()
+    }
+
     async fn shutdown(self) {
         Running::shutdown(self).await;
     }
@@ -152,11 +156,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let status = status(&host).await?;
     resume::run(&host, saved).await;
     inbox::start(&host).await?;
-    registrar::start(&host);
+    registrar::start(&host).await?;
     announce::start(&host);
     snapshot::start(&host);
     sweep::start(&host);
     host.snapshot();
+    status.ready();
     Ok(Running {
         id: host.id.clone(),
         status_addr: status.addr(),
@@ -208,14 +213,10 @@ async fn status(host: &Arc<Host>) -> Result<Status, StartError> {
         index: host.config.index,
         uuid: host.id.clone(),
     };
-    let (for_varz, for_health) = (Arc::clone(host), Arc::clone(host));
+    let for_varz = Arc::clone(host);
     let pages = Pages {
         registry: metrics(host),
         varz: Arc::new(move || varz::of(&for_varz)),
-        health: Arc::new(move || match for_health.bus.is_connected() {
-            true => Ok(()),
-            false => Err(for_health.bus.away().to_string()),
-        }),
         ..Pages::default()
     };
     Status::start(

@@ -47,6 +47,10 @@ impl Daemon for Running {
         )
     }
 
+    fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
     async fn shutdown(self) {
         self.tasks.shutdown(Duration::from_secs(10)).await;
     }

@@ -1,4 +1,4 @@
-//! Every bound on what strangers send to the log server.
+//! Bounds on outside input; docs/limits.md is made from this file.
 
 use std::time::Duration;
 

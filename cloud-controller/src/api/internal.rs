@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::body::{flag, parameter};
+use super::resources::is_sha1;
 use super::routing::{Routes, get, post};
 use super::upload::{self, Form, Saved, UploadError};
 use super::{apps, bits, jobs};
@@ -130,11 +131,26 @@ async fn droplet(
     send(&ctl, &Place::Droplet(guid, hash)).await
 }
 
+/// A sha1 that somebody names, in lower case.
+pub(super) fn digest(text: &str) -> Outcome<String> {
+    match is_sha1(text) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(fail_with(
+            Code::BadQueryParameter,
+            format!(
+                "sha1 {:?} is not 40 hexadecimal digits",
+                text.chars().take(80).collect::<String>()
+            ),
+        )),
+    }
+}
+
 async fn droplet_by_hash(
     State(ctl): State<Ctl>,
     _: Admitted,
     Path((guid, sha1)): Path<(String, String)>,
 ) -> Outcome<Response> {
+    let sha1 = digest(&sha1)?;
     if !ctl.store.has_droplet(&guid, &sha1).await? {
         return Err(fail(Code::NotFound));
     }
@@ -171,7 +187,7 @@ async fn check_sums(
     file: &std::path::Path,
 ) -> Outcome<()> {
     if let Some(claimed) = parameter(raw, "sha1")
-        && !claimed.eq_ignore_ascii_case(&saved.sha1)
+        && digest(&claimed)? != saved.sha1
     {
         return Err(mismatch("sha1", &claimed, saved));
     }

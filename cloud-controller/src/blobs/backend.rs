@@ -104,3 +104,23 @@ fn credentials(path: &Path) -> Result<(String, String), BlobError> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_directory_of_blobs_is_ours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let fresh = dir.path().join("data/blobs");
+        open(&BlobService::Directory, &fresh).unwrap();
+        assert_eq!(
+            (mode(&fresh), mode(fresh.parent().unwrap())),
+            (0o700, 0o700)
+        );
+    }
+}

@@ -211,7 +211,20 @@ fn secrets_are_in_force_as_they_are_written() {
 #[test]
 fn unquoted_variables_of_the_environment_are_texts_as_written() {
     let environment: Vec<(String, String)> = [
-        "012345", "10mb", "1.50", "yes", "1e5", "007", "a b#c", "p$x",
+        "012345",
+        "10mb",
+        "1.50",
+        "yes",
+        "1e5",
+        "007",
+        "a b#c",
+        "p$x",
+        // nats-io/k8s#1139, nats-server#716, #147, #885, #6891.
+        "33feda22ea",
+        "2Tybceg8yj",
+        "1!2go",
+        "3x",
+        "4e2abc",
     ]
     .iter()
     .enumerate()

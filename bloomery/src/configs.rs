@@ -117,6 +117,7 @@ fn user(user: &BusUser) -> Value {
         "password": user.password,
         "publish": grant.publish,
         "subscribe": grant.subscribe,
+        "responses": {"max": -1, "expires": grant.answer_seconds},
     })
 }
 

@@ -6,10 +6,28 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// No server of the list can be reached now; the client keeps trying.
-    #[error("the message bus is away (servers: {servers}); reconnecting")]
+    #[error("the message bus is away (servers: {servers}): {reason}; reconnecting")]
     Away {
         /// The configured servers without credentials.
         servers: String,
+        /// Why the last attempt or connection ended.
+        reason: String,
+    },
+    /// A server is connected and does not answer.
+    #[error("the message bus has not answered for {silent_for:.1?} (servers: {servers})")]
+    Silent {
+        /// The configured servers without credentials.
+        servers: String,
+        /// How long.
+        silent_for: Duration,
+    },
+    /// The server does not let this user hear what the daemon has to hear.
+    #[error(
+        "the message bus refused a subscription: {reason}; check what its user may subscribe to"
+    )]
+    Refused {
+        /// The server's words.
+        reason: String,
     },
     /// The configured URL is unusable.
     #[error("bad bus address {url}: {reason}")]

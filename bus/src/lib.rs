@@ -15,11 +15,14 @@ pub mod router;
 pub mod staging;
 
 pub mod ids;
+pub mod limits;
 pub mod permissions;
 pub mod server_config;
 pub mod times;
 
 mod client;
 mod error;
-pub use client::{Anything, Bus, BusConfig, Delivery, Subscription};
+#[doc(hidden)]
+pub mod fuzzed;
+pub use client::{Answer, Anything, Bus, BusConfig, Delivery, Subscription};
 pub use error::BusError;

@@ -1,7 +1,8 @@
 //! Who may say and hear what: one table from which the users of every bus are made, ours and a real nats-server's.
 //!
 //! A DEA has a user of its own, because the work of one DEA (start messages, the secrets in staging requests) is nothing for another.
-//! Replies come to an inbox below the user's own prefix ([`inbox_prefix`]), which nobody else may hear.
+//! Replies come to an inbox below the user's own prefix ([`inbox_prefix`]), which nobody else may hear, and into which only those may write who
+//! have heard a request with it (`allow_responses`).
 
 use crate::component::{Announce, DISCOVER};
 use crate::dea::{self, Advertise, Find, Heartbeat, Shutdown, StartInstance, Stop, Update};
@@ -31,12 +32,16 @@ pub struct Grant {
     pub publish: Vec<String>,
     /// May be subscribed to.
     pub subscribe: Vec<String>,
+    /// Seconds for which a request that was heard may be answered, wherever its answer goes.
+    pub answer_seconds: u64,
 }
 
 /// Where the older health managers ask for the bulk API's credentials.
 const BULK_CREDENTIALS: &str = "cloudcontroller.bulk.credentials.*";
-/// Every inbox: whoever is asked may answer.
-const ANY_INBOX: &str = "_INBOX.>";
+/// A stager says at the end of a staging how it went, a quarter of an hour later at most unless configured otherwise.
+const STAGING_SECONDS: u64 = 20 * 60;
+/// Everything else is answered at once.
+const ANSWER_SECONDS: u64 = 60;
 
 /// Prefix of a user's inboxes, for clients and for [`grant`].
 pub fn inbox_prefix(user: &str) -> String {
@@ -50,7 +55,8 @@ pub fn grant(role: &Role, user: &str) -> Grant {
         Role::Dea(id) => dea(id),
         Role::Router => (
             owned(&[RouterStart::SUBJECT]),
-            owned(&[Register::SUBJECT, Unregister::SUBJECT, GREET]),
+            // One subscription to all of them, as gorouter makes it since the end of 2016.
+            owned(&["router.*"]),
         ),
         Role::HealthManager => (
             owned(&[
@@ -64,8 +70,12 @@ pub fn grant(role: &Role, user: &str) -> Grant {
         Role::Collector => (owned(&[DISCOVER]), owned(&[Announce::SUBJECT])),
     };
     Grant {
-        publish: with(publish, &[Announce::SUBJECT, ANY_INBOX]),
+        publish: with(publish, &[Announce::SUBJECT]),
         subscribe: with(subscribe, &[DISCOVER, &format!("{}.>", inbox_prefix(user))]),
+        answer_seconds: match role {
+            Role::Dea(_) => STAGING_SECONDS,
+            _ => ANSWER_SECONDS,
+        },
     }
 }
 
@@ -164,6 +174,22 @@ mod tests {
                     "{role:?} {order}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn nobody_writes_into_an_inbox_unasked() {
+        for role in [
+            Role::Controller,
+            Role::Dea("0-a".into()),
+            Role::Router,
+            Role::HealthManager,
+            Role::Collector,
+        ] {
+            let grant = grant(&role, "u");
+            let inbox = |s: &String| s.starts_with("_INBOX") || s == ">";
+            assert!(!grant.publish.iter().any(inbox), "{role:?}");
+            assert!(grant.answer_seconds > 0);
         }
     }
 

@@ -20,11 +20,15 @@ pub struct BusUser {
 pub fn nats_server_config(users: &[BusUser]) -> String {
     let mut text = String::from("authorization {\n  users: [\n");
     for user in users {
-        let Grant { publish, subscribe } = grant(&user.role, &user.name);
+        let Grant {
+            publish,
+            subscribe,
+            answer_seconds,
+        } = grant(&user.role, &user.name);
         // Writing to a text cannot fail.
         let _ = write!(
             text,
-            "    {{\n      user: {}\n      password: {}\n      permissions: {{\n        publish: {{ allow: [{}] }}\n        subscribe: {{ allow: [{}] }}\n      }}\n    }}\n",
+            "    {{\n      user: {}\n      password: {}\n      permissions: {{\n        publish: {{ allow: [{}] }}\n        subscribe: {{ allow: [{}] }}\n        allow_responses: {{ max: -1, expires: \"{answer_seconds}s\" }}\n      }}\n    }}\n",
             quoted(&user.name),
             quoted(&user.password),
             list(&publish),

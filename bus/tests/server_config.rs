@@ -164,6 +164,8 @@ fn a_stolen_dea_password_opens_that_dea_only() {
         "dea.update",
         "hm9000.start",
         "hm9000.stop",
+        "_INBOX.controller.1",
+        "_INBOX.dea-1.1",
     ] {
         thief.refused(&format!("PUB {subject} 2\r\n{{}}\r\n"));
     }

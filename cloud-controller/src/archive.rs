@@ -11,13 +11,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::archive_layout;
+use crate::limits::{ZIP_ENTRIES, ZIP_PART_BYTES, ZIP_PATH_BYTES};
 
-/// Longest path inside an archive, bytes.
-const MAX_PATH: usize = 1024;
-/// Longest part of a path, bytes: no file system takes more.
-const MAX_PART: usize = 255;
-/// Entries of one archive.
-const MAX_ENTRIES: usize = 200_000;
 /// Bytes copied at once.
 const COPY_BUFFER: usize = 64 * 1024;
 /// Mode of a file whose mode nobody gave.
@@ -173,12 +168,15 @@ fn options(mode: u32, size: u64) -> SimpleFileOptions {
 /// [`ArchiveError`].
 pub(crate) fn open(zip: &Path) -> Result<ZipArchive<io::BufReader<File>>, ArchiveError> {
     let file = File::open(zip)?;
+    let too_many = || ArchiveError::TooLarge(format!("it has more than {ZIP_ENTRIES} entries"));
+    // The directory is read into memory as a whole.
+    if archive_layout::announced(&file)? > ZIP_ENTRIES as u64 {
+        return Err(too_many());
+    }
     let reader = io::BufReader::new(file.try_clone()?);
     let mut archive = ZipArchive::new(reader).map_err(unreadable)?;
-    if archive.len() > MAX_ENTRIES {
-        return Err(ArchiveError::TooLarge(format!(
-            "it has more than {MAX_ENTRIES} entries"
-        )));
+    if archive.len() > ZIP_ENTRIES {
+        return Err(too_many());
     }
     archive_layout::check(&mut archive, &file)?;
     Ok(archive)
@@ -272,10 +270,10 @@ fn refuse_special(name: &str, mode: Option<u32>) -> Result<(), ArchiveError> {
 /// # Errors
 /// [`ArchiveError::Entry`].
 pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
-    if name.is_empty() || name.len() > MAX_PATH {
+    if name.is_empty() || name.len() > ZIP_PATH_BYTES {
         return Err(refused(
             name,
-            format!("has no usable name (1 to {MAX_PATH} bytes)"),
+            format!("has no usable name (1 to {ZIP_PATH_BYTES} bytes)"),
         ));
     }
     if name.starts_with('/') || name.contains('\\') || name.as_bytes().get(1) == Some(&b':') {
@@ -300,10 +298,10 @@ pub fn safe_path(name: &str) -> Result<String, ArchiveError> {
     if parts.is_empty() {
         return Err(refused(name, "has no usable name"));
     }
-    if parts.iter().any(|part| part.len() > MAX_PART) {
+    if parts.iter().any(|part| part.len() > ZIP_PART_BYTES) {
         return Err(refused(
             name,
-            format!("has a part of more than {MAX_PART} bytes"),
+            format!("has a part of more than {ZIP_PART_BYTES} bytes"),
         ));
     }
     Ok(parts.join("/"))
@@ -383,6 +381,55 @@ mod tests {
             assert!(safe_path(bad).is_err(), "{bad:?}");
         }
         assert_eq!(safe_path("./a//b/").unwrap(), "a/b");
+    }
+
+    #[test]
+    fn names_inside_archives_are_bounded() {
+        let part = "a".repeat(ZIP_PART_BYTES);
+        for (name, fits) in [
+            (part.clone(), true),
+            (format!("{part}a"), false),
+            (format!("{part}/{part}/{part}/{part}"), true),
+            (format!("{part}/{part}/{part}/{part}/"), true),
+            (format!("{part}/{part}/{part}/{part}/a"), false),
+            ("a/".repeat(ZIP_PATH_BYTES * 50), false),
+        ] {
+            assert_eq!(safe_path(&name).is_ok(), fits, "{} bytes", name.len());
+        }
+    }
+
+    /// A zip of so many empty files.
+    fn many(path: &Path, count: usize) {
+        let mut zip = ZipWriter::new(io::BufWriter::new(File::create(path).unwrap()));
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        for at in 0..count {
+            zip.start_file(at.to_string(), stored).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    #[test]
+    fn entries_of_a_zip_are_counted_before_they_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("many.zip");
+        for (count, fits) in [(ZIP_ENTRIES, true), (ZIP_ENTRIES + 1, false)] {
+            many(&path, count);
+            let opened = open(&path);
+            assert_eq!(opened.is_ok(), fits, "{count}: {:?}", opened.err());
+        }
+        // What is announced is enough: nothing of this directory is there.
+        let mut forged = b"PK\x06\x06".to_vec();
+        forged.extend_from_slice(&44u64.to_le_bytes());
+        forged.extend_from_slice(&[0; 12]);
+        forged.extend_from_slice(&(100 * ZIP_ENTRIES as u64).to_le_bytes());
+        forged.extend_from_slice(&(100 * ZIP_ENTRIES as u64).to_le_bytes());
+        forged.extend_from_slice(&[0; 16]);
+        forged.extend_from_slice(b"PK\x06\x07\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0");
+        forged.extend_from_slice(
+            b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0",
+        );
+        std::fs::write(&path, forged).unwrap();
+        assert!(matches!(open(&path), Err(ArchiveError::TooLarge(_))));
     }
 
     #[test]

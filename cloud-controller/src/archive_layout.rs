@@ -26,10 +26,36 @@ const END_SIZE: usize = 12;
 /// What stands directly before the end of archives with more entries or bytes than the record there can count.
 const LOCATOR: usize = 20;
 const LOCATOR_SIGNATURE: [u8; 4] = *b"PK\x06\x07";
+/// Where in it the place of the other record stands; that record's part up to its counts, its signature, and where in it they stand.
+const LOCATOR_PLACE: usize = 8;
+const LARGE_RECORD: usize = 40;
+const LARGE_SIGNATURE: [u8; 4] = *b"PK\x06\x06";
+const LARGE_COUNT: usize = 32;
 /// A count that stands elsewhere, because it is larger than two bytes hold.
 const COUNT_ELSEWHERE: u16 = u16::MAX;
 /// Longest comment, and with it the part of the file in which the record at the end begins.
 const MAX_COMMENT: u64 = u16::MAX as u64;
+
+/// How many entries the archive says that it has: looked at before its directory is read into memory.
+///
+/// # Errors
+/// [`ArchiveError::Unreadable`] when it does not say.
+pub(crate) fn announced(file: &File) -> Result<u64, ArchiveError> {
+    let end = End::find(file)?;
+    if !end.is_large {
+        return Ok(end.count.unwrap_or(COUNT_ELSEWHERE).into());
+    }
+    let unreadable = |_| ArchiveError::Unreadable("its end leads nowhere".into());
+    let mut place = [0; LOCATOR];
+    file.read_exact_at(&mut place, end.at - LOCATOR as u64)?;
+    let mut record = [0; LARGE_RECORD];
+    file.read_exact_at(&mut record, long(&place, LOCATOR_PLACE))
+        .map_err(unreadable)?;
+    match record.starts_with(&LARGE_SIGNATURE) {
+        true => Ok(long(&record, LARGE_COUNT)),
+        false => Err(ArchiveError::Unreadable("its end leads nowhere".into())),
+    }
+}
 
 /// Refuses archives that contradict themselves.
 ///
@@ -164,6 +190,12 @@ fn check_name(file: &File, begin: u64, name: &[u8]) -> Result<(), ArchiveError> 
         name,
         &format!("is called {other:?} elsewhere in the archive"),
     ))
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    let mut eight = [0; 8];
+    eight.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(eight)
 }
 
 fn number(bytes: &[u8], at: usize) -> u16 {

@@ -176,7 +176,7 @@ impl Controller {
 /// Tells the routes at once and a few times more: a message may be lost, and a DEA may be just starting an instance.
 pub(crate) fn keep_announcing_routes(ctl: &Ctl, app: String) {
     let shared = ctl.clone();
-    ctl.tasks.spawn("route update", async move {
+    ctl.tasks.spawn_job("route update", async move {
         for _ in 0..UPDATE_REPEATS {
             if let Ok(Some(row)) = shared.store.app(&app).await
                 && let Err(error) = shared.announce_routes(&row).await

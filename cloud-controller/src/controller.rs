@@ -15,8 +15,11 @@ use v2_api::Code;
 
 use crate::addresses::Addresses;
 use crate::blobs::Blobs;
+use crate::budget::Budget;
 use crate::config::Config;
+use crate::dea_addresses::DeaAddresses;
 use crate::failure::{Outcome, fail_with, of_file};
+use crate::limits::{RESOURCE_LISTS_BYTES, RESOURCE_LISTS_OF_USER_BYTES, UPLOADS, UPLOADS_OF_USER};
 use crate::live::Live;
 use crate::messages::{Surroundings, bound_service, egress_rules};
 use crate::placement::Offer;
@@ -52,9 +55,14 @@ pub(crate) struct Controller {
     pub(crate) advertised: Notify,
     /// Bytes of app files received since the start.
     pub(crate) uploaded_bytes: AtomicU64,
+    /// Memory for lists of files.
+    pub(crate) lists: Arc<Budget>,
+    /// Uploads under way.
+    pub(crate) uploads: Arc<Budget>,
     deas: Mutex<Pool>,
     stagers: Mutex<Pool>,
     live: Mutex<Live>,
+    dea_addresses: Mutex<DeaAddresses>,
 }
 
 /// How parts hold the controller.
@@ -88,9 +96,12 @@ impl Controller {
             deas: Mutex::new(Pool::new(times.advertise_ttl)),
             stagers: Mutex::new(Pool::new(times.advertise_ttl)),
             live: Mutex::new(Live::new(times.heartbeat * times.hm_ttl_heartbeats)),
+            dea_addresses: Mutex::default(),
             me: bus::ids::hex32(),
             advertised: Notify::new(),
             uploaded_bytes: AtomicU64::new(0),
+            lists: Budget::new(RESOURCE_LISTS_BYTES, RESOURCE_LISTS_OF_USER_BYTES),
+            uploads: Budget::new(UPLOADS, UPLOADS_OF_USER),
             store: parts.store,
             blobs: parts.blobs,
             uaa: parts.uaa,
@@ -112,6 +123,13 @@ impl Controller {
         self.stagers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where DEAs are.
+    pub(crate) fn dea_addresses(&self) -> MutexGuard<'_, DeaAddresses> {
+        self.dea_addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What runs.
     pub(crate) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,7 +142,7 @@ impl Controller {
 
     /// What this controller needs and has not: database and bus, by name. Absent when it can do everything.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let bus = (!self.bus.is_connected()).then(|| self.bus.away().to_string());
+        let bus = self.bus.health().err().map(|error| error.to_string());
         let all: Vec<String> = self.database.trouble().into_iter().chain(bus).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }

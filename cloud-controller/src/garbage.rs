@@ -125,6 +125,7 @@ async fn delete_file(ctl: &Ctl, place: &Place, sha1: &str, limit: i64) -> Outcom
     }
     ctl.blobs.delete(place).await?;
     tx.uncondemn(sha1).await?;
+    tx.disown(sha1).await?;
     tx.commit().await?;
     Ok(true)
 }

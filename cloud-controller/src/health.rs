@@ -92,7 +92,8 @@ where
 {
     let shared = ctl.clone();
     ctl.tasks.spawn(name, async move {
-        while let Some(delivery) = news.next().await {
+        loop {
+            let delivery = news.next().await;
             handle(shared.clone(), delivery.body).await;
         }
     });
@@ -207,7 +208,8 @@ async fn answer_credentials(ctl: &Ctl) -> Result<(), bus::BusError> {
     let mut asked = ctl.bus.subscribe_to::<bus::Anything>(&subject).await?;
     let shared = ctl.clone();
     ctl.tasks.spawn("bulk credentials", async move {
-        while let Some(delivery) = asked.next().await {
+        loop {
+            let delivery = asked.next().await;
             let auth = &shared.config.bulk_auth;
             if let Some(inbox) = delivery.reply {
                 let _ = shared

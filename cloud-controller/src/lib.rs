@@ -10,13 +10,13 @@
 //! | `openapi` | the description of the endpoints, made from the code |
 //! | `authorize` | the one place that says who may |
 //! | `store` | the only SQL |
-//! | [`crypto`], [`secrets`] | encryption at rest and its key |
 //! | [`blobs`], [`archive`], `archive_layout`, `buildpack_zip` | packages, droplets, buildpacks; zips read without trust |
 //! | [`placement`], [`pools`] | pure: which DEA, which stager |
 //! | `runner` | pure: what a change of the desired state asks for |
 //! | [`live`] | pure: what runs, from heartbeats |
 //! | `messages` | pure: rows → bus messages |
 //! | `addresses`, `signing` | pure: the signed addresses in them |
+//! | `dea_addresses` | pure: where DEAs are, and what of their answers is fetched |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
 //! | `share` | staging places between organizations |
@@ -24,6 +24,7 @@
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
 //! | `garbage` | collects blobs nobody refers to |
+//! | [`limits`], `budget` | every bound on outside input; what requests hold at a time |
 //! | `watch` | whether the database is there, for `/healthz` |
 //! | `seed` | what a fresh platform starts with |
 
@@ -33,23 +34,24 @@ pub mod archive;
 mod archive_layout;
 mod authorize;
 pub mod blobs;
+mod budget;
 mod buildpack_zip;
 mod conductor;
 pub mod config;
 mod controller;
-pub mod crypto;
+mod dea_addresses;
 mod failure;
 #[cfg(test)]
 mod fuzzed;
 mod garbage;
 mod health;
+pub mod limits;
 pub mod live;
 mod messages;
 mod openapi;
 pub mod placement;
 pub mod pools;
 mod runner;
-pub mod secrets;
 mod seed;
 mod share;
 mod signing;

@@ -129,6 +129,15 @@ impl Live {
         self.crashes.insert(place, crash);
     }
 
+    /// How many DEAs are alive.
+    pub fn deas(&self, now: Instant) -> usize {
+        let is_alive = |seen: &Instant| now.duration_since(*seen) < self.ttl;
+        self.deas
+            .values()
+            .filter(|(seen, _)| is_alive(seen))
+            .count()
+    }
+
     /// Instances of a process in one version on DEAs that are alive, in any state.
     fn of<'a>(
         &'a self,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bus::Answer;
 use bus::staging::{self, AdminBuildpack, Reply, Start};
 use v2_api::Code;
 
@@ -17,7 +18,7 @@ use crate::store::{AppRow, StagingFailure, StagingTask, StoreError};
 /// Drives one task to its end in the background, as long as it is ours to drive.
 pub(crate) fn drive(ctl: &Ctl, app: AppRow, task: StagingTask) {
     let shared = ctl.clone();
-    ctl.tasks.spawn("staging", async move {
+    ctl.tasks.spawn_job("staging", async move {
         let outcome = tokio::select! {
             outcome = converse(&shared, &app, &task) => outcome,
             () = until_lost(&shared, &task) => return,
@@ -179,15 +180,10 @@ async fn ask(
     tracing::info!(app = %app.guid, task = %request.task_id, %stager, "asked to stage");
     let mut setup_done = false;
     loop {
-        let next = tokio::time::timeout_at(deadline, replies.next()).await;
+        let next = tokio::time::timeout_at(deadline, replies.next_answer()).await;
         let reply = match next.map_err(|_| out_of_time(ctl, stager))? {
-            Some(delivery) => delivery.body,
-            None if setup_done => {
-                return Err(staging_error(format!(
-                    "the stager {stager} is gone (its reply cannot come any more); push again"
-                )));
-            }
-            None => return Ok(Word::Nobody),
+            Answer::Message(delivery) => delivery.body,
+            Answer::Nobody => return Ok(Word::Nobody),
         };
         match failure_of(&reply) {
             Some(failure) if !setup_done && failure.reason == "InsufficientResources" => {

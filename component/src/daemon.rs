@@ -4,17 +4,21 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, DaemonConfig};
-use crate::logging;
+use crate::process::{self, NewFiles};
+use crate::{Tasks, logging};
 
 /// A started daemon.
 pub trait Daemon {
     /// What to log after the start, usually the bound addresses.
     fn describe(&self) -> String;
+    /// The tasks it cannot do without.
+    fn tasks(&self) -> Tasks;
     /// Drains and stops.
     fn shutdown(self) -> impl Future<Output = ()>;
 }
@@ -41,9 +45,17 @@ struct Flags {
     print_config: bool,
 }
 
+/// How long what is under way may take after a task failed.
+const FAILED_LIMIT: Duration = Duration::from_secs(1);
+
 /// Runs a daemon until SIGTERM or SIGINT. Exit codes: 0 stopped, 1 could not
-/// start, 2 unusable configuration or flags.
-pub fn main<C, D, E, F, Fut>(name: &'static str, threads: Threads, start: F) -> ExitCode
+/// start or could not go on, 2 unusable configuration or flags.
+pub fn main<C, D, E, F, Fut>(
+    name: &'static str,
+    threads: Threads,
+    files: NewFiles,
+    start: F,
+) -> ExitCode
 where
     C: DaemonConfig,
     D: Daemon,
@@ -69,9 +81,13 @@ where
         return ExitCode::SUCCESS;
     }
     logging::init();
+    process::prepare(files);
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    runtime(threads).block_on(run(name, config, start))
+    let runtime = runtime(threads);
+    let code = runtime.block_on(run(name, config, start));
+    runtime.shutdown_timeout(FAILED_LIMIT);
+    code
 }
 
 /// Variables that are text. Foreign ones that are not must not keep a daemon from starting.
@@ -106,7 +122,15 @@ where
         }
     };
     tracing::info!("{name} is ready: {}", running.describe());
-    let signal = stop_signal().await;
+    let tasks = running.tasks();
+    let signal = tokio::select! {
+        signal = stop_signal() => signal,
+        // Not stopped politely: what would have to help may be what failed, and a kill is survived as well.
+        reason = tasks.failed() => {
+            tracing::error!(reason, "{name} cannot go on and ends; its supervisor starts it again");
+            return ExitCode::FAILURE;
+        }
+    };
     tracing::info!(signal, "stopping");
     running.shutdown().await;
     tracing::info!("stopped");

@@ -2,8 +2,9 @@
 //! answers to the collector's `vcap.component.discover`.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -42,6 +43,9 @@ impl Default for StatusConfig {
     }
 }
 
+/// Between attempts to hear collectors.
+const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(5);
+
 /// Who the daemon is.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -64,8 +68,10 @@ pub struct Pages {
     pub registry: Registry,
     /// Its own `/varz` keys.
     pub varz: VarzSource,
-    /// Behind `/healthz`.
+    /// Behind `/healthz`, beside its tasks and the bus, which are looked at for all.
     pub health: HealthSource,
+    /// `/healthz` is 503 while the bus is away or refuses to let the daemon hear; false for those who only announce themselves.
+    pub needs_bus: bool,
     /// Further routes of the same listener, given the credentials that are announced.
     pub more: Box<dyn FnOnce(BasicAuth) -> Router + Send>,
 }
@@ -77,6 +83,7 @@ impl Default for Pages {
             registry: Registry::default(),
             varz: Arc::new(Map::new),
             health: Arc::new(|| Ok(())),
+            needs_bus: true,
             more: Box::new(|_| Router::new()),
         }
     }
@@ -94,13 +101,17 @@ struct Inner {
     started_text: String,
     varz: VarzSource,
     health: HealthSource,
+    bus: Option<Bus>,
+    needs_bus: bool,
+    tasks: Tasks,
+    ready: AtomicBool,
     metrics: Mutex<Registry>,
 }
 
 impl Status {
     /// Binds and serves the endpoint, announces the component and answers
-    /// `vcap.component.discover` for as long as the daemon runs. Errors when the
-    /// address cannot be bound.
+    /// `vcap.component.discover` for as long as the daemon runs. `/healthz` says that the daemon is
+    /// starting until [`Status::ready`]. Errors when the address cannot be bound.
     pub async fn start(
         identity: Identity,
         config: &StatusConfig,
@@ -122,6 +133,10 @@ impl Status {
                 .to_string(),
             varz: pages.varz,
             health: pages.health,
+            bus: bus.cloned(),
+            needs_bus: pages.needs_bus,
+            tasks: tasks.clone(),
+            ready: AtomicBool::new(false),
             metrics: Mutex::new(registry),
         }));
         let more = (pages.more)(status.0.auth.clone());
@@ -135,6 +150,11 @@ impl Status {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.0.addr
+    }
+
+    /// The daemon has started: from now on `/healthz` says how it is doing, and no longer that it is starting.
+    pub fn ready(&self) {
+        self.0.ready.store(true, Ordering::Release);
     }
 
     fn router(&self) -> Router {
@@ -163,13 +183,16 @@ impl Status {
         let status = self.clone();
         tasks.spawn("discover", async move {
             bus.wait_connected().await;
-            let subscription = bus.subscribe_to::<Anything>(DISCOVER).await;
-            let _ = bus.publish(&status.announcement()).await;
-            let Ok(mut requests) = subscription else {
-                return;
+            let mut requests = loop {
+                match bus.subscribe_to::<Anything>(DISCOVER).await {
+                    Ok(requests) => break requests,
+                    Err(error) => tracing::error!(%error, "collectors cannot discover this component; will retry"),
+                }
+                tokio::time::sleep(SUBSCRIBE_PAUSE).await;
             };
-            while let Some(request) = requests.next().await {
-                if let Some(inbox) = request.reply {
+            let _ = bus.publish(&status.announcement()).await;
+            loop {
+                if let Some(inbox) = requests.next().await.reply {
                     let _ = bus.publish_to(&inbox, &status.announcement()).await;
                 }
             }
@@ -190,6 +213,9 @@ impl Status {
                 .into(),
         );
         all.insert("mem_bytes".into(), resident_bytes().into());
+        if let Some(bus) = &self.0.bus {
+            all.insert("bus_messages_dropped".into(), bus.dropped().into());
+        }
         all.extend((self.0.varz)());
         all
     }
@@ -245,8 +271,24 @@ fn resident_bytes() -> u64 {
         * 4096
 }
 
+impl Inner {
+    /// A failed task first, for it is the cause of what follows; then the bus, then what is the daemon's own.
+    fn health(&self) -> Result<(), String> {
+        if let Some(reason) = self.tasks.failure() {
+            return Err(reason);
+        }
+        if !self.ready.load(Ordering::Acquire) {
+            return Err("starting".into());
+        }
+        if let Some(bus) = self.bus.as_ref().filter(|_| self.needs_bus) {
+            bus.health().map_err(|error| error.to_string())?;
+        }
+        (self.health)()
+    }
+}
+
 async fn healthz(State(status): State<Status>) -> Response {
-    match (status.0.health)() {
+    match status.0.health() {
         Ok(()) => (StatusCode::OK, "ok\n").into_response(),
         Err(reason) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("bad: {reason}\n")).into_response()

@@ -36,7 +36,7 @@ pub enum VisibilityError {
 }
 
 impl Visibility {
-    /// Serves the pages and, when there is a bus, announces the daemon.
+    /// Serves the pages and, when there is a bus, announces the daemon, which has started by then.
     pub async fn start(
         &self,
         kind: &'static str,
@@ -53,8 +53,14 @@ impl Visibility {
             uuid: bus::ids::component_id(self.index),
         };
         let listen = self.status.listen;
-        Status::start(identity, &self.status, bus.as_ref(), pages, tasks)
+        let pages = Pages {
+            needs_bus: false,
+            ..pages
+        };
+        let status = Status::start(identity, &self.status, bus.as_ref(), pages, tasks)
             .await
-            .map_err(|source| VisibilityError::Listen { listen, source })
+            .map_err(|source| VisibilityError::Listen { listen, source })?;
+        status.ready();
+        Ok(status)
     }
 }

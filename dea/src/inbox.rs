@@ -54,12 +54,11 @@ async fn orders(host: &Arc<Host>) -> Result<(), BusError> {
         loop {
             tokio::select! {
                 biased;
-                Some(m) = stops.next() => stop_matching(&host_, &m.body),
-                Some(m) = staging_stops.next() => crate::staging::stop(&host_, &m.body.app_id),
-                Some(m) = starts.next() => accept(&host_, m.body),
-                Some(m) = stagings.next() => crate::staging::accept(&host_, m.body, m.reply),
-                Some(m) = updates.next() => update_later(&host_, m.body),
-                else => return,
+                m = stops.next() => stop_matching(&host_, &m.body),
+                m = staging_stops.next() => crate::staging::stop(&host_, &m.body.app_id),
+                m = starts.next() => accept(&host_, m.body),
+                m = stagings.next() => crate::staging::accept(&host_, m.body, m.reply),
+                m = updates.next() => update_later(&host_, m.body),
             }
         }
     });
@@ -74,7 +73,8 @@ where
     let mut messages = host.bus.subscribe_to::<M>(subject).await?;
     let host_ = Arc::clone(host);
     host.tasks.spawn("inbox", async move {
-        while let Some(delivery) = messages.next().await {
+        loop {
+            let delivery = messages.next().await;
             handle(&host_, delivery.body, delivery.reply);
         }
     });
@@ -180,7 +180,7 @@ async fn update(host: &Arc<Host>, message: Update) {
 fn answer_find(host: &Arc<Host>, request: Find, reply: Option<String>) {
     let Some(inbox) = reply else { return };
     let host_ = Arc::clone(host);
-    host.tasks.spawn("dea.find.droplet", async move {
+    host.tasks.spawn_job("dea.find.droplet", async move {
         for instance in host_.instances.all() {
             if find::selects(&request.filter, &instance) {
                 let _ = host_
@@ -196,7 +196,7 @@ fn answer_status(host: &Arc<Host>, reply: Option<String>) {
     let Some(inbox) = reply else { return };
     let status = status(host);
     let host_ = Arc::clone(host);
-    host.tasks.spawn("dea.status", async move {
+    host.tasks.spawn_job("dea.status", async move {
         let _ = host_.bus.publish_to(&inbox, &status).await;
     });
 }

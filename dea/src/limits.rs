@@ -48,7 +48,7 @@ pub const FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub const DIRECTORY_ENTRIES: usize = 10_000;
 
 /// Files of one instance that are read through `cf files` at the same time. Beyond it: 503 until one of them is done.
-/// Tested by: `files::one_instance_does_not_take_the_readers_of_others`.
+/// Tested by: `files::one_instance_does_not_take_the_readers_of_others_and_reading_ends_with_its_client`.
 pub const FILE_READERS: usize = 4;
 
 /// A package, droplet, build cache or buildpack that the DEA downloads. Beyond it: the staging or the start fails and names the limit.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::router::{GREET, Start};
+use bus::{BusError, Subscription};
 
 use crate::host::Host;
 use crate::limits::{ROUTER_ADDRESSES, ROUTERS};
@@ -65,20 +66,26 @@ fn outside(host: &str) -> Option<Ipv4Addr> {
 }
 
 /// Hears routers that start, and greets them now and then.
-pub fn start(host: &Arc<Host>) {
+///
+/// # Errors
+/// When the bus refuses the subscription.
+pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
+    let starts = host.bus.subscribe::<Start>().await?;
     let host_ = Arc::clone(host);
     host.tasks.spawn("routers", async move {
         let known = Routers::new(host_.backend.allowed_routers().await);
         let routers = Mutex::new(known);
-        tokio::join!(hear_starts(&host_, &routers), greet(&host_, &routers));
+        tokio::join!(
+            hear_starts(&host_, &routers, starts),
+            greet(&host_, &routers)
+        );
     });
+    Ok(())
 }
 
-async fn hear_starts(host: &Host, routers: &Mutex<Routers>) {
-    let Ok(mut starts) = host.bus.subscribe::<Start>().await else {
-        return;
-    };
-    while let Some(start) = starts.next().await {
+async fn hear_starts(host: &Host, routers: &Mutex<Routers>, mut starts: Subscription<Start>) {
+    loop {
+        let start = starts.next().await;
         change(host, routers, |routers| routers.heard(&start.body.hosts)).await;
         // After it was let in: it may ask an instance as soon as it knows of it.
         host.nudge.register.notify_one();

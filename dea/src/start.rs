@@ -128,6 +128,10 @@ impl component::Daemon for Running {
         )
     }
 
+    fn tasks(&self) -> component::Tasks {
+        self.host.tasks.clone()
+    }
+
     async fn shutdown(self) {
         Running::shutdown(self).await;
     }
@@ -135,6 +139,10 @@ impl component::Daemon for Running {
 
 /// Starts a DEA: directories, snapshot, adoption, subscriptions, voices, sweepers.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
+    // What containers read of it they get by mounts; on the host nobody else needs to come in.
+    let base = config.base_dir.clone();
+    component::private::directory(&base)
+        .map_err(|source| StartError::Directory { path: base, source })?;
     for name in ["db", "droplets", "staging", "crashes", "admin_buildpacks"] {
         make_dir(config.base_dir.join(name))?;
     }
@@ -155,11 +163,12 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     resume::run(&host, saved).await;
     inbox::start(&host).await?;
     registrar::start(&host);
-    routers::start(&host);
+    routers::start(&host).await?;
     announce::start(&host);
     snapshot::start(&host);
     sweep::start(&host);
     host.snapshot();
+    status.ready();
     Ok(Running {
         id: host.id.clone(),
         status_addr: status.addr(),
@@ -212,14 +221,10 @@ async fn status(host: &Arc<Host>) -> Result<Status, StartError> {
         index: host.config.index,
         uuid: host.id.clone(),
     };
-    let (for_varz, for_health) = (Arc::clone(host), Arc::clone(host));
+    let for_varz = Arc::clone(host);
     let pages = Pages {
         registry: metrics(host),
         varz: Arc::new(move || varz::of(&for_varz)),
-        health: Arc::new(move || match for_health.bus.is_connected() {
-            true => Ok(()),
-            false => Err(for_health.bus.away().to_string()),
-        }),
         ..Pages::default()
     };
     Status::start(

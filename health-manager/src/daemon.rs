@@ -110,6 +110,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         "engine",
         Engine::new(bus, received, stands, window, config.params()).run(),
     );
+    status.ready();
     Ok(Running {
         addr,
         status_addr: status.addr(),
@@ -131,19 +132,11 @@ async fn start_status(
     };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics(window.clone())));
-    let (for_varz, for_health) = (window.clone(), bus.clone());
+    let for_varz = window.clone();
     let varz = Arc::new(move || metrics::varz(&for_varz.look().0));
-    let health = Arc::new(move || {
-        if for_health.is_connected() {
-            Ok(())
-        } else {
-            Err(for_health.away().to_string())
-        }
-    });
     let pages = Pages {
         registry,
         varz,
-        health,
         ..Pages::default()
     };
     Status::start(identity, &config.status, Some(bus), pages, tasks).await
@@ -176,7 +169,8 @@ async fn forward<M: serde::de::DeserializeOwned>(
     event: impl Fn(M) -> Event,
     to: mpsc::Sender<Input>,
 ) {
-    while let Some(message) = from.next().await {
+    loop {
+        let message = from.next().await;
         if to.send(Input::Event(event(message.body))).await.is_err() {
             return;
         }
@@ -287,6 +281,10 @@ impl Running {
 impl Daemon for Running {
     fn describe(&self) -> String {
         format!("API on {}, status on {}", self.addr, self.status_addr)
+    }
+
+    fn tasks(&self) -> Tasks {
+        self.tasks.clone()
     }
 
     async fn shutdown(self) {

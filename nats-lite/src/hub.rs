@@ -20,6 +20,7 @@ use crate::protocol::{Parser, Publish, append_err, append_no_responders};
 use crate::subjects::{Index, IndexFacts, Matches, QueueGroup};
 use crate::subscription::{BySid, Subscription};
 use crate::tls::Offer;
+use crate::violations::Violations;
 
 /// Who hears a subject.
 pub(crate) type Hearers = Matches<Rc<Subscription>>;
@@ -45,6 +46,7 @@ pub(crate) struct Hub {
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
     pub(crate) slow_consumers: Cell<u64>,
+    pub(crate) violations: Violations,
     pub(crate) total_connections: Cell<u64>,
     pub(crate) peers: RefCell<BTreeMap<u64, Rc<Peer>>>,
     /// Read buffer of whichever connection reads right now.
@@ -77,6 +79,7 @@ impl Hub {
             started: Instant::now(),
             counters: Counters::default(),
             slow_consumers: Cell::new(0),
+            violations: Violations::default(),
             total_connections: Cell::new(0),
             peers: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -88,6 +91,19 @@ impl Hub {
             appended: Cell::new(0),
             bound_mark: Cell::new(bound_mark(&config.limits)),
         }
+    }
+
+    /// A login that failed, in the words of the original: with the user's name where there are users.
+    pub(crate) fn log_stranger(&self, peer: &Peer, user: Option<&str>) {
+        let who = peer.described();
+        let user = user.unwrap_or_default();
+        self.violations.log(|| match self.auth().has_users() {
+            true => format!(
+                "{who} - authentication error - User {:?}",
+                user.get(..256).unwrap_or(user)
+            ),
+            false => format!("{who} - authentication error"),
+        });
     }
 
     pub(crate) fn limits(&self) -> Rc<Limits> {

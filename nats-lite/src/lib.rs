@@ -39,6 +39,7 @@ pub mod subjects;
 mod subscription;
 pub mod tls;
 mod transport;
+mod violations;
 
 pub use config::Config;
 pub use server::{ReloadError, Running, Server, StartError, start};

@@ -39,6 +39,9 @@ pub const CACHE_HITS: usize = 65_536;
 /// Open invitations to answer (`allow_responses`) one client may gather.
 pub const MAX_REPLIES: usize = 4096;
 
+/// Lines a second about refused logins, messages and subscriptions; more are counted.
+pub const VIOLATION_LINES: u32 = 100;
+
 /// The first ping comes this soon, to measure the round trip; as `nats-server`.
 pub const FIRST_PING: Duration = Duration::from_secs(2);
 

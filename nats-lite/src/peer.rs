@@ -159,6 +159,23 @@ impl Peer {
         self.out.borrow().pending()
     }
 
+    /// The client in the words of the original's log: address, id, and what it said of itself.
+    pub(crate) fn described(&self) -> String {
+        let client = self.client.borrow();
+        let parts: Vec<&str> = [&*client.lang, &*client.name]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect();
+        let mut text = format!("{} - cid:{}", self.addr, self.id);
+        if !client.version.is_empty() || !parts.is_empty() {
+            let said = std::iter::once(format!("v{}", client.version))
+                .chain(parts.iter().map(ToString::to_string));
+            let said: Vec<String> = said.collect();
+            text.push_str(&format!(" - {:?}", said.join(":")));
+        }
+        text
+    }
+
     pub(crate) fn closing(&self) -> Option<Close> {
         self.closing.get()
     }

@@ -7,6 +7,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -90,6 +92,8 @@ pub struct Running {
     config: Box<Config>,
     commands: mpsc::UnboundedSender<Command>,
     ended: CancellationToken,
+    /// The thread has done all it had to do.
+    good: Arc<AtomicBool>,
     stop: DropGuard,
 }
 
@@ -145,9 +149,14 @@ impl Running {
         let _ = self.commands.send(Command::LameDuck);
     }
 
-    /// Returns when the server has ended by itself, which only lame duck mode makes it do.
+    /// Returns when the server has ended by itself: after lame duck mode, or because it failed.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// Whether the server has ended and should not have.
+    pub fn failed(&self) -> bool {
+        self.ended.is_cancelled() && !self.good.load(Ordering::Acquire)
     }
 
     /// Sends what is pending, closes every connection and returns when the ports are free again.
@@ -204,7 +213,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         orders,
         stop: stop.clone(),
     };
-    spawn(start, ended.clone().drop_guard())?;
+    let good = Arc::new(AtomicBool::new(false));
+    spawn(start, ended.clone().drop_guard(), Arc::clone(&good))?;
     if let Some(addr) = monitor_addr {
         tracing::info!("Starting http monitor on {addr}");
     }
@@ -222,6 +232,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         config: Box::new(config),
         commands,
         ended,
+        good,
         stop: stop.drop_guard(),
     })
 }
@@ -279,7 +290,7 @@ fn write_files(
 }
 
 /// `ended` tells the outside when the thread is gone, however it went.
-fn spawn(start: Start, ended: DropGuard) -> Result<(), StartError> {
+fn spawn(start: Start, ended: DropGuard, good: Arc<AtomicBool>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // For bcrypt only: more at once would take the processors from the server itself.
@@ -288,8 +299,9 @@ fn spawn(start: Start, ended: DropGuard) -> Result<(), StartError> {
         .map_err(StartError::Thread)?;
     let body = move || {
         let outcome = LocalSet::new().block_on(&runtime, run(start));
-        if let Err(error) = outcome {
-            tracing::error!(%error, "the server cannot use its sockets and stops");
+        match outcome {
+            Ok(()) => good.store(true, Ordering::Release),
+            Err(error) => tracing::error!(%error, "the server cannot go on and stops"),
         }
         drop(ended);
     };
@@ -311,18 +323,17 @@ async fn run(start: Start) -> io::Result<()> {
         stop,
     } = start;
     let hub = Rc::new(Hub::new(&config, offer, addr));
-    tokio::task::spawn_local(housekeeping::tidy(hub.clone()));
+    let mut tidying = tokio::task::spawn_local(housekeeping::tidy(hub.clone()));
     let mut clients = Some(TcpListener::from_std(clients)?);
-    if let Some(listener) = monitoring {
-        tokio::task::spawn_local(monitor::serve(
-            hub.clone(),
-            TcpListener::from_std(listener)?,
-        ));
-    }
+    let monitoring = monitoring.map(TcpListener::from_std).transpose()?;
+    let mut pages = tokio::task::spawn_local(serve_pages(hub.clone(), monitoring));
     let tasks = TaskTracker::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
+            // They never end but by a panic, without which the server would go on half dead.
+            ended = &mut tidying => return Err(lost("housekeeping", ended)),
+            ended = &mut pages => return Err(lost("monitoring", ended)),
             accepted = accept(clients.as_ref()) => match accepted {
                 Ok((stream, addr)) => admit(&hub, &tasks, stream, addr),
                 Err(error) => {
@@ -347,6 +358,20 @@ async fn run(start: Start) -> io::Result<()> {
     hub.close_all();
     end(&tasks).await;
     Ok(())
+}
+
+async fn serve_pages(hub: Rc<Hub>, listener: Option<TcpListener>) {
+    match listener {
+        Some(listener) => monitor::serve(hub, listener).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lost(task: &str, ended: Result<(), tokio::task::JoinError>) -> io::Error {
+    match ended {
+        Ok(()) => io::Error::other(format!("its {task} ended")),
+        Err(panic) => io::Error::other(format!("its {task} failed: {panic}")),
+    }
 }
 
 /// Waits for the next client; for ever once the server takes no more.

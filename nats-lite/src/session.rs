@@ -61,7 +61,12 @@ impl Session {
     pub(crate) fn settle(&mut self, good: bool) -> Result<(), Close> {
         match self.unsettled.take().map(|unsettled| *unsettled) {
             Some((check, options)) if good => self.welcome(check.identity, options),
-            _ => Err(Close::Authorization),
+            Some((check, _)) => {
+                self.hub
+                    .log_stranger(&self.peer, Some(&check.identity.name));
+                Err(Close::Authorization)
+            }
+            None => Err(Close::Authorization),
         }
     }
 
@@ -97,7 +102,10 @@ impl Session {
         let names = names.unwrap_or_default();
         match self.hub.auth().check(&options, nonce, &names) {
             Verdict::Welcome(identity) => self.welcome(identity, options),
-            Verdict::Stranger => Err(Close::Authorization),
+            Verdict::Stranger => {
+                self.hub.log_stranger(&self.peer, options.user.as_deref());
+                Err(Close::Authorization)
+            }
             Verdict::Slow(check) => {
                 self.unsettled = Some(Box::new((check, options)));
                 Ok(())
@@ -147,6 +155,13 @@ impl Session {
                 self.find_route(identity, message.subject)
             }
             None => {
+                self.hub.violations.log(|| {
+                    let (who, subject) = (self.peer.described(), quoted(message.subject));
+                    format!(
+                        "{who} - Publish Violation - {}, Subject {subject}",
+                        identity.shown()
+                    )
+                });
                 self.complain(&format!(
                     "Permissions Violation for Publish to \"{}\"",
                     lossy(message.subject)
@@ -188,6 +203,18 @@ impl Session {
 
     fn subscribe(&mut self, identity: &Identity, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
         if !identity.permissions.may_subscribe(subject, queue) {
+            self.hub.violations.log(|| {
+                let queue = queue
+                    .map(|q| format!("Queue: {}, ", quoted(q)))
+                    .unwrap_or_default();
+                format!(
+                    "{} - Subscription Violation - {}, Subject {}, {queue}SID {}",
+                    self.peer.described(),
+                    identity.shown(),
+                    quoted(subject),
+                    lossy(sid)
+                )
+            });
             return self.complain(&subscription_violation(subject, queue));
         }
         let limit = self.hub.limits().max_subscriptions;
@@ -257,11 +284,51 @@ impl Session {
     }
 }
 
-/// Reads `CONNECT`. A key with `null` counts as absent: some clients send all they know of.
+/// Reads `CONNECT`. A key with `null` counts as absent: some clients send all they know of. What is not Unicode is replaced, as the
+/// original's JSON reader does it: a client's name must not cost it its connection.
 pub(crate) fn decode(json: &[u8]) -> Option<ConnectOptions> {
-    let mut keys: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
+    type Keys = serde_json::Map<String, serde_json::Value>;
+    let read: Result<Keys, _> = serde_json::from_slice(json);
+    let mut keys = read
+        .or_else(|_| serde_json::from_str(&unicode(json)))
+        .ok()?;
     keys.retain(|_, value| !value.is_null());
     serde_json::from_value(keys.into()).ok()
+}
+
+/// The text with U+FFFD in place of invalid UTF-8 and of escaped surrogates without their other half.
+fn unicode(json: &[u8]) -> String {
+    let text = String::from_utf8_lossy(json);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = &*text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let taken = match (surrogate(rest), rest.get(6..).and_then(surrogate)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(_), _) => {
+                out.push('\u{fffd}');
+                rest = &rest[6..];
+                continue;
+            }
+            // An escape of two characters, or the lone backslash at the end.
+            (None, _) => rest
+                .char_indices()
+                .nth(2)
+                .map_or(rest.len(), |(end, _)| end),
+        };
+        out.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The code of an escaped surrogate at the front.
+fn surrogate(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    (0xD800..=0xDFFF).contains(&code).then_some(code)
 }
 
 fn subscription_violation(subject: &[u8], queue: Option<&[u8]>) -> String {
@@ -272,6 +339,13 @@ fn subscription_violation(subject: &[u8], queue: Option<&[u8]>) -> String {
         "Permissions Violation for Subscription to \"{}\"{queue}",
         lossy(subject)
     )
+}
+
+/// For the log: in quotes, escaped, and not longer than a line.
+fn quoted(subject: &[u8]) -> String {
+    const LONGEST: usize = 256;
+    let cut = &subject[..subject.len().min(LONGEST)];
+    format!("{:?}", String::from_utf8_lossy(cut))
 }
 
 fn lossy(subject: &[u8]) -> String {

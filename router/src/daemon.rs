@@ -108,13 +108,13 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         uuid: id.clone(),
     };
     let status = status::start(&config.status, identity, &bus, shared.clone(), &tasks).await;
-    let status_addr = status.map_err(|source| StartError::Listen {
+    let status = status.map_err(|source| StartError::Listen {
         purpose: "status",
         addr: config.status.listen,
         source,
     })?;
     let places = Places::new(&config);
-    let started = Engine::start(&listeners, &places, &shared, config.threads());
+    let started = Engine::start(&listeners, &places, &shared, config.threads(), &tasks);
     let (engine, threads) = started.map_err(StartError::Threads)?;
     let edge = Edge { shared, engine };
     registrar::follow(bus, edge.clone(), hello(&config, id, addr), &tasks).await?;
@@ -123,9 +123,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         Some(tls) => Some(Tls::start(tls, &edge, places, &tasks).await?),
         None => None,
     };
+    status.ready();
     Ok(Running {
         addr,
-        status_addr,
+        status_addr: status.addr(),
         drain_wait: Duration::from_secs_f64(config.drain_wait),
         drain_timeout: Duration::from_secs_f64(config.drain_timeout),
         edge,
@@ -169,7 +170,7 @@ impl Tls {
             stop: stop.clone(),
             connections: connections.clone(),
         };
-        tls::serve(listener, config, certificates.clone(), inside)?;
+        tls::serve(listener, config, certificates.clone(), inside, tasks)?;
         tasks.every("certificates", CERTIFICATES, move || {
             certificates.refresh();
             std::future::ready(())
@@ -340,6 +341,10 @@ impl Running {
 impl Daemon for Running {
     fn describe(&self) -> String {
         format!("routing on {}, status on {}", self.addr, self.status_addr)
+    }
+
+    fn tasks(&self) -> Tasks {
+        self.tasks.clone()
     }
 
     async fn shutdown(self) {

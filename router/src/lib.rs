@@ -17,6 +17,8 @@ mod engine;
 #[doc(hidden)]
 pub mod fuzzed;
 pub mod guard;
+pub mod limits;
+mod names;
 mod quota;
 mod registrar;
 pub mod rewrite;

@@ -1,6 +1,5 @@
 //! The bus feeds the table: registrations, greetings, and whether the bus is there at all.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +9,7 @@ use bus::{Anything, Bus, BusError, Subscription};
 use component::Tasks;
 
 use crate::engine::{Engine, Shared};
-
-/// Subscriptions of a router.
-struct Ears {
-    register: Subscription<Register>,
-    unregister: Subscription<Unregister>,
-    greet: Subscription<Anything>,
-}
+use crate::names::Names;
 
 /// Follows the bus for as long as the router runs.
 ///
@@ -28,7 +21,7 @@ pub(crate) async fn follow(
     hello: Start,
     tasks: &Tasks,
 ) -> Result<(), BusError> {
-    let ears = Ears {
+    let subscriptions = Subscriptions {
         register: bus.subscribe().await?,
         unregister: bus.subscribe().await?,
         greet: bus.subscribe_to(GREET).await?,
@@ -37,8 +30,22 @@ pub(crate) async fn follow(
         "connection watch",
         watch(bus.clone(), edge.shared.clone(), hello.clone()),
     );
-    tasks.spawn("registrations", listen(bus, edge, hello, ears));
+    let registrar = Registrar {
+        edge,
+        names: Names::new(),
+        tasks: tasks.clone(),
+    };
+    tasks.spawn(
+        "registrations",
+        listen(bus, registrar, hello, subscriptions),
+    );
     Ok(())
+}
+
+struct Subscriptions {
+    register: Subscription<Register>,
+    unregister: Subscription<Unregister>,
+    greet: Subscription<Anything>,
 }
 
 /// What registrations change: the table, and connections to those who left it.
@@ -49,57 +56,57 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    async fn register(&self, message: &Endpoint) {
-        let message = resolved(message).await;
-        let retired = self.shared.table().register(&message, Instant::now());
+    fn register(&self, message: &Endpoint) {
+        let retired = self.shared.table().register(message, Instant::now());
         self.engine.forget(&retired);
     }
 
-    async fn unregister(&self, message: &Endpoint) {
-        let message = resolved(message).await;
-        let gone = self.shared.table().unregister(&message, Instant::now());
+    fn unregister(&self, message: &Endpoint) {
+        let gone = self.shared.table().unregister(message, Instant::now());
         self.engine.forget(&gone);
     }
 }
 
-/// With an address in place of a name, so that no request has to wait for one to be resolved.
-/// A name that leads nowhere stays: the first dial says so.
-async fn resolved(message: &Endpoint) -> Cow<'_, Endpoint> {
-    if message.host.parse::<IpAddr>().is_ok() {
-        return Cow::Borrowed(message);
+/// Registrations, with names in place of addresses resolved so that no request has to wait for that.
+struct Registrar {
+    edge: Edge,
+    names: Names,
+    tasks: Tasks,
+}
+
+impl Registrar {
+    fn register(&self, message: &Endpoint) {
+        if message.host.parse::<IpAddr>().is_ok() {
+            return self.edge.register(message);
+        }
+        let edge = self.edge.clone();
+        let later = move |waited: &Endpoint| edge.register(waited);
+        if let Some(located) = self.names.register(message, &self.tasks, later) {
+            self.edge.register(&located);
+        }
     }
-    let found = tokio::net::lookup_host((message.host.as_str(), message.port)).await;
-    match found.ok().and_then(|mut found| found.next()) {
-        Some(address) => Cow::Owned(Endpoint {
-            host: address.ip().to_string(),
-            ..message.clone()
-        }),
-        None => Cow::Borrowed(message),
+
+    fn unregister(&self, message: &Endpoint) {
+        if message.host.parse::<IpAddr>().is_ok() {
+            return self.edge.unregister(message);
+        }
+        self.edge.unregister(&self.names.unregister(message));
     }
 }
 
-async fn listen(bus: Bus, edge: Edge, hello: Start, mut ears: Ears) {
+async fn listen(bus: Bus, registrar: Registrar, hello: Start, mut from: Subscriptions) {
     loop {
         tokio::select! {
-            message = ears.register.next() => match message {
-                Some(message) => edge.register(&message.body.0).await,
-                None => return,
-            },
-            message = ears.unregister.next() => match message {
-                Some(message) => edge.unregister(&message.body.0).await,
-                None => return,
-            },
-            message = ears.greet.next() => match message {
-                Some(message) => if let Some(inbox) = message.reply {
-                    report(bus.publish_to(&inbox, &hello).await);
-                },
-                None => return,
+            message = from.register.next() => registrar.register(&message.body.0),
+            message = from.unregister.next() => registrar.unregister(&message.body.0),
+            message = from.greet.next() => if let Some(inbox) = message.reply {
+                report(bus.publish_to(&inbox, &hello).await);
             },
         }
     }
 }
 
-/// On every (re)connect: nothing is stale, and everybody shall register now.
+/// On every (re)connect: nothing is stale, and everybody registers now.
 async fn watch(bus: Bus, shared: Arc<Shared>, hello: Start) {
     let mut changes = bus.connection_changes();
     loop {

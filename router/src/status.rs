@@ -20,7 +20,6 @@ use component::prometheus_client::metrics::gauge::ConstGauge;
 use component::prometheus_client::registry::Registry;
 use component::{BasicAuth, Identity, Pages, Status, StatusConfig, Tasks, authorized};
 use serde_json::{Map, Value, json};
-use std::net::SocketAddr;
 
 use crate::engine::Shared;
 
@@ -30,14 +29,14 @@ struct Own {
     auth: BasicAuth,
 }
 
-/// Serves all pages on the configured address and tells the collector about them; returns the address.
+/// Serves all pages on the configured address and tells the collector about them.
 pub(crate) async fn start(
     config: &StatusConfig,
     id: Identity,
     bus: &Bus,
     shared: Arc<Shared>,
     tasks: &Tasks,
-) -> std::io::Result<SocketAddr> {
+) -> std::io::Result<Status> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Metrics(shared.clone())));
     let (for_varz, for_health) = (shared.clone(), shared.clone());
@@ -49,9 +48,9 @@ pub(crate) async fn start(
             true => Err("draining".into()),
         }),
         more: Box::new(|auth| pages(shared, auth)),
+        ..Pages::default()
     };
-    let status = Status::start(id, config, Some(bus), shown, tasks).await?;
-    Ok(status.addr())
+    Status::start(id, config, Some(bus), shown, tasks).await
 }
 
 /// `/routes` and `/health`.
@@ -63,9 +62,9 @@ fn pages(shared: Arc<Shared>, auth: BasicAuth) -> Router {
 }
 
 async fn health(State(own): State<Own>) -> Response {
-    match own.shared.draining.load(Ordering::Relaxed) {
-        false => (StatusCode::OK, "ok\n").into_response(),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
+    match own.shared.unready(Instant::now()) {
+        None => (StatusCode::OK, "ok\n").into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 

@@ -182,6 +182,62 @@ async fn trailers_that_were_announced_pass_both_ways_and_the_log_says_http2() {
     assert!(log.contains("] \"POST / HTTP/2.0\" 200 "), "{log}");
 }
 
+#[tokio::test]
+async fn trailers_that_a_head_may_not_bring_pass_neither_way_over_http2() {
+    let (edge, h2) = edge(|config| config).await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let app = Instance::serving(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let sent = common::read_until(&mut stream, |text| {
+                text.to_ascii_lowercase().contains("\r\nx-sum: 7\r\n") && text.ends_with("\r\n\r\n")
+            });
+            tell.send(sent.await).unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End, Set-Cookie, X-Vcap-Request-Id\r\n\r\n\
+                          2\r\nok\r\n0\r\nSet-Cookie: a=b\r\nX-Vcap-Request-Id: evil\r\nX-End: 9\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    edge.register(&app.endpoint("i1", &["a.example.com"])).await;
+    let mut sender = session(&edge, &h2).await;
+    let sent = [
+        ("x-forwarded-for", "9.9.9.9"),
+        ("x-cf-instanceid", "x"),
+        ("x-vcap-request-id", "evil"),
+        ("x-sum", "7"),
+    ];
+    let trailers = sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    let frames = [
+        Frame::data(Bytes::from_static(b"hi")),
+        Frame::trailers(trailers.into_iter().collect()),
+    ];
+    let frames = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
+    let request = hyper::Request::post("https://a.example.com/")
+        .header(
+            "trailer",
+            "x-forwarded-for, x-cf-instanceid, x-vcap-request-id, x-sum",
+        )
+        .body(http_body_util::StreamBody::new(frames))
+        .unwrap();
+    let response = within("an answer", sender.send_request(request))
+        .await
+        .unwrap();
+    let whole = within("its end", response.into_body().collect())
+        .await
+        .unwrap();
+    let names: Vec<_> = whole
+        .trailers()
+        .unwrap()
+        .keys()
+        .map(|name| name.as_str().to_owned())
+        .collect();
+    assert_eq!(names, ["x-end"]);
+    let sent = told.recv().await.unwrap().to_ascii_lowercase();
+    let (_, behind) = sent.split_once("\r\n0\r\n").unwrap();
+    assert_eq!(behind, "x-sum: 7\r\n\r\n", "{sent}");
+}
+
 fn impatient(config: Config) -> Config {
     Config {
         header_timeout: 0.2,

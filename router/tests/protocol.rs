@@ -90,6 +90,41 @@ async fn trailers_pass_both_ways() {
     );
 }
 
+/// Trailers that pass nowhere, whoever sends them.
+const FORBIDDEN: &str = "X-Forwarded-For: 9.9.9.9\r\nx-forwarded-proto: https\r\nX-Vcap-Request-Id: evil\r\nX-CF-ApplicationID: x\r\n\
+                         Authorization: Basic eA==\r\nCookie: a=b\r\nSet-Cookie: a=b\r\nForwarded: for=9.9.9.9\r\n";
+
+// A server that takes trailers for headers believes them like those of a head (CVE-2013-5704, traefik/traefik#13822).
+#[tokio::test]
+async fn trailers_that_a_head_may_not_bring_pass_neither_way() {
+    let edge = edge().await;
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let app = Instance::serving(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            let sent = read_until(&mut stream, |text| text.ends_with("X-Last: 1\r\n\r\n")).await;
+            tell.send(sent).unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{FORBIDDEN}X-End: 9\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    edge.register(&app.endpoint("i1", &["a.example.com"])).await;
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: a.example.com\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n{FORBIDDEN}X-Last: 1\r\n\r\n"
+    );
+    let text = ask(&edge, &request, |text| text.ends_with("X-End: 9\r\n\r\n")).await;
+    assert!(
+        text.ends_with("\r\n\r\n2\r\nok\r\n0\r\nX-End: 9\r\n\r\n"),
+        "{text}"
+    );
+    let sent = told.recv().await.unwrap();
+    assert!(
+        sent.ends_with("\r\n\r\n2\r\nhi\r\n0\r\nX-Last: 1\r\n\r\n"),
+        "{sent}"
+    );
+}
+
 #[tokio::test]
 async fn an_old_client_gets_no_chunks_and_a_closed_connection() {
     let edge = edge().await;

@@ -15,6 +15,8 @@ pub struct ApiError {
     pub description: String,
     /// Seconds for a `Retry-After` header, when trying again later makes sense.
     pub retry_after: Option<u32>,
+    /// The HTTP status where it says more than that of the row.
+    status: Option<http::StatusCode>,
 }
 
 impl ApiError {
@@ -34,6 +36,7 @@ impl ApiError {
             code,
             description: fill(code.row().message, details),
             retry_after: None,
+            status: None,
         }
     }
 
@@ -49,6 +52,12 @@ impl ApiError {
         self
     }
 
+    /// Answers with a status that says more than the row's own: 413, 502.
+    pub fn with_status(mut self, status: http::StatusCode) -> ApiError {
+        self.status = Some(status);
+        self
+    }
+
     /// The row of the table.
     pub fn row(&self) -> &'static ErrorRow {
         self.code.row()
@@ -56,8 +65,9 @@ impl ApiError {
 
     /// HTTP status.
     pub fn status(&self) -> http::StatusCode {
-        http::StatusCode::from_u16(self.row().http)
-            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
+        let of_row = || http::StatusCode::from_u16(self.row().http).ok();
+        let status = self.status.or_else(of_row);
+        status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// The JSON body: `code`, `error_code`, `description`.
@@ -110,6 +120,14 @@ mod tests {
             body.to_string(),
             r#"{"code":100004,"error_code":"CF-AppNotFound","description":"The app could not be found: g-1"}"#
         );
+    }
+
+    #[test]
+    fn a_status_may_say_more_than_the_row() {
+        let error = ApiError::with(Code::MessageParseError, "too large");
+        assert_eq!(error.status().as_u16(), 400);
+        let error = error.with_status(http::StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!((error.status().as_u16(), error.row().code), (413, 1001));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What must hold for every input, stated once for the fuzz target (`v2-api/fuzz`) and for the test that replays its corpus.
 
 use crate::codes::Code;
-use crate::query::{Filter, ListQuery, MAX_DEPTH, MAX_FILTERS, MAX_IN_VALUES, MAX_PAGE_SIZE, Op};
+use crate::limits::{CONDITIONS, EMBEDDED_LEVELS, IN_VALUES, PAGE_RESOURCES};
+use crate::query::{Filter, ListQuery, Op};
 
 #[cfg(test)]
 #[path = "../../tests/fuzz/replay.rs"]
@@ -22,8 +23,8 @@ pub fn query(data: &[u8]) {
 }
 
 fn accepted(asked: &ListQuery) {
-    assert!((1..=MAX_PAGE_SIZE).contains(&asked.per_page) && asked.page >= 1);
-    assert!(asked.depth <= MAX_DEPTH && asked.filters.len() <= MAX_FILTERS);
+    assert!((1..=PAGE_RESOURCES).contains(&asked.per_page) && asked.page >= 1);
+    assert!(asked.depth <= EMBEDDED_LEVELS && asked.filters.len() <= CONDITIONS);
     assert!(asked.offset() >= 0);
     asked.filters.iter().for_each(spelled_again);
     let seen = u64::from(asked.page) * u64::from(asked.per_page);
@@ -71,7 +72,7 @@ fn spelled_again(filter: &Filter) {
         Op::Gt => ">",
         Op::In => " IN ",
     };
-    assert!((1..=MAX_IN_VALUES).contains(&filter.values.len()));
+    assert!((1..=IN_VALUES).contains(&filter.values.len()));
     let text = format!("{}{sign}{}", filter.key, filter.values.join(","));
     let again = Filter::parse(&text).expect("it was accepted before");
     assert_eq!(&again, filter, "{text:?}");

@@ -6,6 +6,7 @@
 //! | [`codes`] | the table of error codes: number, name, HTTP status, message template |
 //! | [`error`] | [`ApiError`], one row of that table with its details filled in |
 //! | [`envelope`] | `metadata`/`entity` resources and paged lists |
+//! | [`limits`] | every bound on a query |
 //! | [`query`] | `q` filters, paging and `inline-relations-depth` from a query string |
 //!
 //! Nothing here does IO; the crate knows no web framework.
@@ -16,6 +17,7 @@ pub mod envelope;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzed;
+pub mod limits;
 pub mod query;
 
 pub use codes::{Code, ErrorRow};

@@ -7,18 +7,10 @@ use url::form_urlencoded;
 
 use crate::codes::Code;
 use crate::error::ApiError;
+use crate::limits::{CONDITIONS, EMBEDDED_LEVELS, IN_VALUES, PAGE_RESOURCES};
 
 /// Members per page when the client names none.
 pub const DEFAULT_PAGE_SIZE: u32 = 50;
-/// The largest page a client may ask for.
-pub const MAX_PAGE_SIZE: u32 = 100;
-/// The deepest embedding a client may ask for.
-pub const MAX_DEPTH: u32 = 3;
-/// Conditions in one request; more is refused (a bound of ours).
-pub const MAX_FILTERS: usize = 32;
-/// Values of one `IN`; more is refused (a bound of ours).
-pub const MAX_IN_VALUES: usize = 500;
-
 /// Comparison of one condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op {
@@ -63,10 +55,8 @@ impl Filter {
             Op::In => value.split(',').map(|v| v.trim().to_owned()).collect(),
             _ => vec![value.to_owned()],
         };
-        if values.len() > MAX_IN_VALUES {
-            return Err(bad(format!(
-                "{key} IN with more than {MAX_IN_VALUES} values"
-            )));
+        if values.len() > IN_VALUES {
+            return Err(bad(format!("{key} IN with more than {IN_VALUES} values")));
         }
         Ok(Filter {
             key: key.to_owned(),
@@ -141,8 +131,8 @@ impl ListQuery {
         for (key, value) in form_urlencoded::parse(raw.as_bytes()) {
             query.apply(&key, &value)?;
         }
-        if query.filters.len() > MAX_FILTERS {
-            return Err(bad(format!("more than {MAX_FILTERS} conditions in q")));
+        if query.filters.len() > CONDITIONS {
+            return Err(bad(format!("more than {CONDITIONS} conditions in q")));
         }
         Ok(query)
     }
@@ -150,8 +140,8 @@ impl ListQuery {
     fn apply(&mut self, key: &str, value: &str) -> Result<(), ApiError> {
         match key {
             "page" => self.page = number(key, value, 1, 1_000_000)?,
-            "results-per-page" => self.per_page = number(key, value, 1, MAX_PAGE_SIZE)?,
-            "inline-relations-depth" => self.depth = number(key, value, 0, MAX_DEPTH)?,
+            "results-per-page" => self.per_page = number(key, value, 1, PAGE_RESOURCES)?,
+            "inline-relations-depth" => self.depth = number(key, value, 0, EMBEDDED_LEVELS)?,
             "order-by" => self.by_name = value == "name",
             "order-direction" => {
                 self.order = match value {
@@ -310,6 +300,29 @@ mod tests {
         ] {
             let error = ListQuery::parse(raw).unwrap_err();
             assert_eq!(error.row().code, 10005, "{raw}");
+        }
+    }
+
+    #[test]
+    fn pages_levels_conditions_and_values_are_counted() {
+        let joined = |what: &str, by: &str, count: usize| vec![what; count].join(by);
+        for (times, fits) in [(0, true), (1, false), (99, false)] {
+            let (pages, levels) = (PAGE_RESOURCES * times, EMBEDDED_LEVELS * times);
+            // One more where it is to be too much.
+            for raw in [
+                format!("results-per-page={}", PAGE_RESOURCES + pages.max(times)),
+                format!(
+                    "inline-relations-depth={}",
+                    EMBEDDED_LEVELS + levels.max(times)
+                ),
+                format!("q={}", joined("a:b", ";", CONDITIONS + times as usize)),
+                format!(
+                    "q=a%20IN%20{}",
+                    joined("b", ",", IN_VALUES + times as usize)
+                ),
+            ] {
+                assert_eq!(ListQuery::parse(&raw).is_ok(), fits, "{raw:.80}");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use v2_api::{ApiError, Code};
 
 use super::body::{self, nullable};
 use crate::config::LimitsConfig;
+use crate::limits::HEALTH_CHECK_PATH_BYTES;
 use crate::store::AppRow;
 
 /// Keys of POST and PUT `/v2/apps` that have an effect here. Unknown keys are ignored.
@@ -196,9 +197,6 @@ fn check_numbers(row: &AppRow, limits: &LimitsConfig) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Longest path of a health check, bytes.
-const MAX_ENDPOINT: usize = 255;
-
 fn check_health_check(row: &AppRow) -> Result<(), ApiError> {
     if !matches!(
         row.health_check_type.as_str(),
@@ -210,12 +208,12 @@ fn check_health_check(row: &AppRow) -> Result<(), ApiError> {
     }
     let is_path = |path: &str| {
         path.starts_with('/')
-            && path.len() <= MAX_ENDPOINT
+            && path.len() <= HEALTH_CHECK_PATH_BYTES
             && path.bytes().all(|byte| byte.is_ascii_graphic())
     };
     match &row.health_check_http_endpoint {
         Some(path) if !is_path(path) => Err(invalid(format!(
-            "health_check_http_endpoint must be a path like /health of at most {MAX_ENDPOINT} characters"
+            "health_check_http_endpoint must be a path like /health of at most {HEALTH_CHECK_PATH_BYTES} characters"
         ))),
         _ => Ok(()),
     }
@@ -347,6 +345,21 @@ mod tests {
                 row.health_check_http_endpoint.as_deref(),
             );
             assert_eq!(found, (kind, path), "{sent}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_a_health_check_is_bounded() {
+        for (length, fits) in [
+            (HEALTH_CHECK_PATH_BYTES, true),
+            (HEALTH_CHECK_PATH_BYTES + 1, false),
+            (HEALTH_CHECK_PATH_BYTES * 100, false),
+        ] {
+            let mut row = app("STOPPED", "STAGED", 1);
+            let path = format!("/{}", "a".repeat(length - 1));
+            let sent = json!({"health_check_type": "http", "health_check_http_endpoint": path});
+            let applied = change(sent).apply(&mut row, &LimitsConfig::default(), true);
+            assert_eq!(applied.is_ok(), fits, "{length}");
         }
     }
 

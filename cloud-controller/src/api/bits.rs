@@ -1,86 +1,51 @@
 //! Resource matching and the upload of app bits.
 
+use std::collections::HashMap;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::atomic::Ordering;
 
 use axum::Json;
-use axum::extract::{DefaultBodyLimit, Multipart, Path};
-use http::StatusCode;
-use serde::Deserialize;
+use axum::extract::multipart::Field;
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
 use super::app_change::mark_pending;
-use super::body::Body;
 use super::call::Call;
+use super::matches::{self, Incoming, busy, signed};
+use super::resources::{Known, ListError, ListReader, Read, Resources};
 use super::routing::{Routes, put};
-use super::upload::{self, Form, Saved, UploadError};
+use super::upload::{self, Form, Parts, Saved, UploadError};
 use super::{apps, audit, jobs};
 use crate::archive::{self, ArchiveError, Member, Tree};
+use crate::authorize::Caller;
 use crate::blobs::{Place, sha1_of_file};
+use crate::budget::Held;
+use crate::config::LimitsConfig;
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, Outcome, fail_with};
-use crate::store::{AppRow, NewEvent, Tx};
-
-/// Longest list of known resources, bytes.
-const RESOURCES_LIMIT: u64 = 64 * 1024 * 1024;
+use crate::store::{AppRow, File, NewEvent, Tx};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .route(
-            "/v2/resource_match",
-            put(resource_match).body(DefaultBodyLimit::max(RESOURCES_LIMIT as usize)),
-        )
+        .route("/v2/resource_match", put(resource_match))
         .route(
             "/v2/apps/{guid}/bits",
             put(upload).body(DefaultBodyLimit::disable()),
         )
 }
 
-/// A file the client says we have.
-#[derive(Debug, Deserialize)]
-struct Resource {
-    #[serde(default)]
-    sha1: String,
-    #[serde(default)]
-    size: u64,
-    #[serde(rename = "fn", default)]
-    path: String,
-    #[serde(default)]
-    mode: Option<String>,
-}
-
-impl Resource {
-    /// Whether it is of a kind that is kept at all. Old clients list directories as sha1 "0" and size 0.
-    fn is_candidate(&self, ctl: &Ctl) -> bool {
-        let limits = &ctl.config.limits;
-        let is_hash = self.sha1.len() == 40 && self.sha1.bytes().all(|b| b.is_ascii_hexdigit());
-        is_hash && keeps(limits, self.size)
-    }
-}
-
-fn keeps(limits: &crate::config::LimitsConfig, size: u64) -> bool {
+pub(super) fn keeps(limits: &LimitsConfig, size: u64) -> bool {
     size > limits.resource_minimum_bytes && size < limits.resource_maximum_bytes
 }
 
 /// The entries we have, whole: a client takes an entry without its mode for a failure.
-async fn resource_match(call: Call, Body(sent): Body<Vec<Value>>) -> Outcome<Json<Value>> {
+async fn resource_match(call: Call, list: Incoming) -> Outcome<Response> {
     call.need_feature("app_bits_upload").await?;
-    let ctl = &call.ctl;
-    let condemned = ctl.store.condemned().await?;
-    let mut known = Vec::new();
-    for entry in sent {
-        let Ok(resource) = serde_json::from_value::<Resource>(entry.clone()) else {
-            continue;
-        };
-        if resource.is_candidate(ctl)
-            && !condemned.contains_key(&resource.sha1)
-            && ctl.blobs.has(&Place::Resource(resource.sha1)).await?
-        {
-            known.push(entry);
-        }
-    }
-    Ok(Json(Value::Array(known)))
+    let matched = matches::of(&call.ctl, &call.caller, list).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], matched).into_response())
 }
 
 fn refused(detail: impl std::fmt::Display) -> Failure {
@@ -118,10 +83,21 @@ async fn upload(
     let ctl = &call.ctl;
     let (app, _) = apps::load_to_change(ctl, &call.caller, &guid).await?;
     call.need_feature("app_bits_upload").await?;
+    let mut place = ctl.uploads.of(&call.caller.guid);
+    if !place.grow(1) {
+        return Err(busy("Too many uploads are under way"));
+    }
     let kind = "audit.app.upload-bits";
     let event = audit::of_app(ctl, &call.caller, kind, &app, json!({})).await?;
     let scratch = ctl.scratch()?;
-    if let Err(failure) = take_in(ctl, &event, form, scratch.path()).await {
+    let upload = Upload {
+        ctl,
+        caller: &call.caller,
+        space: &app.space_guid,
+        event: &event,
+        scratch: scratch.path(),
+    };
+    if let Err(failure) = upload.take_in(form).await {
         note_refusal(ctl, &guid, &failure).await?;
         return Err(failure);
     }
@@ -133,10 +109,15 @@ async fn upload(
     Ok((StatusCode::CREATED, Json(json!({}))))
 }
 
-async fn take_in(ctl: &Ctl, event: &NewEvent, form: Form, scratch: &FsPath) -> Outcome<()> {
-    let form = form.within(ctl.config.limits.max_package_bytes)?;
-    let (resources, zip) = receive(ctl, form, scratch).await?;
-    make_package(ctl, event, resources, zip, scratch).await
+/// One upload of bits.
+struct Upload<'a> {
+    ctl: &'a Ctl,
+    caller: &'a Caller,
+    /// The space of the app.
+    space: &'a str,
+    /// What happens to which app.
+    event: &'a NewEvent,
+    scratch: &'a FsPath,
 }
 
 /// Bits that were refused show as a failed staging, with the reason. The package of before stays, and what runs on a good
@@ -159,80 +140,175 @@ async fn note_refusal(ctl: &Ctl, guid: &str, failure: &Failure) -> Outcome<()> {
     Ok(tx.commit().await?)
 }
 
-/// The two parts, in any order.
-async fn receive(
-    ctl: &Ctl,
-    mut form: Multipart,
-    scratch: &FsPath,
-) -> Outcome<(Vec<Resource>, Option<PathBuf>)> {
-    let (mut resources, mut zip) = (None, None);
-    while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
-        match field.name() {
-            Some("resources") => {
-                let text = upload::text(field, RESOURCES_LIMIT).await?;
-                let list = serde_json::from_slice(&text)
-                    .map_err(|error| refused(format!("invalid :resources ({error})")))?;
-                resources = Some(list);
-            }
-            Some("application") => {
-                let path = scratch.join("application.zip");
-                let limit = ctl.config.limits.max_package_bytes;
-                let saved = upload::save(field, &path, limit).await?;
-                ctl.uploaded_bytes.fetch_add(saved.size, Ordering::Relaxed);
-                zip = Some(path);
-            }
-            _ => {}
-        }
+impl Upload<'_> {
+    async fn take_in(&self, form: Form) -> Outcome<()> {
+        let form = form.within(self.ctl.config.limits.max_package_bytes)?;
+        let (resources, zip) = self.receive(form).await?;
+        self.make_package(&resources, zip).await
     }
-    Ok((resources.ok_or_else(|| refused("missing :resources"))?, zip))
-}
 
-/// New files and known ones become one package of the app that the event is about.
-async fn make_package(
-    ctl: &Ctl,
-    event: &NewEvent,
-    resources: Vec<Resource>,
-    zip: Option<PathBuf>,
-    scratch: &FsPath,
-) -> Outcome<()> {
-    let limit = ctl.config.limits.max_package_bytes;
-    let mut tree = unpack(zip, scratch, limit).await?;
-    let mut files = keep_resources(ctl, &tree).await?;
-    files.extend(resources.iter().map(|known| known.sha1.to_lowercase()));
-    add_known(ctl, resources, &mut tree, scratch).await?;
-    if tree.size() > limit {
-        return Err(fail_with(
+    /// The two parts, in any order.
+    async fn receive(&self, mut form: Parts) -> Outcome<(Listed, Option<PathBuf>)> {
+        let (mut resources, mut zip) = (None, None);
+        while let Some(field) = form.next_field().await.map_err(UploadError::from)? {
+            match field.name() {
+                Some("resources") => resources = Some(self.list(field).await?),
+                Some("application") => {
+                    let path = self.scratch.join("application.zip");
+                    let limit = self.ctl.config.limits.max_package_bytes;
+                    let saved = upload::save(field, &path, limit).await?;
+                    let received = &self.ctl.uploaded_bytes;
+                    received.fetch_add(saved.size, Ordering::Relaxed);
+                    zip = Some(path);
+                }
+                _ => {}
+            }
+        }
+        Ok((resources.ok_or_else(|| refused("missing :resources"))?, zip))
+    }
+
+    /// The files that the client says we have. What they come to is counted before the first of them is looked for.
+    async fn list(&self, mut field: Field<'_>) -> Outcome<Listed> {
+        let mut held = self.ctl.lists.of(&self.caller.guid);
+        let (mut reader, mut resources) = (ListReader::default(), Resources::default());
+        let mut counted = 0;
+        while let Some(chunk) = field.chunk().await.map_err(UploadError::from)? {
+            let keep = &mut |read: Read<'_>| {
+                resources.add(&read);
+                Ok(())
+            };
+            reader.take(&chunk, true, keep).map_err(unlisted)?;
+            let more = resources.held() - counted;
+            if !held.grow(more) {
+                return Err(busy("Too many lists of files are in memory"));
+            }
+            counted += more;
+            self.check_size(resources.named())?;
+        }
+        reader.finish().map_err(unlisted)?;
+        Ok(Listed {
+            resources,
+            _held: held,
+        })
+    }
+
+    fn check_size(&self, bytes: u64) -> Outcome<()> {
+        let limit = self.ctl.config.limits.max_package_bytes;
+        if bytes <= limit {
+            return Ok(());
+        }
+        Err(fail_with(
             Code::AppPackageInvalid,
             format!("Package may not be larger than {limit} bytes"),
-        ));
+        ))
     }
-    if tree.is_empty() {
-        return Err(refused("it holds no files"));
-    }
-    let package = scratch.join("package.zip");
-    let target = package.clone();
-    let sha1 = blocking(move || {
-        tree.write_zip(&target)?;
-        Ok(sha1_of_file(&target)?)
-    })
-    .await?;
-    let manifest = Place::Manifest(sha1.clone());
-    ctl.blobs
-        .put_bytes(&manifest, files.join("\n").into_bytes())
+
+    /// New files and known ones become one package of the app.
+    async fn make_package(&self, listed: &Listed, zip: Option<PathBuf>) -> Outcome<()> {
+        let ctl = self.ctl;
+        let mut tree = self.unpack(zip).await?;
+        self.check_size(tree.size().saturating_add(listed.resources.named()))?;
+        let mut files = keep_resources(ctl, &tree).await?;
+        files.extend(self.add_known(&listed.resources, &mut tree).await?);
+        if tree.is_empty() {
+            return Err(refused("it holds no files"));
+        }
+        ctl.store.own_files(self.space, &files).await?;
+        let package = self.scratch.join("package.zip");
+        let target = package.clone();
+        let sha1 = blocking(move || {
+            tree.write_zip(&target)?;
+            Ok(sha1_of_file(&target)?)
+        })
         .await?;
-    let place = Place::Package(sha1.clone());
-    ctl.blobs.put(&place, &package).await?;
-    let mut tx = ctl.store.begin().await?;
-    // With the write lock held nobody collects it any more.
-    if !ctl.blobs.has(&place).await? {
+        let manifest: Vec<&str> = files.iter().map(|(sha1, _)| sha1.as_str()).collect();
+        let place = Place::Manifest(sha1.clone());
+        ctl.blobs
+            .put_bytes(&place, manifest.join("\n").into_bytes())
+            .await?;
+        let place = Place::Package(sha1.clone());
         ctl.blobs.put(&place, &package).await?;
+        let mut tx = ctl.store.begin().await?;
+        // With the write lock held nobody collects it any more.
+        if !ctl.blobs.has(&place).await? {
+            ctl.blobs.put(&place, &package).await?;
+        }
+        let guid = &self.event.actee.0;
+        let app = tx
+            .app(guid)
+            .await?
+            .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
+        write_package(ctl, tx, app, sha1, self.event).await
     }
-    let guid = &event.actee.0;
-    let app = tx
-        .app(guid)
-        .await?
-        .ok_or_else(|| fail_with(Code::AppNotFound, guid))?;
-    write_package(ctl, tx, app, sha1, event).await
+
+    async fn unpack(&self, zip: Option<PathBuf>) -> Outcome<Tree> {
+        let Some(zip) = zip else {
+            return Ok(Tree::default());
+        };
+        let limit = self.ctl.config.limits.max_package_bytes;
+        let into = self.scratch.join("new");
+        blocking(move || {
+            std::fs::create_dir(&into)?;
+            archive::extract(&zip, &into, limit)
+        })
+        .await
+    }
+
+    /// Puts the files we have into the tree, each fetched once however often it is named; gives them. A file that this caller may not
+    /// use is answered like one that is not here.
+    async fn add_known(&self, resources: &Resources, tree: &mut Tree) -> Outcome<Vec<File>> {
+        let usable = matches::usable(self.ctl, self.caller, resources).await?;
+        let mut fetched: HashMap<&str, PathBuf> = HashMap::new();
+        let mut files = Vec::new();
+        for known in resources.files() {
+            let file = (known.sha1.to_owned(), signed(known.size));
+            let is_usable = usable.contains(&file);
+            let content = match fetched.get(known.sha1).filter(|_| is_usable) {
+                Some(content) => content.clone(),
+                None if is_usable => {
+                    let content = self.scratch.join(format!("known{}", fetched.len()));
+                    let place = Place::Resource(known.sha1.to_owned());
+                    if !self.ctl.blobs.fetch(&place, &content).await? {
+                        return Err(unknown(&known));
+                    }
+                    fetched.insert(known.sha1, content.clone());
+                    files.push(file);
+                    content
+                }
+                None => return Err(unknown(&known)),
+            };
+            let member = Member {
+                content,
+                mode: mode(known.mode)?,
+                size: known.size,
+            };
+            tree.add(known.path, member)?;
+        }
+        Ok(files)
+    }
+}
+
+/// A list, and the room it takes.
+struct Listed {
+    resources: Resources,
+    _held: Held,
+}
+
+fn unknown(known: &Known<'_>) -> Failure {
+    refused(format!(
+        "file {:?} is not known here (sha1 {}); upload it",
+        known.path, known.sha1
+    ))
+}
+
+fn unlisted(error: ListError) -> Failure {
+    let text = format!("invalid :resources ({error})");
+    match error {
+        ListError::TooLarge(_) => ApiError::with(Code::AppPackageInvalid, text)
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            .into(),
+        _ => refused(text),
+    }
 }
 
 /// Gives an app its package; a staging of the bits it had is given up.
@@ -275,20 +351,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(Failure::from)
 }
 
-async fn unpack(zip: Option<PathBuf>, scratch: &FsPath, limit: u64) -> Outcome<Tree> {
-    let Some(zip) = zip else {
-        return Ok(Tree::default());
-    };
-    let into = scratch.join("new");
-    blocking(move || {
-        std::fs::create_dir(&into)?;
-        archive::extract(&zip, &into, limit)
-    })
-    .await
-}
-
-/// New files of a size worth keeping go to the resource pool, for the next push. Gives their sha1s.
-async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<Vec<String>> {
+/// New files of a size worth keeping go to the resource pool, for the next push. Gives them.
+async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<Vec<File>> {
     let condemned = ctl.store.condemned().await?;
     let mut kept = Vec::new();
     for (_, member) in tree
@@ -307,43 +371,9 @@ async fn keep_resources(ctl: &Ctl, tree: &Tree) -> Outcome<Vec<String>> {
             tx.uncondemn(&sha1).await?;
             tx.commit().await?;
         }
-        kept.push(sha1);
+        kept.push((sha1, signed(member.size)));
     }
     Ok(kept)
-}
-
-async fn add_known(
-    ctl: &Ctl,
-    resources: Vec<Resource>,
-    tree: &mut Tree,
-    scratch: &FsPath,
-) -> Outcome<()> {
-    for (at, resource) in resources.into_iter().enumerate() {
-        if resource.sha1 == "0" || resource.size == 0 && resource.sha1.len() != 40 {
-            continue;
-        }
-        let content = scratch.join(format!("known{at}"));
-        if !ctl
-            .blobs
-            .fetch(&Place::Resource(resource.sha1.clone()), &content)
-            .await?
-        {
-            return Err(refused(format!(
-                "file {:?} is not known here (sha1 {}); upload it",
-                resource.path, resource.sha1
-            )));
-        }
-        let size = tokio::fs::metadata(&content).await?.len();
-        tree.add(
-            &resource.path,
-            Member {
-                content,
-                mode: mode(resource.mode.as_deref())?,
-                size,
-            },
-        )?;
-    }
-    Ok(())
 }
 
 /// Octal text, with or without a leading zero.

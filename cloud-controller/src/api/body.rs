@@ -3,14 +3,17 @@
 use std::marker::PhantomData;
 
 use axum::body::Bytes;
-use axum::extract::FromRequest;
-use axum::extract::Request;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{FromRequest, Request};
+use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use v2_api::{ApiError, Code};
 
+use super::text;
 use crate::controller::Ctl;
 use crate::failure::{Failure, fail_with};
+use crate::limits::{JSON_BODY_BYTES, NAME_BYTES};
 
 /// A JSON body. Unknown keys are ignored; anything else wrong is 400/1001.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -31,10 +34,34 @@ impl<T> FromRequest<Ctl> for Raw<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, ctl: &Ctl) -> Result<Raw<T>, Failure> {
+        let path = request.uri().path().to_owned();
+        if announced(request.headers()).is_some_and(|bytes| bytes > JSON_BODY_BYTES as u64) {
+            return Err(too_large(JSON_BODY_BYTES));
+        }
         let bytes = Bytes::from_request(request, ctl).await;
-        let bytes = bytes.map_err(|error| fail_with(Code::MessageParseError, error))?;
+        let bytes = bytes.map_err(|error| match error {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                too_large(JSON_BODY_BYTES)
+            }
+            error => fail_with(Code::MessageParseError, error),
+        })?;
+        text::check(&path, &bytes)?;
         Ok(Raw(bytes, PhantomData))
     }
+}
+
+/// How many bytes a request says that its body has.
+pub(crate) fn announced(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(header::CONTENT_LENGTH)?;
+    value.to_str().ok()?.parse().ok()
+}
+
+/// A body that is larger than what is read of it.
+pub(crate) fn too_large(limit: usize) -> Failure {
+    let text = format!("the body is larger than the {limit} bytes allowed; send less at a time");
+    ApiError::with(Code::MessageParseError, text)
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+        .into()
 }
 
 /// Reads a body.
@@ -118,7 +145,7 @@ pub(crate) fn parameter(raw: &axum::extract::RawQuery, name: &str) -> Option<Str
 /// A name: trimmed, printable, not empty.
 pub(crate) fn name(text: &str) -> Option<String> {
     let name = text.trim();
-    let fits = !name.is_empty() && name.len() <= 255 && !name.chars().any(char::is_control);
+    let fits = !name.is_empty() && name.len() <= NAME_BYTES && text::unfit_name(name).is_none();
     fits.then(|| name.to_owned())
 }
 
@@ -126,6 +153,7 @@ pub(crate) fn name(text: &str) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::limits::JSON_LEVELS;
 
     #[derive(Deserialize, Debug)]
     #[allow(dead_code)]
@@ -134,6 +162,32 @@ mod tests {
         enabled: Option<bool>,
         vars: Option<serde_json::Map<String, serde_json::Value>>,
         tags: Option<Vec<String>>,
+    }
+
+    #[test]
+    fn names_are_bounded_in_bytes() {
+        assert_eq!(name(" web ").as_deref(), Some("web"));
+        for (length, fits) in [
+            (NAME_BYTES, true),
+            (NAME_BYTES + 1, false),
+            (NAME_BYTES * 100, false),
+        ] {
+            assert_eq!(name(&"x".repeat(length)).is_some(), fits, "{length}");
+        }
+        assert_eq!(name("a\u{202e}b"), None);
+    }
+
+    #[test]
+    fn json_is_read_to_a_stated_depth() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for (levels, fits) in [
+            (JSON_LEVELS, true),
+            (JSON_LEVELS + 1, false),
+            (JSON_LEVELS * 100, false),
+        ] {
+            let read = parse::<serde_json::Value>(nested(levels).as_bytes());
+            assert_eq!(read.is_ok(), fits, "{levels}");
+        }
     }
 
     #[test]

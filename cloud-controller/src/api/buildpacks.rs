@@ -257,7 +257,9 @@ async fn download(
         .await?
         .sha1
         .ok_or_else(|| fail(Code::NotFound))?;
-    if body::parameter(&raw, "sha1").is_some_and(|wanted| wanted != sha1) {
+    let wanted = body::parameter(&raw, "sha1");
+    let wanted = wanted.map(|wanted| internal::digest(&wanted)).transpose()?;
+    if wanted.is_some_and(|wanted| wanted != sha1) {
         let text = format!("buildpack {guid} got other bits meanwhile (sha1 {sha1}); stage again");
         return Err(fail_with(Code::ResourceNotFound, text));
     }

@@ -13,11 +13,10 @@ use super::routing::{Routes, get, put};
 use super::times::rfc3339;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail, fail_with};
+use crate::limits::BULK_APPS;
 use crate::store::LeaseRow;
 use crate::wishes::LEASE;
 
-/// Rows of one batch at most.
-const MAX_BATCH: i64 = 5_000;
 /// A lease whose length nobody names lasts this many heartbeats.
 const LEASE_HEARTBEATS: u32 = 5;
 /// Shortest lease, seconds.
@@ -49,13 +48,18 @@ struct Token {
     id: Option<i64>,
 }
 
+/// How many rows a page has when so many are asked for.
+fn page(asked: i64) -> i64 {
+    asked.clamp(1, i64::from(BULK_APPS))
+}
+
 async fn apps(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
     let missing = |key: &str| fail_with(Code::BadQueryParameter, key);
     let size = parameter(&raw, "batch_size")
         .and_then(|text| text.parse::<i64>().ok())
         .filter(|size| *size > 0);
-    let size = size.ok_or_else(|| missing("batch_size"))?.min(MAX_BATCH);
+    let size = page(size.ok_or_else(|| missing("batch_size"))?);
     let token = parameter(&raw, "bulk_token").ok_or_else(|| missing("bulk_token"))?;
     let token: Token =
         serde_json::from_str(&token).map_err(|error| missing(&format!("bulk_token: {error}")))?;
@@ -90,10 +94,10 @@ async fn counts(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Ou
 async fn drains(State(ctl): State<Ctl>, headers: HeaderMap, raw: RawQuery) -> Outcome<Json<Value>> {
     check(&ctl, &headers)?;
     let number = |key: &str| parameter(&raw, key).and_then(|text| text.parse::<i64>().ok());
-    let size = number("batch_size").unwrap_or(MAX_BATCH);
+    let size = number("batch_size").unwrap_or(i64::from(BULK_APPS));
     let rows = ctl
         .store
-        .drains(number("next_id").unwrap_or(0), size.clamp(1, MAX_BATCH))
+        .drains(number("next_id").unwrap_or(0), page(size))
         .await?;
     let mut results = Map::new();
     for row in &rows {
@@ -181,7 +185,7 @@ fn next_lease(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::next_lease;
+    use super::*;
 
     #[test]
     fn a_lease_changes_hands_only_after_it_ran_out_and_then_in_a_new_epoch() {
@@ -204,5 +208,19 @@ mod tests {
             2,
             "a holder that slept is not sure nobody acted"
         );
+    }
+
+    #[test]
+    fn a_page_of_the_bulk_api_is_bounded() {
+        let most = i64::from(BULK_APPS);
+        for (asked, given) in [
+            (i64::MIN, 1),
+            (0, 1),
+            (most, most),
+            (most + 1, most),
+            (i64::MAX, most),
+        ] {
+            assert_eq!(page(asked), given, "{asked}");
+        }
     }
 }

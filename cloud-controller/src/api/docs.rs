@@ -13,6 +13,7 @@ use v2_api::address::client_base;
 use super::body::{Body, Raw};
 use super::call::Call;
 use super::internal::Admitted;
+use super::matches::Incoming;
 use super::routing::{Endpoint, Routes, get};
 use super::upload::Form;
 use crate::authorize::Caller;
@@ -80,6 +81,12 @@ impl<T: DeserializeOwned> Part for Body<T> {
 impl<T: DeserializeOwned> Part for Raw<T> {
     fn describe(operation: &mut Operation) {
         operation.body = json_of::<T>();
+    }
+}
+
+impl Part for Incoming {
+    fn describe(operation: &mut Operation) {
+        operation.body = json_of::<Vec<Value>>();
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::Path;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::call::{Call, Created, required};
@@ -150,9 +150,9 @@ struct DomainBody {
     owning_organization_guid: Option<String>,
 }
 
-/// 3 to 255 characters, at least two labels of letters, digits and inner dashes.
+/// 3 to 255 characters, at least two labels of letters, digits and inner dashes. Spelled one way: lower case, without a dot at the end,
+/// and what is not ASCII as names are sent over the network (IDNA), so that two spellings of one name are one.
 fn check_name(name: &str) -> Result<String, Failure> {
-    let name = name.trim().to_lowercase();
     let label_ok = |label: &str| {
         (1..=63).contains(&label.len())
             && label
@@ -161,14 +161,23 @@ fn check_name(name: &str) -> Result<String, Failure> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if (3..=255).contains(&name.len()) && name.contains('.') && name.split('.').all(label_ok) {
-        Ok(name)
-    } else {
-        Err(fail_with(
+    let is_name = |name: &String| {
+        (3..=255).contains(&name.len()) && name.contains('.') && name.split('.').all(label_ok)
+    };
+    let sent = name.trim();
+    let spelled = match url::Host::parse(sent.strip_suffix('.').unwrap_or(sent)) {
+        // The reader takes percent escapes too; nobody writes a name so.
+        Ok(url::Host::Domain(name)) if !sent.contains('%') => Some(name),
+        // An address is not a name.
+        Ok(_) | Err(_) => None,
+    };
+    spelled.filter(is_name).ok_or_else(|| {
+        let excerpt: String = name.chars().take(255).collect();
+        fail_with(
             Code::DomainInvalid,
-            format!("{name:?} is not a domain name like example.com"),
-        ))
-    }
+            format!("{excerpt:?} is not a domain name like example.com"),
+        )
+    })
 }
 
 /// What happened to a domain; it is told where its owner sees it, or the borrower.
@@ -191,9 +200,14 @@ pub(super) fn event(
 /// Makes a domain. What its rules depend on is read inside the write: two that exclude each other are not both made.
 async fn create(call: &Call, name: String, owner: Option<&OrgRow>) -> Created {
     let mut tx = call.ctl.store.begin().await?;
+    if tx.domain_by_name(&name).await?.is_some() {
+        return Err(ApiError::with(Code::DomainNameTaken, &name)
+            .explain("(Choose another name.)")
+            .into());
+    }
     check_routes(&mut tx, &name).await?;
+    check_neighbours(&mut tx, &name, owner).await?;
     if let Some(org) = owner {
-        check_neighbours(&mut tx, &name, &org.guid).await?;
         room::for_domain(&mut tx, org).await?;
     }
     let row = DomainRow {
@@ -240,24 +254,40 @@ async fn check_routes(tx: &mut Tx, name: &str) -> Outcome<()> {
     ))
 }
 
-/// A private domain must neither lie below nor above another organization's.
-async fn check_neighbours(tx: &mut Tx, name: &str, owner: &str) -> Outcome<()> {
-    let foreign = Scope::all().and(&["t.owning_organization_guid <> ", ""], owner);
+/// A private domain must lie neither below nor above a shared one or another organization's, and a shared one neither below nor above
+/// a private one: whoever has the one would answer for hosts of the other.
+async fn check_neighbours(tx: &mut Tx, name: &str, owner: Option<&OrgRow>) -> Outcome<()> {
+    let foreign = match owner {
+        Some(org) => Scope::all().and(
+            &[
+                "t.owning_organization_guid IS NULL OR t.owning_organization_guid <> ",
+                "",
+            ],
+            &org.guid,
+        ),
+        None => Scope::all().holding(&["t.owning_organization_guid IS NOT NULL"]),
+    };
     let below = |inner: &str, outer: &str| inner.ends_with(&format!(".{outer}"));
     let foreign: Vec<DomainRow> = tx.all(&DOMAINS, &foreign).await?;
-    match foreign
-        .iter()
-        .find(|other| below(name, &other.name) || below(&other.name, name))
-    {
-        Some(other) => Err(fail_with(
-            Code::DomainInvalid,
-            format!(
-                "{name} overlaps {}, which belongs to another organization; choose another name",
-                other.name
-            ),
-        )),
-        None => Ok(()),
-    }
+    let other = foreign.iter().find(|other| {
+        let other = other.name.to_lowercase();
+        below(name, &other) || below(&other, name)
+    });
+    let Some(other) = other else {
+        return Ok(());
+    };
+    let whose = match other.owning_organization_guid {
+        None => "is shared by all organizations",
+        Some(_) if owner.is_none() => "belongs to an organization",
+        Some(_) => "belongs to another organization",
+    };
+    Err(fail_with(
+        Code::DomainInvalid,
+        format!(
+            "{name} overlaps {}, which {whose}; choose another name",
+            other.name
+        ),
+    ))
 }
 
 async fn delete_shared(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
@@ -362,4 +392,48 @@ async fn shared_organizations(call: Call, Path(guid): Path<String>) -> Outcome<J
     ];
     call.list::<OrgRow>(call.seen::<OrgRow>().and(borrowers, domain.guid))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_domain_has_one_spelling() {
+        for (sent, kept) in [
+            ("Example.COM", "example.com"),
+            ("example.com.", "example.com"),
+            (" example.com ", "example.com"),
+            ("b\u{fc}cher.example", "xn--bcher-kva.example"),
+            ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+            ("\u{ff45}xample\u{3002}com", "example.com"),
+        ] {
+            assert_eq!(check_name(sent).unwrap(), kept, "{sent}");
+        }
+        let long = format!("{}.example.com", "a".repeat(64));
+        let very_long = "a.".repeat(200) + "com";
+        for bad in [
+            "ab",
+            "nodots",
+            "a..b.c",
+            ".example.com",
+            "example.com..",
+            "-a.example.com",
+            "a-.example.com",
+            "under_score.example.com",
+            "a b.example.com",
+            "a/b.example.com",
+            "10.0.0.1",
+            "0x7f.1",
+            "[::1]",
+            "xn--\u{fc}.example",
+            "a%2eb.example.com",
+            "*.example.com",
+            &long,
+            &very_long,
+        ] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use bus::dea::EgressRule;
 use serde_json::Value;
 
-/// Rules of one group; a bound of ours.
-const MAX_RULES: usize = 1000;
+use crate::limits::SECURITY_RULES;
+
 /// Keys a rule may have.
 const KEYS: [&str; 7] = [
     "protocol",
@@ -20,8 +20,8 @@ const KEYS: [&str; 7] = [
 
 /// Refuses rules a DEA could not carry out, naming the rule by its number.
 pub(super) fn check(rules: &[Value]) -> Result<(), String> {
-    if rules.len() > MAX_RULES {
-        return Err(format!("rules: more than {MAX_RULES}"));
+    if rules.len() > SECURITY_RULES {
+        return Err(format!("rules: more than {SECURITY_RULES}"));
     }
     for (at, rule) in rules.iter().enumerate() {
         check_rule(rule).map_err(|text| format!("rule number {} {text}", at + 1))?;
@@ -99,6 +99,18 @@ fn are_ports(text: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn rules_of_a_group_are_counted() {
+        let rule = json!({"protocol": "all", "destination": "10.0.0.1"});
+        for (count, fits) in [
+            (SECURITY_RULES, true),
+            (SECURITY_RULES + 1, false),
+            (SECURITY_RULES * 100, false),
+        ] {
+            assert_eq!(check(&vec![rule.clone(); count]).is_ok(), fits, "{count}");
+        }
+    }
 
     #[test]
     fn rules_follow_the_reference_and_refusals_name_the_rule_and_the_field() {

@@ -13,7 +13,7 @@ use crate::authorize::Caller;
 use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Outcome, fail_with};
-use crate::store::{AppRow, RouteRow};
+use crate::store::{AppRow, DOMAINS, HostHolders, Reads as _, RouteRow, Scope};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -104,6 +104,12 @@ async fn change(
     };
     let event = audit::of_app(ctl, caller, kind, &app, json!({"route_guid": route.guid})).await?;
     let mut tx = ctl.store.begin().await?;
+    if map {
+        // Routes that older versions let in beside the host's owner lead nowhere new.
+        let domain = tx.find(&DOMAINS, &Scope::all(), &route.domain_guid).await?;
+        let domain = domain.ok_or_else(|| fail_with(Code::DomainNotFound, &route.domain_guid))?;
+        routes::check_host_is_free(&mut tx, &route, &domain, HostHolders::Earlier).await?;
+    }
     let changed = if map {
         tx.map_route(&app.guid, &route.guid).await?
     } else {

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `info` | `/`, `/v3`, `/v2/info` |
 //! | `orgs`, `spaces`, `roles`, `users` | organizations, spaces, who is what in them |
-//! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `env`, `summary` | apps |
-//! | `bits`, `upload`, `copy_bits` | resource matching, uploads |
-//! | `routes`, `mappings`, `domains` | addresses |
+//! | `apps`, `app_change`, `app_update`, `app_delete`, `instances`, `files`, `env`, `summary` | apps |
+//! | `bits`, `resources`, `matches`, `upload`, `copy_bits` | resource matching, uploads |
+//! | `routes`, `route_rules`, `mappings`, `domains` | addresses |
 //! | `services`, `bindings` | user-provided services, and which apps use them |
 //! | `quotas`, `space_quotas`, `room` | limits, and whether there is room |
 //! | `security_groups`, `egress` | where containers may connect to |
@@ -14,7 +14,7 @@
 //! | `catalog`, `buildpacks`, `settings`, `events`, `jobs` | the rest of what `cf` reads |
 //! | `internal`, `bulk` | for DEAs, stagers and the health manager |
 //! | `docs` | the API's description of itself |
-//! | `routing`, `call`, `lists`, `relations`, `body`, `audit`, `times` | what they share |
+//! | `routing`, `call`, `lists`, `relations`, `body`, `text`, `audit`, `times` | what they share |
 
 mod app_change;
 mod app_delete;
@@ -34,17 +34,21 @@ mod domains;
 mod egress;
 mod env;
 mod events;
+mod files;
 mod info;
 mod instances;
 mod internal;
 mod jobs;
 mod lists;
 mod mappings;
+mod matches;
 mod orgs;
 mod quotas;
 mod relations;
+mod resources;
 mod roles;
 mod room;
+mod route_rules;
 mod routes;
 mod routing;
 mod security_groups;
@@ -53,6 +57,7 @@ mod settings;
 mod space_quotas;
 mod spaces;
 mod summary;
+mod text;
 pub(crate) mod times;
 mod upload;
 mod upload_md5;
@@ -71,9 +76,8 @@ use v2_api::{ApiError, Code};
 
 use crate::controller::Ctl;
 use crate::failure::{self, Failure, fail};
+use crate::limits::JSON_BODY_BYTES;
 
-/// The largest JSON body.
-const JSON_LIMIT: usize = 16 * 1024 * 1024;
 /// Header that follows one request through the platform.
 const REQUEST_ID: &str = "x-vcap-request-id";
 
@@ -90,6 +94,7 @@ fn table() -> routing::Routes {
         .merge(users::routes())
         .merge(apps::routes())
         .merge(instances::routes())
+        .merge(files::routes())
         .merge(bits::routes())
         .merge(copy_bits::routes())
         .merge(routes::routes())
@@ -122,7 +127,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub(crate) fn router(ctl: &Ctl) -> Router {
     table()
         .into_router()
-        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(DefaultBodyLimit::max(JSON_BODY_BYTES))
         .with_state(ctl.clone())
         .merge(ctl.uaa.router(ctl.fallback_base.clone()))
         .merge(loggregator::router(
@@ -143,13 +148,9 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
 /// Whether a token may read an app's logs: whoever may read the app.
 fn log_access(ctl: &Ctl) -> loggregator::Access {
     let ctl = ctl.clone();
-    Arc::new(move |token, app| {
+    Arc::new(move |token, app, moment| {
         let ctl = ctl.clone();
-        Box::pin(async move {
-            internal::may_read_logs(&ctl, &token, &app)
-                .await
-                .unwrap_or(false)
-        })
+        Box::pin(async move { internal::may_read_logs(&ctl, &token, &app, moment).await })
     })
 }
 

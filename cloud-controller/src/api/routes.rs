@@ -5,13 +5,14 @@ use axum::extract::Path;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use v2_api::Code;
+use v2_api::{ApiError, Code};
 
 use super::body::Body;
 use super::call::{Call, Created, required};
 use super::jobs::Deleted;
 use super::lists::{Present, View, envelope};
 use super::relations::Relation;
+use super::route_rules::{self, Ground};
 use super::routing::{Routes, get};
 use super::{room, spaces, taken};
 use crate::authorize::{Action, Caller, SEEN_ROUTES};
@@ -19,8 +20,8 @@ use crate::conductor;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
 use crate::store::{
-    APPS_OF_ROUTE, AppRow, DOMAINS, DOMAINS_USABLE_BY_ORG, DomainRow, NewEvent, ROUTES, Reads as _,
-    RouteRow, Scope, SpaceRow, Store, Table, Tx,
+    APPS_OF_ROUTE, AppRow, DOMAINS, DOMAINS_USABLE_BY_ORG, DomainRow, HostHolders, HostOwners,
+    NewEvent, ROUTES, Reads as _, RouteRow, Scope, SpaceRow, Table, Tx,
 };
 
 pub(super) fn routes() -> Routes {
@@ -136,21 +137,21 @@ async fn create(call: Call, Body(sent): Body<RouteBody>) -> Created {
     call.need(Action::Develop(&space.guid))?;
     call.need_feature("route_creation").await?;
     let domain: DomainRow = call.find(&domain_guid, Code::DomainNotFound).await?;
-    let (host, path) = (sent.host.unwrap_or_default(), sent.path.unwrap_or_default());
-    let usable = is_usable(&call.ctl.store, &domain, &space).await?;
-    check(&host, &path, &domain, usable, call.caller.admin)?;
     let route = RouteRow {
         guid: bus::ids::guid(),
-        host,
-        path,
+        host: sent.host.unwrap_or_default(),
+        path: sent.path.unwrap_or_default(),
         domain_guid,
-        domain_name: domain.name,
+        domain_name: domain.name.clone(),
         space_guid: space.guid.clone(),
         created_at: crate::store::now_micros(),
         updated_at: None,
     };
     let mut tx = call.ctl.store.begin().await?;
+    check_usable(&mut tx, &domain, &space.organization_guid).await?;
+    check(&call, &route, &domain, &space.organization_guid)?;
     check_domain_of_same_name(&mut tx, &route).await?;
+    check_host_is_free(&mut tx, &route, &domain, HostHolders::All).await?;
     room::for_route(&mut tx, &space).await?;
     tx.insert_route(&route)
         .await
@@ -177,18 +178,20 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody
             "domain and space of a route cannot change; make another route",
         ));
     }
+    let before = route.host.to_lowercase();
     route.host = sent.host.unwrap_or(route.host);
     route.path = sent.path.unwrap_or(route.path);
     let domain: DomainRow = call.find(&route.domain_guid, Code::DomainNotFound).await?;
-    check(&route.host, &route.path, &domain, true, call.caller.admin)?;
-    let event = event(
-        &call,
-        "audit.route.update",
-        &route,
-        &org_of(&call, &route).await?,
-    );
+    let org = org_of(&call, &route).await?;
+    check(&call, &route, &domain, &org)?;
+    let event = event(&call, "audit.route.update", &route, &org);
     let mut tx = call.ctl.store.begin().await?;
     check_domain_of_same_name(&mut tx, &route).await?;
+    let holders = match before == route.host.to_lowercase() {
+        true => HostHolders::Earlier,
+        false => HostHolders::All,
+    };
+    check_host_is_free(&mut tx, &route, &domain, holders).await?;
     tx.update_route(&route)
         .await
         .map_err(|error| occupied(error, &route))?;
@@ -202,6 +205,53 @@ async fn update(call: Call, Path(guid): Path<String>, Body(sent): Body<RouteBody
         .await
 }
 
+/// The rules of the route's parts.
+fn check(call: &Call, route: &RouteRow, domain: &DomainRow, org: &str) -> Outcome<()> {
+    let configured = &call.ctl.config.domains;
+    let ground = Ground {
+        domain,
+        org,
+        admin: call.caller.admin,
+        is_configured: configured
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&domain.name)),
+    };
+    Ok(route_rules::check(&route.host, &route.path, &ground)?)
+}
+
+/// The space's organization may use the domain: shared, its own, or lent to it.
+async fn check_usable(tx: &mut Tx, domain: &DomainRow, org: &str) -> Outcome<()> {
+    let usable = DOMAINS_USABLE_BY_ORG.of(org);
+    let found: Option<DomainRow> = tx.find(&DOMAINS, &usable, &domain.guid).await?;
+    if found.is_some() {
+        return Ok(());
+    }
+    Err(fail_with(
+        Code::RouteInvalid,
+        "the domain belongs to another organization, which has not shared it",
+    ))
+}
+
+/// A host belongs to whoever took it first, with every path: on a shared domain the space, on a private one the organization. Read
+/// inside the write, so that of two requests at once one finds the other's route. Who holds it is not told.
+pub(super) async fn check_host_is_free(
+    tx: &mut Tx,
+    route: &RouteRow,
+    domain: &DomainRow,
+    holders: HostHolders,
+) -> Outcome<()> {
+    let owners = match domain.owning_organization_guid {
+        None => HostOwners::Spaces,
+        Some(_) => HostOwners::Organizations,
+    };
+    if !tx.is_host_foreign(route, owners, holders).await? {
+        return Ok(());
+    }
+    Err(ApiError::with(Code::RouteHostTaken, &route.host)
+        .explain("(A host belongs to the space that took it first, with every path. Choose another one.)")
+        .into())
+}
+
 fn occupied(error: crate::store::StoreError, route: &RouteRow) -> Failure {
     let (code, detail) = if route.path.is_empty() {
         (Code::RouteHostTaken, &route.host)
@@ -212,7 +262,8 @@ fn occupied(error: crate::store::StoreError, route: &RouteRow) -> Failure {
 }
 
 async fn check_domain_of_same_name(tx: &mut Tx, route: &RouteRow) -> Outcome<()> {
-    let address = route.address();
+    // Whatever the path: the domain's own routes are below the same name.
+    let address = format!("{}.{}", route.host, route.domain_name);
     if !route.host.is_empty() && tx.domain_by_name(&address).await?.is_some() {
         return Err(fail_with(
             Code::RouteInvalid,
@@ -220,48 +271,6 @@ async fn check_domain_of_same_name(tx: &mut Tx, route: &RouteRow) -> Outcome<()>
         ));
     }
     Ok(())
-}
-
-/// Whether the space's organization may use the domain: shared, its own, or lent to it.
-async fn is_usable(store: &Store, domain: &DomainRow, space: &SpaceRow) -> Outcome<bool> {
-    let usable = DOMAINS_USABLE_BY_ORG.of(&space.organization_guid);
-    let found: Option<DomainRow> = store.find(&DOMAINS, &usable, &domain.guid).await?;
-    Ok(found.is_some())
-}
-
-/// The rules of a route's parts. Pure.
-fn check(
-    host: &str,
-    path: &str,
-    domain: &DomainRow,
-    usable: bool,
-    admin: bool,
-) -> Result<(), Failure> {
-    let bad = |text: &str| Err(fail_with(Code::RouteInvalid, text));
-    let is_shared = domain.owning_organization_guid.is_none();
-    if !usable {
-        return bad("the domain belongs to another organization, which has not shared it");
-    }
-    let is_word = host.len() <= 63
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    match host {
-        "" if is_shared => return bad("host is required for shared domains"),
-        "*" if is_shared && !admin => {
-            return bad("wildcard hosts on shared domains are for administrators");
-        }
-        "" | "*" => {}
-        _ if !is_word => return bad("host must be made of letters, digits, - and _, at most 63"),
-        _ => {}
-    }
-    let path_ok = path.is_empty()
-        || (path.starts_with('/') && path.len() > 1 && path.len() <= 128 && !path.contains('?'));
-    if path_ok {
-        Ok(())
-    } else {
-        Err(fail_with(Code::PathInvalid, path))
-    }
 }
 
 async fn delete(call: Call, Path(guid): Path<String>) -> Outcome<Deleted> {
@@ -296,43 +305,5 @@ async fn is_reserved(call: &Call, domain: &str, host: &str) -> Outcome<StatusCod
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(fail(Code::NotFound))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn domain(owner: Option<&str>) -> DomainRow {
-        DomainRow {
-            guid: "d".into(),
-            name: "example.com".into(),
-            owning_organization_guid: owner.map(Into::into),
-            created_at: 0,
-            updated_at: None,
-        }
-    }
-
-    #[test]
-    fn the_parts_of_a_route_follow_the_rules() {
-        let table = [
-            ("web", "", None, true),
-            ("my_app-1", "/foo", None, true),
-            ("", "", None, false),
-            ("*", "", None, false),
-            ("", "", Some("o"), true),
-            ("a.b", "", None, false),
-            ("web", "foo", None, false),
-            ("web", "/", None, false),
-            ("web", "/a?b", None, false),
-        ];
-        for (host, path, owner, allowed) in table {
-            assert_eq!(
-                check(host, path, &domain(owner), true, false).is_ok(),
-                allowed,
-                "{host:?} {path:?} {owner:?}"
-            );
-        }
-        assert!(check("web", "", &domain(Some("o")), false, false).is_err());
     }
 }

@@ -15,15 +15,12 @@ use super::routing::{Routes, get};
 use super::{spaces, taken};
 use crate::authorize::{Action, HIDDEN_VALUE, SEEN_IN_SPACES};
 use crate::failure::{Failure, Outcome, fail, fail_with};
+use crate::limits::{SERVICE_NAME_CHARACTERS, SERVICE_TAGS_CHARACTERS};
 use crate::store::{
     BINDINGS_OF_SERVICE, BindingRow, SERVICES, Scope, ServiceRow, SpaceRow, Store, Table,
     USER_PROVIDED,
 };
 
-/// Longest name of an instance, characters.
-const MAX_NAME: usize = 50;
-/// Longest list of tags, characters together.
-const MAX_TAGS: usize = 255;
 /// Where logs can be drained to.
 const DRAIN_SCHEMES: [&str; 4] = ["syslog", "syslog-tls", "https", "http"];
 
@@ -191,7 +188,7 @@ fn apply(store: &Store, sent: &ServiceBody, row: &mut ServiceRow) -> Result<(), 
         row.syslog_drain_sealed = Some(store.seal_text(drain)?);
     }
     if let Some(tags) = &sent.tags {
-        if tags.iter().map(|tag| tag.chars().count()).sum::<usize>() > MAX_TAGS {
+        if tags.iter().map(|tag| tag.chars().count()).sum::<usize>() > SERVICE_TAGS_CHARACTERS {
             return Err(fail_with(Code::ServiceInstanceTagsTooLong, &row.name));
         }
         row.tags = json!(tags).to_string();
@@ -201,7 +198,7 @@ fn apply(store: &Store, sent: &ServiceBody, row: &mut ServiceRow) -> Result<(), 
 
 fn check_name(name: &str) -> Result<String, Failure> {
     let name = body::name(name).ok_or_else(|| fail(Code::ServiceInstanceNameEmpty))?;
-    if name.chars().count() > MAX_NAME {
+    if name.chars().count() > SERVICE_NAME_CHARACTERS {
         return Err(fail(Code::ServiceInstanceNameTooLong));
     }
     Ok(name)

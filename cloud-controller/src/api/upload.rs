@@ -1,18 +1,22 @@
 //! Multipart fields into temporary files, counted while they arrive.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
+use axum::body::Body;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
-use http::header;
+use futures_util::StreamExt as _;
 use sha1::{Digest as _, Sha1};
 use tokio::io::AsyncWriteExt as _;
 
+use super::body::announced;
 use crate::controller::Ctl;
 use crate::failure::Failure;
-
-/// What may come in an upload besides the file: part headers, and the list of files the controller has.
-const BESIDES: u64 = 64 * 1024 * 1024;
+use crate::limits::{UPLOAD_BESIDES_BYTES, UPLOAD_PART_HEAD_BYTES};
 
 /// Why a field could not be saved.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +52,7 @@ pub(crate) enum UploadError {
 
 /// A multipart request whose body is not read yet.
 pub(crate) struct Form {
-    parts: Result<Multipart, String>,
+    parts: Result<Parts, String>,
     announced: Option<u64>,
 }
 
@@ -56,13 +60,17 @@ impl FromRequest<Ctl> for Form {
     type Rejection = Failure;
 
     async fn from_request(request: Request, ctl: &Ctl) -> Result<Form, Failure> {
-        let announced = request
-            .headers()
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        let parts = Multipart::from_request(request, ctl).await;
+        let announced = announced(request.headers());
+        let limits = &ctl.config.limits;
+        let largest = limits.max_package_bytes.max(limits.max_droplet_bytes);
+        let gauge = Arc::new(AtomicU64::new(0));
+        let all = largest.saturating_add(UPLOAD_BESIDES_BYTES);
+        let request = request.map(|body| metered(body, all, gauge.clone()));
+        let form = Multipart::from_request(request, ctl).await;
         Ok(Form {
-            parts: parts.map_err(|error| error.body_text()),
+            parts: form
+                .map(|form| Parts { form, gauge })
+                .map_err(|error| error.body_text()),
             announced,
         })
     }
@@ -70,14 +78,63 @@ impl FromRequest<Ctl> for Form {
 
 impl Form {
     /// The parts, unless the request announces a body which cannot be within the limit.
-    pub(crate) fn within(self, limit: u64) -> Result<Multipart, UploadError> {
+    pub(crate) fn within(self, limit: u64) -> Result<Parts, UploadError> {
         match self.announced {
-            Some(announced) if announced > limit.saturating_add(BESIDES) => {
+            Some(announced) if announced > limit.saturating_add(UPLOAD_BESIDES_BYTES) => {
                 Err(UploadError::Announced { announced, limit })
             }
             _ => self.parts.map_err(UploadError::NoForm),
         }
     }
+}
+
+/// The parts of a form, one after the other.
+pub(crate) struct Parts {
+    form: Multipart,
+    /// Bytes that may come before the next part's content; [`IN_A_PART`] inside one.
+    gauge: Arc<AtomicU64>,
+}
+
+/// Inside a part: whoever reads it counts.
+const IN_A_PART: u64 = u64::MAX;
+
+impl Parts {
+    /// The next part. What comes before its content is kept in memory by the reader, so it is bounded; so is the rest of a part that
+    /// nobody read.
+    pub(crate) async fn next_field(&mut self) -> Result<Option<Field<'_>>, MultipartError> {
+        self.gauge.store(UPLOAD_PART_HEAD_BYTES, Ordering::Relaxed);
+        let field = self.form.next_field().await;
+        self.gauge.store(IN_A_PART, Ordering::Relaxed);
+        field
+    }
+}
+
+/// The body, piece by piece: its reader would take in all there is before it looks at any of it.
+fn metered(body: Body, all: u64, gauge: Arc<AtomicU64>) -> Body {
+    let (mut content, mut left, mut rests) = (body.into_data_stream(), all, false);
+    let mut next = move |cx: &mut Context<'_>| {
+        if std::mem::take(&mut rests) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let chunk = match ready!(content.poll_next_unpin(cx)) {
+            Some(Ok(chunk)) => chunk,
+            other => return Poll::Ready(other.map(|chunk| chunk.map_err(io::Error::other))),
+        };
+        rests = true;
+        let size = chunk.len() as u64;
+        let (head, fits) = (gauge.load(Ordering::Relaxed), left >= size);
+        left = left.saturating_sub(size);
+        if head != IN_A_PART {
+            gauge.store(head.saturating_sub(size), Ordering::Relaxed);
+        }
+        // What arrives together with the end of a head may be content already.
+        Poll::Ready(Some(match fits && head > 0 {
+            true => Ok(chunk),
+            false => Err(io::Error::other("more than an upload may have")),
+        }))
+    };
+    Body::from_stream(futures_util::stream::poll_fn(move |cx| next(cx)))
 }
 
 /// A saved field.
@@ -119,23 +176,11 @@ pub(crate) async fn save(
 
 /// Reads on for a while and keeps nothing: a client that is still sending when the connection closes never sees the answer.
 async fn drain(mut field: Field<'_>) {
-    let mut left = BESIDES;
+    let mut left = UPLOAD_BESIDES_BYTES;
     while let Ok(Some(chunk)) = field.chunk().await {
         left = left.saturating_sub(chunk.len() as u64);
         if left == 0 {
             return;
         }
     }
-}
-
-/// Reads a small field into memory.
-pub(crate) async fn text(mut field: Field<'_>, limit: u64) -> Result<Vec<u8>, UploadError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() as u64 > limit {
-            return Err(UploadError::TooLarge(limit));
-        }
-    }
-    Ok(bytes)
 }

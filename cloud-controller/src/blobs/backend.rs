@@ -24,7 +24,8 @@ pub(super) struct Backend {
 pub(super) fn open(service: &BlobService, directory: &Path) -> Result<Backend, BlobError> {
     match service {
         BlobService::Directory => {
-            std::fs::create_dir_all(directory)?;
+            // Behind a closed door nobody reads the blobs, whatever mode they have.
+            component::private::directory(directory)?;
             let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
             Ok(Backend {
                 store: Arc::new(store),
@@ -101,5 +102,25 @@ fn credentials(path: &Path) -> Result<(String, String), BlobError> {
         _ => Err(failed(
             "must hold two words: the access key's id and its secret".into(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_directory_of_blobs_is_ours_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let fresh = dir.path().join("data/blobs");
+        open(&BlobService::Directory, &fresh).unwrap();
+        assert_eq!(
+            (mode(&fresh), mode(fresh.parent().unwrap())),
+            (0o700, 0o700)
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The document: every endpoint with what its handler takes.
 
 use serde_json::{Map, Value, json};
-use v2_api::query::{DEFAULT_PAGE_SIZE, MAX_DEPTH, MAX_PAGE_SIZE};
+use v2_api::limits::{EMBEDDED_LEVELS, PAGE_RESOURCES};
+use v2_api::query::DEFAULT_PAGE_SIZE;
 
 use super::shape::Operation;
 use crate::api::Endpoint;
@@ -118,7 +119,7 @@ fn parameters(endpoint: &Endpoint, operation: &Operation) -> Vec<Value> {
 /// Query parameters that are understood wherever a request of this method looks at its query: name, schema, meaning.
 fn query_of(method: &str) -> Vec<(&'static str, Value, &'static str)> {
     let flag = json!({"type": "boolean"});
-    let depth = json!({"type": "integer", "minimum": 0, "maximum": MAX_DEPTH, "default": 0});
+    let depth = json!({"type": "integer", "minimum": 0, "maximum": EMBEDDED_LEVELS, "default": 0});
     let depth = (
         "inline-relations-depth",
         depth,
@@ -139,7 +140,7 @@ fn query_of(method: &str) -> Vec<(&'static str, Value, &'static str)> {
             ),
             (
                 "results-per-page",
-                json!({"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}),
+                json!({"type": "integer", "minimum": 1, "maximum": PAGE_RESOURCES, "default": DEFAULT_PAGE_SIZE}),
                 "members of a page",
             ),
             (

@@ -42,7 +42,7 @@ pub(crate) struct Table {
 pub(crate) const MOST_AMONG: usize = 100;
 /// How long lists of values are in statements: the last value is repeated up to the next length. So there are few different statements,
 /// and they stay prepared.
-const LENGTHS: [usize; 4] = [1, 4, 20, MOST_AMONG];
+pub(super) const LENGTHS: [usize; 4] = [1, 4, 20, MOST_AMONG];
 
 /// Conditions the server adds: which relation is listed, and what the caller may see.
 #[derive(Default, Clone)]
@@ -245,7 +245,7 @@ fn between(sql: &mut Builder, pieces: &'static [&'static str], value: &str) {
     }
 }
 
-fn among(sql: &mut Builder, column: &'static str, values: &[String]) {
+pub(super) fn among(sql: &mut Builder, column: &'static str, values: &[String]) {
     let length = LENGTHS.into_iter().find(|length| *length >= values.len());
     let missing = length.map_or(0, |length| length - values.len());
     let repeated = values.last().into_iter().cycle().take(missing);

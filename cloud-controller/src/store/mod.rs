@@ -18,6 +18,7 @@ mod quotas;
 mod reads;
 mod record;
 mod references;
+mod resources;
 mod routes;
 mod security;
 mod services;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use database::{Db, Kind, query, query_scalar};
 use serde_json::{Map, Value};
 
-use crate::crypto::{Cipher, CipherError};
+use component::{Cipher, CipherError};
 
 pub(crate) use apps::{APPS, AppRow};
 pub(crate) use buildpacks::{BUILDPACKS, BuildpackRow};
@@ -54,7 +55,8 @@ pub(crate) use orgs::{ORGS, OrgRow};
 pub(crate) use quotas::{QUOTAS, QuotaRow};
 pub(crate) use reads::Reads;
 pub(crate) use record::Record;
-pub(crate) use routes::{ROUTES, RouteRow};
+pub(crate) use resources::{File, Whose};
+pub(crate) use routes::{HostHolders, HostOwners, ROUTES, RouteRow};
 pub(crate) use security::{GroupDefault, SECURITY_GROUPS, SecurityGroupRow};
 pub(crate) use services::{BINDINGS, BindingRow, SERVICES, ServiceRow, USER_PROVIDED};
 pub(crate) use settings::LeaseRow;

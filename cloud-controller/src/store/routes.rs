@@ -68,6 +68,24 @@ impl Store {
     }
 }
 
+/// What holds a host on a domain, with all paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostOwners {
+    /// The first space.
+    Spaces,
+    /// The first organization.
+    Organizations,
+}
+
+/// Which other routes count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HostHolders {
+    /// Every one: the route is to get this host now.
+    All,
+    /// Those made before it: it has the host already.
+    Earlier,
+}
+
 /// Routes of an organization, for its quota.
 pub(super) async fn count(on: impl Executor, org: &str) -> Result<i64, StoreError> {
     let sql = "SELECT COUNT(*) FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE s.organization_guid = $1";
@@ -93,6 +111,38 @@ impl Tx {
         .execute(&mut self.inner)
         .await?;
         Ok(())
+    }
+
+    /// Whether somebody else has a route with this host on this domain, whatever its path.
+    pub(crate) async fn is_host_foreign(
+        &mut self,
+        route: &RouteRow,
+        owners: HostOwners,
+        holders: HostHolders,
+    ) -> Result<bool, StoreError> {
+        let sql = match owners {
+            HostOwners::Spaces => {
+                "SELECT 1 FROM routes r WHERE r.domain_guid = $1 AND r.host_key = $2 AND r.space_guid <> $3 \
+                 AND r.id < COALESCE((SELECT o.id FROM routes o WHERE o.guid = $4), r.id + 1)"
+            }
+            HostOwners::Organizations => {
+                "SELECT 1 FROM routes r JOIN spaces s ON s.guid = r.space_guid WHERE r.domain_guid = $1 AND r.host_key = $2 \
+                 AND s.organization_guid <> (SELECT m.organization_guid FROM spaces m WHERE m.guid = $3) \
+                 AND r.id < COALESCE((SELECT o.id FROM routes o WHERE o.guid = $4), r.id + 1)"
+            }
+        };
+        let than = match holders {
+            HostHolders::All => "",
+            HostHolders::Earlier => &route.guid,
+        };
+        let found = query(sql)
+            .bind(&route.domain_guid)
+            .bind(route.host.to_lowercase())
+            .bind(&route.space_guid)
+            .bind(than)
+            .exists(&mut self.inner)
+            .await?;
+        Ok(found)
     }
 
     /// Writes host and path.

@@ -81,6 +81,7 @@ impl Tx {
                 "DELETE FROM service_instances WHERE space_guid = $1",
                 "DELETE FROM routes WHERE space_guid = $1",
                 "DELETE FROM roles WHERE target_guid = $1",
+                "DELETE FROM resource_owners WHERE space_guid = $1",
                 "DELETE FROM spaces WHERE guid = $1",
             ],
             guid,

@@ -172,7 +172,7 @@ async fn a_token_for_somebody_else_or_without_scopes_opens_nothing() {
 }
 
 /// Texts that mean something to a database, a shell, a page or a file system.
-const INJECTIONS: [&str; 14] = [
+const INJECTIONS: [&str; 13] = [
     "' OR '1'='1",
     "'; DROP TABLE apps; --",
     "\" OR \"\"=\"",
@@ -186,7 +186,6 @@ const INJECTIONS: [&str; 14] = [
     "<script>alert(1)</script>",
     "../../etc/passwd",
     "{{7*7}}",
-    "\u{202e}evil",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

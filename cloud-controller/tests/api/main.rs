@@ -3,6 +3,7 @@
 
 mod addresses;
 mod audit;
+mod bounds;
 mod conversations;
 mod database_away;
 mod deletions;
@@ -12,6 +13,7 @@ mod forged;
 mod hostile_archives;
 mod limits;
 mod matrix;
+mod names;
 mod openapi;
 mod operator;
 mod places;
@@ -28,4 +30,5 @@ mod store;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod texts;
 mod validation;

@@ -325,7 +325,7 @@ async fn stats_come_from_the_dea_and_missing_indices_are_down() {
                   "disk_quota": 1073741824u64, "fds_quota": 16384,
                   "usage": {"time": "2015-01-31 21:39:41 -0700", "cpu": 0.0132, "mem": 41943040, "disk": 68157440}}});
     let played = tokio::spawn(async move {
-        let delivery = asked.next().await.unwrap();
+        let delivery = asked.next().await;
         bus.publish_to(&delivery.reply.unwrap(), &answer)
             .await
             .unwrap();

@@ -47,7 +47,8 @@ impl Dea {
             let bus = dea.bus.clone();
             let mut asked: Subscription<bus::Anything> = bus.subscribe_to(subject).await.unwrap();
             tokio::spawn(async move {
-                while asked.next().await.is_some() {
+                loop {
+                    asked.next().await;
                     advertise(&bus, 8192).await;
                 }
             });
@@ -71,9 +72,7 @@ impl Dea {
     /// The next message, or a panic naming what was waited for.
     pub async fn next(what: &str, from: &mut Subscription<Value>) -> (Value, Option<String>) {
         let delivery = tokio::time::timeout(super::PATIENCE, from.next()).await;
-        let delivery = delivery
-            .unwrap_or_else(|_| panic!("never came: {what}"))
-            .unwrap();
+        let delivery = delivery.unwrap_or_else(|_| panic!("never came: {what}"));
         (delivery.body, delivery.reply)
     }
 

@@ -71,7 +71,8 @@ impl Stagers {
             let mut requests: Subscription<Value> = bus.subscribe_to(&subject).await.unwrap();
             let tell = tell.clone();
             tokio::spawn(async move {
-                while let Some(delivery) = requests.next().await {
+                loop {
+                    let delivery = requests.next().await;
                     let inbox = delivery.reply.unwrap();
                     let request = delivery.body;
                     let _ = tell.send(Heard { request, inbox });

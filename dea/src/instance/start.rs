@@ -317,13 +317,13 @@ pub async fn follow(
         Arc::clone(&instance.log_cursor),
         over.clone(),
     );
-    host.tasks.spawn("log pump", pump);
+    host.tasks.spawn_job("log pump", pump);
     let (host_, instance_, container_) = (
         Arc::clone(host),
         Arc::clone(instance),
         Arc::clone(container),
     );
-    host.tasks.spawn("exit watch", async move {
+    host.tasks.spawn_job("exit watch", async move {
         let exit = container_.wait(&job).await;
         let (events, oom) = match container_.info().await {
             Ok(info) => (info.events, info.oom),

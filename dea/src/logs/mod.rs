@@ -97,7 +97,7 @@ impl Logs {
             auth: config.auth.clone(),
             waiting: Arc::clone(&logs.waiting),
         };
-        tasks.spawn_graceful(ship::ship(shipper, tasks.token()));
+        tasks.spawn_service("log shipper", ship::ship(shipper, tasks.token()));
         Ok(logs)
     }
 

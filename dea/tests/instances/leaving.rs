@@ -24,7 +24,7 @@ async fn state_in_heartbeat(stage: &Stage, state: Option<HeartbeatState>) -> Opt
     let mut beats = stage.bus.subscribe::<Heartbeat>().await.unwrap();
     let seen = async {
         loop {
-            let beat = beats.next().await.unwrap().body;
+            let beat = beats.next().await.body;
             let found = beat.droplets.into_iter().next();
             if found.as_ref().map(|instance| instance.state) == state {
                 return found.map(|instance| instance.instance);
@@ -45,7 +45,7 @@ async fn term_stops_what_runs() {
     let mut farewells = stage.bus.subscribe::<Shutdown>().await.unwrap();
     stage.bus.flush().await.unwrap();
     stage.dea.shutdown().await;
-    assert_eq!(farewells.next().await.unwrap().body.hello.id.len(), 34);
+    assert_eq!(farewells.next().await.body.hello.id.len(), 34);
     assert!(backend.calls(ScriptedVerb::Stop) == 1 && containers(&backend).await == 0);
     stage.nats.shutdown().await;
 }
@@ -82,8 +82,8 @@ async fn hup_leaves_what_runs_and_the_next_start_adopts_it() {
         )
         .await
         .unwrap();
-    assert_eq!(exits.next().await.unwrap().body.droplet, "marker");
-    assert_eq!(farewells.next().await.unwrap().body.hello.id, "marker");
+    assert_eq!(exits.next().await.body.droplet, "marker");
+    assert_eq!(farewells.next().await.body.hello.id, "marker");
     stage.end().await;
 }
 
@@ -144,7 +144,7 @@ async fn hup_and_quit_reach_the_end_that_is_meant() {
     stage.bus.flush().await.unwrap();
     tokio::task::yield_now().await;
     send("-USR1");
-    farewells.next().await.unwrap();
+    farewells.next().await;
     send("-QUIT");
     term.recv().await.unwrap();
     send("-HUP");

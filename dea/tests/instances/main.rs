@@ -71,7 +71,7 @@ impl Stage {
         };
         let dea = dea::start(config.clone(), deps).await.unwrap();
         // Its subscriptions went out before its first offer.
-        assert_eq!(offers.next().await.unwrap().body.id, dea.id);
+        assert_eq!(offers.next().await.body.id, dea.id);
         Self {
             dea,
             config,
@@ -170,7 +170,7 @@ async fn out_of_memory_is_the_exit_description_and_the_log_tells_its_facts() {
     let mut exits = stage.bus.subscribe::<Exited>().await.unwrap();
     stage.bus.flush().await.unwrap();
     stage.order_instance().await;
-    let exited = exits.next().await.unwrap().body;
+    let exited = exits.next().await.body;
     assert_eq!(
         (exited.exit_status, exited.exit_description.as_str()),
         (137, "out of memory")

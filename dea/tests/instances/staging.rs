@@ -72,7 +72,7 @@ async fn staged(backend: ScriptedBackend, loggregator_fails: bool) -> Reply {
         .unwrap();
     let last = async {
         loop {
-            let reply = replies.next().await.unwrap().body;
+            let reply = replies.next().await.body;
             if reply.error.is_some() || reply.droplet_sha1.is_some() {
                 return reply;
             }

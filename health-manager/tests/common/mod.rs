@@ -250,12 +250,14 @@ async fn listen(
     let ((start, started), (stop, stopped)) =
         (mpsc::unbounded_channel(), mpsc::unbounded_channel());
     tasks.spawn("starts", async move {
-        while let Some(message) = starts.next().await {
+        loop {
+            let message = starts.next().await;
             start.send(message.body).unwrap();
         }
     });
     tasks.spawn("stops", async move {
-        while let Some(message) = stops.next().await {
+        loop {
+            let message = stops.next().await;
             stop.send(message.body).unwrap();
         }
     });

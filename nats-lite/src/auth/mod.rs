@@ -23,6 +23,17 @@ pub struct Identity {
     proof: Proof,
 }
 
+impl Identity {
+    /// In the words of the original's log.
+    pub(crate) fn shown(&self) -> String {
+        match (&self.proof, self.name.as_str()) {
+            (_, "") => "N/A".into(),
+            (Proof::Nkey, key) => format!("Nkey {key:?}"),
+            (_, user) => format!("User {user:?}"),
+        }
+    }
+}
+
 /// How a client shows who it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 enum Proof {
@@ -85,6 +96,11 @@ impl Authenticator {
     /// True when clients must authenticate.
     pub fn required(&self) -> bool {
         self.fallback.is_none() && (!self.users.is_empty() || self.token.is_some())
+    }
+
+    /// True when clients log in with names.
+    pub(crate) fn has_users(&self) -> bool {
+        !self.users.is_empty()
     }
 
     /// True when `INFO` must carry something for clients to sign.

@@ -11,6 +11,7 @@ use super::query::Query;
 use crate::hub::Hub;
 use crate::limits::{PROTO, VERSION};
 use crate::peer::Peer;
+use crate::subjects::{covers, is_literal};
 use crate::subscription::BySid;
 
 /// The server as a whole.
@@ -66,11 +67,23 @@ fn load(hub: &Hub) -> Value {
 }
 
 /// The connections, in the order and number asked for.
-pub(super) fn connz(hub: &Hub, query: &Query<'_>) -> Value {
+///
+/// # Errors
+/// What the query asks for and nobody remembers.
+pub(super) fn connz(hub: &Hub, query: &Query<'_>) -> Result<Value, &'static str> {
+    if !matches!(query.text("state"), None | Some("open" | "0" | "")) {
+        return Err("closed connections are not remembered; only state=open is answered");
+    }
+    if query.text("acc").is_some_and(|account| account != "$G") {
+        return Err("there is one account, $G");
+    }
     let now = Instant::now();
     let mut peers: Vec<Rc<Peer>> = hub.peers.borrow().values().cloned().collect();
     if let Some(cid) = query.number("cid") {
         peers.retain(|peer| peer.id == cid as u64);
+    }
+    if let Some(user) = query.text("user") {
+        peers.retain(|peer| peer.identity().is_some_and(|known| known.name == user));
     }
     sort(&mut peers, query.text("sort").unwrap_or("cid"));
     let total = peers.len();
@@ -78,11 +91,11 @@ pub(super) fn connz(hub: &Hub, query: &Query<'_>) -> Value {
     let rows: Vec<Value> = shown
         .map(|peer| connection(hub, peer, query, now))
         .collect();
-    json!({
+    Ok(json!({
         "server_id": hub.server_id, "now": time(SystemTime::now()),
         "num_connections": rows.len(), "total": total,
         "offset": query.offset(), "limit": query.limit(), "connections": rows,
-    })
+    }))
 }
 
 /// Oldest first for ids and start, largest first for everything that counts.
@@ -143,7 +156,14 @@ fn connection(hub: &Hub, peer: &Peer, query: &Query<'_>, now: Instant) -> Value 
 }
 
 /// The index of subscriptions, and the subscriptions themselves if asked for.
-pub(super) fn subsz(hub: &Hub, query: &Query<'_>) -> Value {
+///
+/// # Errors
+/// A subject to test that cannot be published to.
+pub(super) fn subsz(hub: &Hub, query: &Query<'_>) -> Result<Value, &'static str> {
+    let test = query.text("test");
+    if test.is_some_and(|subject| !is_literal(subject.as_bytes())) {
+        return Err("test needs a subject that can be published to");
+    }
     let facts = hub.subjects();
     let ratio = |part: u64, whole: u64| {
         if whole == 0 {
@@ -161,16 +181,21 @@ pub(super) fn subsz(hub: &Hub, query: &Query<'_>) -> Value {
         "avg_fanout": ratio(facts.total_fanout as u64, facts.cached as u64),
         "total": facts.len, "offset": query.offset(), "limit": query.limit(),
     });
-    if query.flag("subs") {
-        page["subscriptions_list"] = subscriptions(hub, query);
+    if query.flag("subs") || test.is_some() {
+        page["subscriptions_list"] = subscriptions(hub, query, test);
     }
-    page
+    Ok(page)
 }
 
-fn subscriptions(hub: &Hub, query: &Query<'_>) -> Value {
+/// All subscriptions, or those that a message on the subject `test` would reach.
+fn subscriptions(hub: &Hub, query: &Query<'_>, test: Option<&str>) -> Value {
     let mut rows = Vec::new();
     for peer in hub.peers.borrow().values() {
         for BySid(sub) in peer.subscriptions.borrow().iter() {
+            let reached = |subject: &str| covers(sub.head.subject(), subject.as_bytes());
+            if !test.is_none_or(reached) {
+                continue;
+            }
             let mut row = json!({
                 "account": "$G", "subject": text(sub.head.subject()), "sid": text(sub.head.sid()),
                 "msgs": sub.delivered.get(), "cid": peer.id,

@@ -63,17 +63,25 @@ fn respond(hub: &Hub, head: &str) -> Vec<u8> {
         return page("200 OK", kind, &metrics(&pages::varz(hub)), head_only);
     }
     let body = match path {
-        "/varz" => pages::varz(hub),
+        "/varz" => Ok(pages::varz(hub)),
         "/connz" => pages::connz(hub, &query),
         "/subsz" | "/subscriptionsz" => pages::subsz(hub, &query),
-        "/routez" => pages::routez(hub),
-        "/healthz" => json!({"status": "ok"}),
+        "/routez" => Ok(pages::routez(hub)),
+        "/healthz" => Ok(json!({"status": "ok"})),
         _ => {
             let said = json!({"error": "try /varz, /connz, /subsz, /routez, /healthz or /metrics"});
             return page("404 Not Found", JSON, &said.to_string(), head_only);
         }
     };
-    page("200 OK", JSON, &body.to_string(), head_only)
+    match body {
+        Ok(body) => page("200 OK", JSON, &body.to_string(), head_only),
+        Err(why) => page(
+            "400 Bad Request",
+            JSON,
+            &json!({"error": why}).to_string(),
+            head_only,
+        ),
+    }
 }
 
 const JSON: &str = "application/json";

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 /// The last paragraph of `--help`.
 const OVERRIDES: &str = "Every key of the file can also come from the environment: NATS_LITE__LISTEN=127.0.0.1:0, \
@@ -92,13 +93,135 @@ pub(super) struct Args {
     /// Print the effective configuration, secrets hidden, and exit
     #[arg(long = "print-config")]
     pub(super) print_config: bool,
+    /// About flags of the original that do nothing here.
+    #[arg(skip)]
+    pub(super) warnings: Vec<String>,
 }
 
 impl Args {
     /// Reads the command line; ends the process for `--help`, `--version` and mistakes.
     pub(super) fn read(arguments: impl Iterator<Item = OsString>) -> Self {
-        Self::parse_from(arguments.filter_map(as_ours))
+        match sort_out(arguments) {
+            Ok((arguments, warnings)) => Self {
+                warnings,
+                ..Self::parse_from(arguments)
+            },
+            Err(why) => Self::command()
+                .error(ErrorKind::UnknownArgument, why)
+                .exit(),
+        }
     }
+}
+
+/// A flag of `nats-server` that is not one of ours.
+struct Foreign {
+    names: &'static [&'static str],
+    takes_value: bool,
+    /// What is missed without it; a server that only lacks a convenience starts with a warning.
+    missed: Result<&'static str, &'static str>,
+}
+
+const fn foreign(
+    names: &'static [&'static str],
+    takes_value: bool,
+    missed: Result<&'static str, &'static str>,
+) -> Foreign {
+    Foreign {
+        names,
+        takes_value,
+        missed,
+    }
+}
+
+const NO_CLUSTER: Result<&str, &str> = Err("clients of the other servers would not be heard");
+
+/// `Ok`: accepted with this reason why nothing follows from it. `Err`: refused with this reason.
+const FOREIGN: &[Foreign] = &[
+    foreign(
+        &["s", "syslog"],
+        false,
+        Ok("the log goes to standard error or --log"),
+    ),
+    foreign(
+        &["r", "remote_syslog"],
+        true,
+        Ok("the log goes to standard error or --log"),
+    ),
+    foreign(
+        &["log_size_limit"],
+        true,
+        Ok("rotate the file outside and send SIGUSR1"),
+    ),
+    foreign(
+        &["max_traced_msg_len"],
+        true,
+        Ok("messages are never logged"),
+    ),
+    foreign(
+        &["client_advertise"],
+        true,
+        Ok("a single server advertises nobody"),
+    ),
+    foreign(&["sd", "store_dir"], true, Ok("nothing is stored")),
+    foreign(&["profile"], true, Ok("there is no profiler")),
+    foreign(&["no_advertise"], true, Ok("there are no other servers")),
+    foreign(&["connect_retries"], true, Ok("there are no other servers")),
+    foreign(
+        &["cluster_advertise"],
+        true,
+        Ok("there are no other servers"),
+    ),
+    foreign(&["cluster_name"], true, Ok("there are no other servers")),
+    foreign(&["help_tls"], false, Ok("see docs/bus.md for TLS")),
+    foreign(&["ms", "https_port"], true, Err("monitoring has no TLS")),
+    foreign(
+        &["js", "jetstream"],
+        false,
+        Err("messages would not be kept"),
+    ),
+    foreign(&["routes"], true, NO_CLUSTER),
+    foreign(&["cluster"], true, NO_CLUSTER),
+    foreign(&["cluster_listen"], true, NO_CLUSTER),
+];
+
+/// Ours as clap wants them, and warnings about those that do nothing here; or why the server must not start.
+fn sort_out(
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<(Vec<OsString>, Vec<String>), String> {
+    let (mut ours, mut warnings) = (Vec::new(), Vec::new());
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let Some((flag, value)) = argument.to_str().and_then(foreign_flag) else {
+            ours.extend(as_ours(argument));
+            continue;
+        };
+        let name = flag.names[flag.names.len() - 1];
+        if flag.takes_value && value.is_none() {
+            arguments.next();
+        }
+        match flag.missed {
+            _ if value == Some("false") => {}
+            Ok(why) => warnings.push(format!("--{name} has no effect in nats-lite: {why}")),
+            Err(why) => {
+                return Err(format!(
+                    "nats-lite does not have --{name}, and {why}; run nats-server instead"
+                ));
+            }
+        }
+    }
+    Ok((ours, warnings))
+}
+
+fn foreign_flag(argument: &str) -> Option<(&'static Foreign, Option<&str>)> {
+    let word = argument.trim_start_matches('-');
+    if !(1..=2).contains(&(argument.len() - word.len())) {
+        return None;
+    }
+    let (name, value) = word
+        .split_once('=')
+        .map_or((word, None), |(name, value)| (name, Some(value)));
+    let flag = FOREIGN.iter().find(|flag| flag.names.contains(&name))?;
+    Some((flag, value))
 }
 
 fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
@@ -147,6 +270,12 @@ fn as_ours(argument: OsString) -> Option<OsString> {
     let (name, value) = word
         .split_once('=')
         .map_or((word, None), |(n, v)| (n, Some(v)));
+    let short = dashes == 1 && ["T", "D", "V", "t", "v"].contains(&name);
+    match value {
+        Some("true") if short => return Some(format!("-{name}").into()),
+        Some("false") if short => return None,
+        _ => {}
+    }
     if !(1..=2).contains(&dashes) || !NAMES.contains(&name) {
         return Some(argument);
     }
@@ -162,6 +291,7 @@ fn as_ours(argument: OsString) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn read(line: &str) -> Args {
@@ -179,6 +309,30 @@ mod tests {
         assert_eq!((args.port, args.http_port), (Some(-1), Some(-1)));
         assert_eq!(args.config, Some("x.conf".into()));
         assert_eq!((args.debug, args.trace), (true, 0));
+    }
+
+    #[test]
+    fn flags_of_the_original_do_nothing_or_are_refused_with_the_reason() {
+        let words = |line: &str| {
+            line.split(' ')
+                .map(OsString::from)
+                .collect::<Vec<_>>()
+                .into_iter()
+        };
+        let (ours, warnings) = sort_out(words(
+            "-s -sd /x --profile=6060 -T=false -D=true -p 4 --syslog=false -js=false",
+        ))
+        .unwrap();
+        assert_eq!(ours, ["-D", "-p", "4"]);
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        for (line, part) in [
+            ("-js", "kept"),
+            ("--https_port 8222", "TLS"),
+            ("-routes nats://x", "other servers"),
+        ] {
+            let why = sort_out(words(line)).unwrap_err();
+            assert!(why.contains(part) && why.contains("nats-server"), "{why}");
+        }
     }
 
     #[test]

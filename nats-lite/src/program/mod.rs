@@ -59,6 +59,9 @@ fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
         tracing::info!("Using configuration file: {}", path.display());
     }
     warn_of(&config);
+    for warning in &args.warnings {
+        tracing::warn!("{warning}");
+    }
     // The server brings its own thread; this runtime only waits for signals.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -66,7 +69,11 @@ fn serve(args: &Args, config: Config) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut signals = Signals::watch()?;
         let mut running = crate::start(config).await?;
-        while let Some(order) = signals.next(&running).await {
+        loop {
+            let Some(order) = signals.next(&running).await else {
+                anyhow::ensure!(!running.failed(), "the server ended; its log says why");
+                break;
+            };
             match order {
                 Order::Reload => reload(args, &mut running),
                 Order::Reopen => file.reopen(),

@@ -46,7 +46,8 @@ impl Head {
     /// understand them; returns the bytes of headers and payload it then has.
     pub fn append(&self, out: &mut Vec<u8>, message: &Publish<'_>, headers: bool) -> usize {
         let shown = match message.header_len {
-            Some(len) if !headers => without_headers(message, len),
+            // An empty block is none, as in the original.
+            Some(len) if !headers || len == 0 => without_headers(message, len),
             _ => *message,
         };
         out.reserve(self.text.len() + shown.subject.len() + shown.body.len() + 300);

@@ -21,7 +21,7 @@ pub enum Step<'a> {
 /// Parser with its two limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Parser {
-    /// Longest line, without its end.
+    /// Longest arguments of a line, without its verb and end.
     pub max_control_line: usize,
     /// Largest payload including headers.
     pub max_payload: usize,
@@ -47,16 +47,16 @@ impl Parser {
     pub fn next_in_any_spelling<'a>(&self, input: &'a [u8]) -> Result<Step<'a>, ProtocolError> {
         check_first_bytes(input)?;
         let Some(line_end) = memchr(b'\n', input) else {
-            return self.line_unfinished(input.len());
+            return self.line_unfinished(input);
         };
-        if line_end > self.max_control_line + 1 {
-            return Err(ProtocolError::ControlLine);
-        }
         let line = input[..line_end]
             .strip_suffix(b"\r")
             .unwrap_or(&input[..line_end]);
         let consumed = line_end + 1;
         let (verb, rest) = split_verb(line);
+        if rest.len() > self.max_control_line {
+            return Err(ProtocolError::ControlLine);
+        }
         if verb.len() == line.len() && Verb::of(verb)?.needs_arguments() {
             return Err(ProtocolError::UnknownOperation);
         }
@@ -73,12 +73,14 @@ impl Parser {
         }
     }
 
-    fn line_unfinished<'a>(&self, len: usize) -> Result<Step<'a>, ProtocolError> {
-        // One byte more than the limit may be the carriage return.
-        if len > self.max_control_line + 1 {
+    fn line_unfinished<'a>(&self, input: &[u8]) -> Result<Step<'a>, ProtocolError> {
+        // Only the arguments count, as in the original; one byte more may be the carriage return.
+        let (verb, rest) = split_verb(input);
+        let blanks = input.len() - verb.len() - rest.len();
+        if rest.len() > self.max_control_line + 1 || blanks > self.max_control_line {
             return Err(ProtocolError::ControlLine);
         }
-        Ok(Step::Incomplete(len + 1))
+        Ok(Step::Incomplete(input.len() + 1))
     }
 
     fn publish<'a>(
@@ -303,9 +305,26 @@ mod tests {
 
     #[test]
     fn refuses_long_lines_before_their_end_arrives() {
-        let endless = format!("SUB {}", "a".repeat(62));
+        let args = |n: usize| format!("SUB {}", "a".repeat(n));
+        let most = PARSER.max_control_line + 1;
         assert_eq!(
-            PARSER.next(endless.as_bytes()),
+            PARSER.next(args(most).as_bytes()),
+            Ok(Step::Incomplete(most + 5))
+        );
+        for endless in [args(most + 1), format!("SUB{}", " ".repeat(most + 1))] {
+            assert_eq!(
+                PARSER.next(endless.as_bytes()),
+                Err(ProtocolError::ControlLine)
+            );
+        }
+    }
+
+    #[test]
+    fn only_arguments_count_against_the_line_limit() {
+        let line = |n: usize| format!("SUB {} 1\r\n", "a".repeat(n));
+        assert!(PARSER.next(line(62).as_bytes()).is_ok());
+        assert_eq!(
+            PARSER.next(line(63).as_bytes()),
             Err(ProtocolError::ControlLine)
         );
     }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::has_wildcard;
 use super::trie::Node;
+use super::{has_empty_token, has_wildcard};
 use crate::limits::{CACHE_ENTRIES, CACHE_HITS};
 
 /// Subscriptions that hear a subject.
@@ -191,6 +191,9 @@ impl<T: Clone> Index<T> {
             plain: Vec::new(),
             queues: Vec::new(),
         };
+        if has_empty_token(subject) {
+            return found;
+        }
         let mut add = |entry: &Entry<T>| match &entry.queue {
             None => found.plain.push(entry.value.clone()),
             Some(name) => match found.queues.iter_mut().find(|group| group.name == *name) {

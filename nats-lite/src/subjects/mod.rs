@@ -23,6 +23,11 @@ pub fn is_literal(subject: &[u8]) -> bool {
     is_valid(subject) && !has_wildcard(subject)
 }
 
+/// True if a token is empty: such a subject can be published to, and is matched by nothing, as in `nats-server`.
+pub fn has_empty_token(subject: &[u8]) -> bool {
+    tokens(subject).any(<[u8]>::is_empty)
+}
+
 /// True if any token is a wildcard.
 pub fn has_wildcard(subject: &[u8]) -> bool {
     tokens(subject).any(is_wildcard)
@@ -42,7 +47,9 @@ pub fn covers(pattern: &[u8], inner: &[u8]) -> bool {
     let mut inner = tokens(inner);
     for token in tokens(pattern) {
         match (token, inner.next()) {
-            (b">", Some(_)) => return true,
+            // An empty token is matched by nothing.
+            (_, Some(b"")) => return false,
+            (b">", Some(_)) => return inner.all(|token| !token.is_empty()),
             (_, None | Some(b">")) => return false,
             (b"*", Some(_)) => {}
             (literal, Some(other)) if literal == other => {}
@@ -106,6 +113,12 @@ mod tests {
             ("a", "a", true),
             ("a", "a.b", false),
             ("a.*", "b.c", false),
+            ("a.*", "a.", false),
+            ("a.>", "a.", false),
+            ("a.>", "a.b..c", false),
+            (">", ".a", false),
+            ("*.a", ".a", false),
+            ("a.*.c", "a..c", false),
         ] {
             assert_eq!(
                 covers(pattern.as_bytes(), inner.as_bytes()),

@@ -127,3 +127,20 @@ conversation!(
         );
     }
 );
+
+conversation!(
+    only_arguments_count_against_the_line_limit,
+    limited(Limits {
+        max_control_line: 30,
+        ..Limits::default()
+    }),
+    |server| {
+        let mut client = server.client();
+        client.send(&format!("SUB {} 1\r\n", "a".repeat(28)));
+        client.send(&format!("UNSUB {}\r\n", "1".repeat(30)));
+        client.expect_silence();
+        client.send(&format!("SUB {} 1\r\n", "a".repeat(29)));
+        client.expect("-ERR 'maximum control line exceeded'\r\n");
+        client.expect_closed();
+    }
+);

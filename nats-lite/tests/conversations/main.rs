@@ -405,3 +405,48 @@ conversation!(
             .for_each(|writer| writer.join().unwrap());
     }
 );
+
+/// As client libraries connect.
+const EASY: &str = "{\"verbose\":false,\"pedantic\":false,\"headers\":true}";
+
+// nats-server#1860 and its kind: an empty token matches nothing.
+conversation!(subjects_with_empty_tokens_reach_nobody, plain(), |server| {
+    let mut client = server.client_with(EASY);
+    client.send("SUB > 1\r\nSUB s.* 2\r\nSUB s.> 3\r\nSUB *.x 4\r\n");
+    for subject in ["s..x", "s.", ".x", "s.a.", "..", "."] {
+        client.send(&format!("PUB {subject} 1\r\n!\r\n"));
+    }
+    client.expect_silence();
+    client.send("PUB t reply..x 1\r\n!\r\n");
+    client.expect("MSG t 1 reply..x 1\r\n!\r\n");
+});
+
+conversation!(header_blocks_are_passed_as_they_are, plain(), |server| {
+    let mut client = server.client_with(EASY);
+    client.send("SUB s 1\r\nHPUB s 0 2\r\nhi\r\n");
+    client.expect("MSG s 1 2\r\nhi\r\n");
+    client.send("HPUB s r 0 0\r\n\r\n");
+    client.expect("MSG s 1 r 0\r\n\r\n");
+    client.send("HPUB s 2 4\r\nxxhi\r\n");
+    client.expect("HMSG s 1 2 4\r\nxxhi\r\n");
+    client.send("HPUB s 4 2\r\nhi\r\n");
+    client.expect_closed();
+});
+
+// A client's name must not cost it its connection.
+conversation!(names_that_are_not_unicode_are_accepted, plain(), |server| {
+    let names: [&[u8]; 5] = [
+        b"\\ud800",
+        b"a\\udc00\\n\\\\ud800",
+        b"\xff\xfe",
+        b"\xed\xa0\x80",
+        b"\\ud83d\\ude00\\\"",
+    ];
+    for name in names {
+        let mut client = server.connect();
+        let hello = [b"CONNECT {\"verbose\":false,\"name\":\"", name, b"\"}\r\n"].concat();
+        assert!(client.try_send(&hello));
+        client.send("PING\r\n");
+        client.expect("PONG\r\n");
+    }
+});

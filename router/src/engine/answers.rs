@@ -8,7 +8,7 @@ use super::outcomes::Gone;
 use super::reactor::Reactor;
 use super::wire::Got;
 use crate::answer;
-use crate::guard::{Body, Limits};
+use crate::guard::{Body, Limits, Passing};
 use crate::rewrite::{self, Closing, Reply};
 use crate::verdict::Verdict;
 
@@ -64,8 +64,9 @@ impl Reactor {
                 let next = pass(exchange, bytes, limits, &mut out);
                 let written = match next {
                     Err(_) => Err(Gone),
-                    Ok((Passed::Plain(used), _)) => {
-                        client.wire.write(&[&bytes[..used]]).map_err(|_| Gone)
+                    Ok((Passed::Plain(ref passing), _)) => {
+                        let parts = [&bytes[..passing.plain], &passing.tail[..]];
+                        client.wire.write(&parts).map_err(|_| Gone)
                     }
                     Ok((Passed::Recoded, _)) => client.wire.write(&[&out]).map_err(|_| Gone),
                 };
@@ -167,7 +168,7 @@ impl Reactor {
         exchange.head.last |= closing == Closing::Close;
         let next = match body {
             None => Ok((
-                Passed::Plain(0),
+                Passed::Plain(NOTHING),
                 Next::Done {
                     surplus: !behind.is_empty(),
                 },
@@ -178,7 +179,11 @@ impl Reactor {
             }
         };
         let written = match &next {
-            Ok((Passed::Plain(used), _)) => client.wire.write(&[&out, &behind[..*used]]),
+            Ok((Passed::Plain(passing), _)) => {
+                client
+                    .wire
+                    .write(&[&out, &behind[..passing.plain], &passing.tail])
+            }
             Ok((Passed::Recoded, _)) | Err(_) => client.wire.write(&[&out]),
         };
         self.out = out;
@@ -238,10 +243,17 @@ impl Reactor {
     }
 }
 
+/// No bytes go on.
+const NOTHING: Passing = Passing {
+    used: 0,
+    plain: 0,
+    tail: Vec::new(),
+};
+
 /// What was done with body bytes.
 enum Passed {
-    /// So many go out as they are.
-    Plain(usize),
+    /// These go out, as they are.
+    Plain(Passing),
     /// They were written to the buffer in another form.
     Recoded,
 }
@@ -271,14 +283,14 @@ fn pass(
     out: &mut Vec<u8>,
 ) -> Result<(Passed, Next), crate::guard::Refusal> {
     let Progress::Body(body, passage) = &mut exchange.progress else {
-        return Ok((Passed::Plain(0), Next::More));
+        return Ok((Passed::Plain(NOTHING), Next::More));
     };
     let (used, done) = match (&mut *body, *passage) {
         (Body::Chunked(chunks), Passage::OutOfChunks) => chunks.decode(bytes, limits, out)?,
         (body, _) => body.take(bytes, limits)?,
     };
-    let passed = match passage {
-        Passage::AsIs => Passed::Plain(used),
+    let passed = match *passage {
+        Passage::AsIs => Passed::Plain(body.passing(used)),
         Passage::IntoChunks if used > 0 => {
             // Writing to memory cannot fail.
             let _ = write!(out, "{used:x}\r\n");

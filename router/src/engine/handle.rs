@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use component::Tasks;
 use mio::net::UnixStream;
 use mio::{Poll, Waker};
 
@@ -49,7 +52,8 @@ pub(crate) struct Engine {
 pub(crate) type Listening = (TcpListener, Option<Arc<str>>);
 
 impl Engine {
-    /// Starts `threads` threads, all of which accept from all listeners.
+    /// Starts `threads` threads, all of which accept from all listeners. One that ends before the router drains fails the
+    /// daemon: a router with fewer threads would be slow and look healthy.
     ///
     /// # Errors
     /// When the system gives no descriptors or threads.
@@ -58,6 +62,7 @@ impl Engine {
         places: &Places,
         shared: &Arc<Shared>,
         threads: usize,
+        tasks: &Tasks,
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let mut hands = Vec::new();
         let mut running = Vec::new();
@@ -72,7 +77,8 @@ impl Engine {
             let doors = doors.collect::<io::Result<Vec<_>>>()?;
             let reactor = Reactor::new(poll, doors, places.clone(), shared.clone(), obeyed)?;
             let thread = std::thread::Builder::new().name(format!("router-{at}"));
-            running.push(thread.spawn(move || reactor.run())?);
+            let (shared, tasks) = (shared.clone(), tasks.clone());
+            running.push(thread.spawn(move || watched(reactor, &shared, &tasks))?);
             hands.push(Hand {
                 commands: Mutex::new(commands),
                 waker,
@@ -106,4 +112,16 @@ impl Engine {
             hand.tell(Command::Stop(by));
         }
     }
+}
+
+fn watched(reactor: Reactor, shared: &Shared, tasks: &Tasks) {
+    let name = std::thread::current().name().unwrap_or("?").to_owned();
+    let outcome = catch_unwind(AssertUnwindSafe(|| reactor.run()));
+    let how = match outcome {
+        Ok(Ok(())) if shared.draining.load(Ordering::Relaxed) => return,
+        Ok(Ok(())) => "ended".into(),
+        Ok(Err(error)) => format!("cannot wait for its sockets: {error}"),
+        Err(_) => "panicked; its log line says where".into(),
+    };
+    tasks.fail(format!("the thread \"{name}\" of the data path {how}"));
 }

@@ -1,7 +1,5 @@
 //! How exchanges and connections end.
 
-use std::sync::atomic::Ordering;
-
 use super::client::{Client, Phase};
 use super::exchange::{Exchange, Progress};
 use super::reactor::Reactor;
@@ -81,10 +79,11 @@ impl Reactor {
         client: &mut Client,
         exchange: Box<Exchange>,
     ) -> Result<(), Gone> {
-        let (status, text) = match self.shared.draining.load(Ordering::Relaxed) {
-            true => ("503 Service Unavailable", "draining\n"),
-            false => ("200 OK", "ok\n"),
+        let (status, text) = match self.shared.unready(self.now) {
+            Some(why) => ("503 Service Unavailable", why),
+            None => ("200 OK", "ok"),
         };
+        let text = format!("{text}\n");
         let head = format!(
             "HTTP/1.1 {status}\r\nCache-Control: private, max-age=0\r\nExpires: 0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             text.len()
@@ -92,7 +91,7 @@ impl Reactor {
         let text = if exchange.method() == b"HEAD" {
             ""
         } else {
-            text
+            &text
         };
         client
             .wire

@@ -117,15 +117,18 @@ impl Reactor {
     }
 
     /// Serves until it was told to stop and everything has ended, or the time for that is up.
-    pub(super) fn run(mut self) {
+    ///
+    /// # Errors
+    /// When the kernel does not let it wait for its sockets.
+    pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut swept = Instant::now();
         while !self.is_over() {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
                 && error.kind() != io::ErrorKind::Interrupted
             {
-                tracing::error!(%error, "waiting for sockets failed; this thread of the router ends");
-                break;
+                self.lines.ship();
+                return Err(error);
             }
             self.now = Instant::now();
             events.iter().for_each(|event| self.note(event));
@@ -137,6 +140,7 @@ impl Reactor {
             self.lines.tick(self.now);
         }
         self.lines.ship();
+        Ok(())
     }
 
     /// How long to wait for events.

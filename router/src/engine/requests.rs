@@ -204,16 +204,17 @@ impl Reactor {
 
 /// Passes on what belongs to the body; the rest waits for its turn.
 fn pass_body(client: &mut Client, bytes: &[u8]) -> Result<bool, Refused> {
-    let used = client.guard.body(bytes)?;
-    client.input.extend_from_slice(&bytes[used..]);
+    let passing = client.guard.pass_body(bytes)?;
+    client.input.extend_from_slice(&bytes[passing.used..]);
     let done = !client.guard.in_body();
     let (Some(upstream), Phase::Serving(exchange)) = (&mut client.upstream, &mut client.phase)
     else {
         return Ok(false);
     };
-    exchange.body_sent += used as u64;
+    let parts = [&bytes[..passing.plain], &passing.tail[..]];
+    exchange.body_sent += passing.used as u64;
     exchange.request_done = done;
-    if upstream.wire.write(&[&bytes[..used]]).is_err() {
+    if upstream.wire.write(&parts).is_err() {
         // It may have answered before it hung up.
         upstream.deaf = true;
         upstream.wire.forget_pending();

@@ -1,8 +1,8 @@
 //! What all threads of the data path share.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::access_log::AccessLog;
 use crate::budget::Budget;
@@ -45,6 +45,15 @@ impl Shared {
     pub(crate) fn table(&self) -> MutexGuard<'_, Table> {
         // Nothing panics while holding this lock, and a table is valid between any two statements.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a balancer should send nobody here: what it would send would be answered with 503.
+    pub(crate) fn unready(&self, now: Instant) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("draining");
+        }
+        let learning = self.table().learning_left(now).is_some();
+        learning.then_some("starting: running apps have not all registered yet")
     }
 
     pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {

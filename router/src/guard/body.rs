@@ -2,6 +2,17 @@
 
 use super::{Chunked, Limits, Refusal};
 
+/// What goes on of the bytes of a body.
+#[derive(Debug)]
+pub(crate) struct Passing {
+    /// So many belong to the body.
+    pub(crate) used: usize,
+    /// The first so many go on as they are.
+    pub(crate) plain: usize,
+    /// This goes on behind them: trailers that may.
+    pub(crate) tail: Vec<u8>,
+}
+
 /// A body being passed on.
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -28,5 +39,14 @@ impl Body {
             Self::Chunked(chunks) => chunks.take(input, limits),
             Self::Endless => Ok((input.len(), false)),
         }
+    }
+
+    /// What goes on of the bytes that were taken last.
+    pub(crate) fn passing(&mut self, used: usize) -> Passing {
+        let (plain, tail) = match self {
+            Self::Chunked(chunks) => chunks.passing(),
+            Self::Length(_) | Self::Endless => (used, Vec::new()),
+        };
+        Passing { used, plain, tail }
     }
 }

@@ -1,7 +1,8 @@
-//! Follows a chunked body to its end (RFC 9112 §7.1) without decoding it.
+//! Follows a chunked body to its end (RFC 9112 §7.1) without decoding it. Its data passes as it comes; trailers are held back line by line,
+//! because who reads them may take them for headers: those that a head may not bring in either are dropped.
 
 use super::head::{parse_field, refuse_lookalike};
-use super::{Limits, Refusal, Span};
+use super::{Limits, Name, Refusal, Span};
 
 /// Digits of a chunk size; fifteen hold a petabyte and cannot overflow.
 const SIZE_DIGITS: u8 = 15;
@@ -35,6 +36,10 @@ pub(crate) struct Chunked {
     line: Vec<u8>,
     trailers: usize,
     trailer_bytes: usize,
+    /// How many of the bytes taken last stand before the trailers.
+    plain: usize,
+    /// The end of the body as it goes on, as far as it is known and was not fetched.
+    tail: Vec<u8>,
 }
 
 impl Default for Chunked {
@@ -45,6 +50,8 @@ impl Default for Chunked {
             line: Vec::new(),
             trailers: 0,
             trailer_bytes: 0,
+            plain: 0,
+            tail: Vec::new(),
         }
     }
 }
@@ -53,6 +60,7 @@ impl Chunked {
     /// Takes bytes up to the end of the body; true beside their number when it was reached.
     pub(crate) fn take(&mut self, input: &[u8], limits: Limits) -> Result<(usize, bool), Refusal> {
         let mut used = 0;
+        self.plain = 0;
         while let Some(&byte) = input.get(used) {
             if self.at == At::Data {
                 let rest = (input.len() - used) as u64;
@@ -60,6 +68,7 @@ impl Chunked {
                 self.skip(take);
                 // Not more than `rest`, which came from a usize.
                 used += take as usize;
+                self.plain = used;
                 continue;
             }
             used += 1;
@@ -69,9 +78,15 @@ impl Chunked {
                 }
             } else {
                 self.at = self.frame(byte)?;
+                self.plain = used;
             }
         }
         Ok((used, false))
+    }
+
+    /// Of the bytes that [`Chunked::take`] took last: how many go on as they are, and what goes on behind them.
+    pub(crate) fn passing(&mut self) -> (usize, Vec<u8>) {
+        (self.plain, std::mem::take(&mut self.tail))
     }
 
     /// Takes bytes as [`Chunked::take`] does, and appends what they carry to `out`.
@@ -94,7 +109,10 @@ impl Chunked {
                 out.extend_from_slice(piece);
             }
             used += take;
-            if self.take(piece, limits)?.1 {
+            let (_, done) = self.take(piece, limits)?;
+            // Who gets no chunks gets no trailers.
+            self.tail.clear();
+            if done {
                 return Ok((used, true));
             }
         }
@@ -152,6 +170,7 @@ impl Chunked {
 
     fn end_trailer(&mut self, line: &[u8], limits: Limits) -> Result<bool, Refusal> {
         if line.is_empty() {
+            self.tail.extend_from_slice(b"\r\n");
             return Ok(true);
         }
         self.trailers += 1;
@@ -166,10 +185,14 @@ impl Chunked {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
         // RFC 9110 §6.5.1: what decides framing and routing cannot come last.
         let forbidden: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"host", b"trailer"];
-        match forbidden.iter().any(|bad| name.eq_ignore_ascii_case(bad)) {
-            true => Err(Refusal::TrailerField),
-            false => Ok(false),
+        if forbidden.iter().any(|bad| name.eq_ignore_ascii_case(bad)) {
+            return Err(Refusal::TrailerField);
         }
+        if Name::may_trail(name) {
+            self.tail.extend_from_slice(line);
+            self.tail.extend_from_slice(b"\r\n");
+        }
+        Ok(false)
     }
 
     fn skip(&mut self, count: u64) {

@@ -23,7 +23,7 @@ pub use names::Name;
 pub use refusal::Refusal;
 pub use span::Span;
 
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Passing};
 pub(crate) use chunked::Chunked;
 pub(crate) use head::{length, names, parse_field, words};
 
@@ -114,15 +114,25 @@ impl Guard {
     /// # Errors
     /// The first thing that is wrong; the bytes before it are not told apart.
     pub fn body(&mut self, input: &[u8]) -> Result<usize, Refused> {
+        Ok(self.pass_body(input)?.used)
+    }
+
+    /// As [`Guard::body`]; what goes on of them.
+    pub(crate) fn pass_body(&mut self, input: &[u8]) -> Result<Passing, Refused> {
         let State::Body(body) = &mut self.state else {
-            return Ok(0);
+            return Ok(Passing {
+                used: 0,
+                plain: 0,
+                tail: Vec::new(),
+            });
         };
         let taken = body.take(input, self.limits);
         let (used, done) = taken.map_err(|why| Refused { why, line: None })?;
+        let passing = body.passing(used);
         if done {
             self.state = State::Head(Scan::default());
         }
-        Ok(used)
+        Ok(passing)
     }
 
     /// True inside a body.

@@ -108,6 +108,56 @@ impl Name {
     }
 }
 
+/// Beginnings of names that only the edge and the platform give.
+const OF_THE_EDGE: [&[u8]; 3] = [b"x-forwarded-", b"x-vcap-", b"x-cf-"];
+/// Names without a meaning to the edge that must not come after the head (RFC 9110 §6.5.1): what they say of routing, credentials, coding or
+/// conditions was acted upon by then.
+const OF_A_HEAD: [&[u8]; 28] = [
+    b"age",
+    b"authentication-info",
+    b"authorization",
+    b"cache-control",
+    b"content-encoding",
+    b"content-range",
+    b"content-type",
+    b"date",
+    b"expires",
+    b"forwarded",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"if-range",
+    b"if-unmodified-since",
+    b"location",
+    b"max-forwards",
+    b"origin",
+    b"pragma",
+    b"proxy-authentication-info",
+    b"range",
+    b"retry-after",
+    b"strict-transport-security",
+    b"vary",
+    b"via",
+    b"warning",
+    b"www-authenticate",
+    b"x-real-ip",
+];
+
+impl Name {
+    /// True for what may come in a trailer: nothing that the head's rewriting judges, in either direction, and nothing that a reader who
+    /// takes trailers for headers would act upon.
+    pub fn may_trail(name: &[u8]) -> bool {
+        let begins = |with: &&[u8]| {
+            let start = name.get(..with.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(with))
+        };
+        let is_of_a_head = |known: &&[u8]| name.eq_ignore_ascii_case(known);
+        Name::of(name) == Name::Other
+            && !OF_THE_EDGE.iter().any(begins)
+            && !OF_A_HEAD.iter().any(is_of_a_head)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +171,42 @@ mod tests {
             }
         }
         assert_eq!(Name::of(b"x-secret"), Name::Other);
+    }
+
+    #[test]
+    fn no_name_that_means_something_to_the_edge_may_trail() {
+        for length in 0..40 {
+            for (text, _) in of_length(length) {
+                assert!(!Name::may_trail(text) && !Name::may_trail(&text.to_ascii_uppercase()));
+            }
+        }
+        for bad in [
+            "X-Forwarded-For",
+            "x-forwarded-anything",
+            "X-Vcap-Request-Id",
+            "X-Vcap-",
+            "X-CF-InstanceID",
+            "x-cf-app-instance",
+            "Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "Forwarded",
+            "Content-Type",
+            "X-Real-IP",
+        ] {
+            assert!(!Name::may_trail(bad.as_bytes()), "{bad}");
+        }
+        for good in [
+            "X-Sum",
+            "Server-Timing",
+            "grpc-status",
+            "grpc-message",
+            "ETag",
+            "Digest",
+            "x-forwarded",
+            "Expires-At",
+        ] {
+            assert!(Name::may_trail(good.as_bytes()), "{good}");
+        }
     }
 }

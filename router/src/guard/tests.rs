@@ -62,3 +62,24 @@ fn a_body_is_followed_to_its_end_and_no_further() {
         }
     }
 }
+
+#[test]
+fn trailers_that_a_head_may_not_bring_are_dropped_wherever_the_bytes_are_cut() {
+    let body = "3\r\nabc\r\n0\r\nX-Forwarded-For: 9.9.9.9\r\nX-Sum: 1\r\nx-vcap-Request-Id:evil\r\nX-CF-ApplicationID: a\r\n\
+                Authorization: b\r\ncookie: c=d\r\nX-End:\t2\r\nForwarded: for=x\r\n\r\n";
+    let expected = "3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-End:\t2\r\n\r\n";
+    for step in 1..=body.len() {
+        let mut guard = Guard::new(LIMITS);
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(read(&mut guard, head).unwrap().is_some());
+        let (mut out, mut used) = (Vec::new(), 0);
+        for part in body.as_bytes().chunks(step) {
+            let passing = guard.pass_body(part).unwrap();
+            out.extend_from_slice(&part[..passing.plain]);
+            out.extend_from_slice(&passing.tail);
+            used += passing.used;
+        }
+        assert!(!guard.in_body() && used == body.len(), "{step}");
+        assert_eq!(std::str::from_utf8(&out).unwrap(), expected, "{step}");
+    }
+}

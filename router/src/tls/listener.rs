@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use component::Tasks;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -76,6 +77,7 @@ pub(crate) fn serve(
     config: &TlsConfig,
     certificates: Arc<Certificates>,
     inside: Inside,
+    tasks: &Tasks,
 ) -> Result<(), CertificateError> {
     let acceptor = acceptor(config, certificates)?;
     let door = Listener {
@@ -84,11 +86,11 @@ pub(crate) fn serve(
         certificates: config.client_certificates != ClientCertificates::None,
         spoken: None,
     };
-    let connections = inside.connections.clone();
-    connections.spawn(async move {
+    let token = tasks.token();
+    tasks.spawn_service("TLS listener", async move {
         loop {
             tokio::select! {
-                () = inside.stop.cancelled() => return,
+                () = inside.stop.cancelled() => break,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, addr)) => admit(stream, addr, door, &acceptor, &inside),
                     Err(error) => {
@@ -98,6 +100,8 @@ pub(crate) fn serve(
                 },
             }
         }
+        drop((listener, inside));
+        token.cancelled().await;
     });
     Ok(())
 }

@@ -92,6 +92,8 @@ fn a_stolen_dea_password_gives_no_orders_and_hears_no_others_secrets() {
         "hm9000.start".into(),
         "hm9000.stop".into(),
         "cloudcontroller.bulk.credentials.default".into(),
+        "_INBOX.controller.1".into(),
+        "_INBOX.dea-1.1".into(),
     ];
     for subject in said {
         thief.say(&format!("PUB {subject} 2\r\n{{}}"));

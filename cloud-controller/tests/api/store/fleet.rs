@@ -320,7 +320,7 @@ impl Stager {
     /// The index of the next start.
     pub(crate) async fn next_start(&mut self) -> u64 {
         let delivery = tokio::time::timeout(crate::support::PATIENCE, self.starts.next()).await;
-        let start = delivery.expect("a start comes").unwrap().body;
+        let start = delivery.expect("a start comes").body;
         start["index"].as_u64().unwrap()
     }
 
@@ -328,7 +328,7 @@ impl Stager {
     pub(crate) async fn next(&mut self, app: &str) -> (Value, String) {
         loop {
             let delivery = tokio::time::timeout(crate::support::PATIENCE, self.heard.next()).await;
-            let delivery = delivery.expect("a staging request comes").unwrap();
+            let delivery = delivery.expect("a staging request comes");
             if delivery.body["app_id"] == app {
                 return (delivery.body, delivery.reply.unwrap());
             }

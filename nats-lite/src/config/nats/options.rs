@@ -1,6 +1,6 @@
 //! The options: what each is called here, which do nothing here, and which need the original.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 
 use serde_json::Value;
 
@@ -13,8 +13,10 @@ use crate::config::tree::Tree;
 /// How an option is carried over.
 #[derive(Clone, Copy)]
 enum Take {
-    /// As it stands, to this place of our configuration.
+    /// A number or switch, to this place of our configuration.
     Same(&'static str),
+    /// A text exactly as it is written, to this place.
+    Text(&'static str),
     /// As seconds, to this place.
     Seconds(&'static str),
     Host,
@@ -38,9 +40,9 @@ const OPTIONS: &[(&str, Take)] = &[
     ("http", Take::Http),
     ("http_port", Take::Http),
     ("monitor_port", Take::Http),
-    ("server_name", Take::Same("server_name")),
+    ("server_name", Take::Text("server_name")),
     ("authorization", Take::Users),
-    ("no_auth_user", Take::Same("no_auth_user")),
+    ("no_auth_user", Take::Text("no_auth_user")),
     ("tls", Take::Tls),
     ("allow_non_tls", Take::Same("tls.allow_non_tls")),
     ("max_payload", Take::Same("limits.max_payload")),
@@ -61,14 +63,15 @@ const OPTIONS: &[(&str, Take)] = &[
         "lame_duck_grace_period",
         Take::Seconds("limits.lame_duck_grace_period"),
     ),
-    ("ports_file_dir", Take::Same("ports_file_dir")),
-    ("pid_file", Take::Same("pid_file")),
-    ("pidfile", Take::Same("pid_file")),
-    ("log_file", Take::Same("log_file")),
-    ("logfile", Take::Same("log_file")),
+    ("ports_file_dir", Take::Text("ports_file_dir")),
+    ("pid_file", Take::Text("pid_file")),
+    ("pidfile", Take::Text("pid_file")),
+    ("log_file", Take::Text("log_file")),
+    ("logfile", Take::Text("log_file")),
     ("debug", Take::Same("debug")),
     ("trace", Take::Same("trace")),
     ("logtime", Take::Harmless("lines always carry the time")),
+    ("logtime_utc", Take::Harmless("lines always carry the time")),
     (
         "syslog",
         Take::Harmless("the log goes to standard error or log_file"),
@@ -82,9 +85,23 @@ const OPTIONS: &[(&str, Take)] = &[
         Take::Harmless("rotate the file outside and send SIGUSR1"),
     ),
     (
+        "logfile_size_limit",
+        Take::Harmless("rotate the file outside and send SIGUSR1"),
+    ),
+    (
+        "log_max_num",
+        Take::Harmless("rotate the file outside and send SIGUSR1"),
+    ),
+    (
+        "logfile_max_num",
+        Take::Harmless("rotate the file outside and send SIGUSR1"),
+    ),
+    (
         "max_traced_msg_len",
         Take::Harmless("messages are never logged"),
     ),
+    ("trace_verbose", Take::Harmless("messages are never logged")),
+    ("trace_headers", Take::Harmless("messages are never logged")),
     (
         "connect_error_reports",
         Take::Harmless("there are no routes to report on"),
@@ -94,6 +111,7 @@ const OPTIONS: &[(&str, Take)] = &[
         Take::Harmless("there are no routes to report on"),
     ),
     ("prof_port", Take::Harmless("there is no profiler")),
+    ("prof_block_rate", Take::Harmless("there is no profiler")),
     (
         "client_advertise",
         Take::Harmless("a single server advertises nobody"),
@@ -102,8 +120,49 @@ const OPTIONS: &[(&str, Take)] = &[
         "disable_sublist_cache",
         Take::Harmless("the cache is bounded and stays"),
     ),
+    (
+        "no_sublist_cache",
+        Take::Harmless("the cache is bounded and stays"),
+    ),
     ("store_dir", Take::Harmless("nothing is stored")),
+    ("storedir", Take::Harmless("nothing is stored")),
+    ("default_js_domain", Take::Harmless("nothing is stored")),
     ("system_account", Take::Harmless("there is one account")),
+    ("system", Take::Harmless("there is one account")),
+    ("no_system_account", Take::Harmless("there is one account")),
+    ("no_system", Take::Harmless("there is one account")),
+    ("no_sys_acc", Take::Harmless("there is one account")),
+    ("server_tags", Take::Harmless("nobody reads it here")),
+    ("server_metadata", Take::Harmless("nobody reads it here")),
+    ("feature_flags", Take::Harmless("nobody reads it here")),
+    (
+        "http_base_path",
+        Take::Harmless("the monitoring pages are at the root of their port"),
+    ),
+    (
+        "max_closed_clients",
+        Take::Harmless("closed connections are not remembered"),
+    ),
+    (
+        "no_header_support",
+        Take::Harmless("clients that want no headers get none"),
+    ),
+    (
+        "max_sub_tokens",
+        Take::Harmless("the length of a subject bounds its tokens"),
+    ),
+    (
+        "max_subscription_tokens",
+        Take::Harmless("the length of a subject bounds its tokens"),
+    ),
+    (
+        "write_timeout",
+        Take::Harmless("slow consumers are closed after write_deadline"),
+    ),
+    (
+        "no_fast_producer_stall",
+        Take::Harmless("slow consumers are closed after write_deadline"),
+    ),
     (
         "cluster",
         Take::Needed("clients of the other servers would not be heard"),
@@ -123,7 +182,19 @@ const OPTIONS: &[(&str, Take)] = &[
     ("jetstream", Take::Needed("messages would not be kept")),
     ("accounts", Take::Needed("clients would not be kept apart")),
     (
+        "mappings",
+        Take::Needed("messages would go to the subjects they name"),
+    ),
+    (
+        "maps",
+        Take::Needed("messages would go to the subjects they name"),
+    ),
+    (
         "websocket",
+        Take::Needed("its clients would find nobody listening"),
+    ),
+    (
+        "ws",
         Take::Needed("its clients would find nobody listening"),
     ),
     (
@@ -132,6 +203,19 @@ const OPTIONS: &[(&str, Take)] = &[
     ),
     ("https_port", Take::Needed("monitoring has no TLS")),
     ("https", Take::Needed("monitoring has no TLS")),
+    ("ocsp", Take::Needed("revoked certificates would be taken")),
+    (
+        "ocsp_cache",
+        Take::Needed("revoked certificates would be taken"),
+    ),
+    (
+        "proxy_protocol",
+        Take::Needed("all clients would seem to come from the proxy"),
+    ),
+    (
+        "proxies",
+        Take::Needed("all clients would seem to come from the proxy"),
+    ),
     (
         "operator",
         Take::Needed("its users could not be told from strangers"),
@@ -141,19 +225,63 @@ const OPTIONS: &[(&str, Take)] = &[
         Take::Needed("its users could not be told from strangers"),
     ),
     (
+        "root",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "roots",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "root_operator",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "root_operators",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
         "resolver",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "account_resolver",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "accounts_resolver",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "resolver_tls",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "resolver_preload",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "resolver_pinned_accounts",
+        Take::Needed("its users could not be told from strangers"),
+    ),
+    (
+        "trusted",
         Take::Needed("its users could not be told from strangers"),
     ),
     (
         "trusted_keys",
         Take::Needed("its users could not be told from strangers"),
     ),
+    (
+        "default_sentinel",
+        Take::Needed("its users could not be told from strangers"),
+    ),
 ];
 
 const TLS: &[(&str, Take)] = &[
-    ("cert_file", Take::Same("tls.cert_file")),
-    ("key_file", Take::Same("tls.key_file")),
-    ("ca_file", Take::Same("tls.ca_file")),
+    ("cert_file", Take::Text("tls.cert_file")),
+    ("key_file", Take::Text("tls.key_file")),
+    ("ca_file", Take::Text("tls.ca_file")),
     ("verify", Take::Same("tls.verify")),
     ("verify_and_map", Take::Same("tls.verify_and_map")),
     ("timeout", Take::Seconds("tls.timeout")),
@@ -162,8 +290,79 @@ const TLS: &[(&str, Take)] = &[
         Take::Harmless("only suites without known weakness are offered"),
     ),
     (
+        "allow_insecure_cipher_suites",
+        Take::Harmless("only suites without known weakness are offered"),
+    ),
+    (
         "curve_preferences",
         Take::Harmless("only curves without known weakness are offered"),
+    ),
+    ("min_version", Take::Harmless("TLS 1.2 and 1.3 are offered")),
+    (
+        "insecure",
+        Take::Harmless("it concerns routes, of which there are none"),
+    ),
+    (
+        "verify_cert_and_check_known_urls",
+        Take::Harmless("it concerns routes, of which there are none"),
+    ),
+    (
+        "connection_rate_limit",
+        Take::Harmless("max_connections and timeout bound handshakes"),
+    ),
+    (
+        "pinned_certs",
+        Take::Needed("any certificate of the authority would be taken"),
+    ),
+    (
+        "ocsp_peer",
+        Take::Needed("any certificate of the authority would be taken"),
+    ),
+    (
+        "handshake_first",
+        Take::Needed(
+            "clients would wait for INFO in the clear, and this server for their handshake",
+        ),
+    ),
+    (
+        "first",
+        Take::Needed(
+            "clients would wait for INFO in the clear, and this server for their handshake",
+        ),
+    ),
+    (
+        "immediate",
+        Take::Needed(
+            "clients would wait for INFO in the clear, and this server for their handshake",
+        ),
+    ),
+    (
+        "certs",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "certificates",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "cert_store",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "cert_match_by",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "cert_match",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "cert_match_skip_invalid",
+        Take::Needed("only one certificate from files is offered"),
+    ),
+    (
+        "ca_certs_match",
+        Take::Needed("only one certificate from files is offered"),
     ),
 ];
 
@@ -197,8 +396,7 @@ impl Translation {
             let key = entry.key.to_ascii_lowercase();
             match known.iter().find(|(name, _)| *name == key) {
                 Some((_, take)) => self.option(entry, *take, parent),
-                None if entry.used => {}
-                None => self.problem(entry, "unknown field"),
+                None => self.unknown(entry),
             }
         }
     }
@@ -209,13 +407,17 @@ impl Translation {
                 Some(value) => self.set(path, entry, Tree::Leaf(value)),
                 None => self.problem(entry, "expected a single value"),
             },
+            Take::Text(path) => match entry.value.text() {
+                Some(text) => self.set(path, entry, Tree::Leaf(text.into())),
+                None => self.problem(entry, "expected a single value"),
+            },
             Take::Seconds(path) => match seconds(&entry.value) {
                 Some(seconds) => self.set(path, entry, Tree::Leaf(seconds.into())),
                 None => self.problem(entry, "expected a duration such as \"10s\" or \"2m\""),
             },
             Take::Host => match host(&entry.value) {
                 Some(ip) => self.host = Some(ip),
-                None => self.problem(entry, "expected an IP address or localhost"),
+                None => self.problem(entry, "expected an IP address, or a name that can be resolved"),
             },
             Take::Port => match port(&entry.value) {
                 Some(port) => self.port = Some(port),
@@ -225,7 +427,7 @@ impl Translation {
                 Some((ip, port)) => (self.host, self.port) = (ip.or(self.host), Some(port)),
                 None => self.problem(
                     entry,
-                    "expected an address such as 127.0.0.1:4222, or a port",
+                    "expected an address such as 127.0.0.1:4222 (a name must be resolvable), or a port",
                 ),
             },
             Take::Http => match address(&entry.value) {
@@ -248,6 +450,13 @@ impl Translation {
                 );
                 self.problems.push(at(entry, parent, message));
             }
+        }
+    }
+
+    /// A key that is no option; one that a `$variable` refers to need not be one.
+    pub(super) fn unknown(&mut self, entry: &Entry) {
+        if !entry.used {
+            self.problem(entry, "unknown field");
         }
     }
 
@@ -304,16 +513,16 @@ fn at(entry: &Entry, parent: &str, message: String) -> Problem {
 fn leaf(node: &Node) -> Option<Value> {
     match node {
         Node::Text(text) => Some(text.as_str().into()),
-        Node::Whole(number) => Some((*number).into()),
-        Node::Float(number) => Some((*number).into()),
-        Node::Flag(flag) => Some((*flag).into()),
+        Node::Whole(number, _) => Some((*number).into()),
+        Node::Float(number, _) => Some((*number).into()),
+        Node::Flag(flag, _) => Some((*flag).into()),
         Node::List(_) | Node::Map(_) => None,
     }
 }
 
 fn is_off(node: &Node) -> bool {
     match node {
-        Node::Flag(flag) => !flag,
+        Node::Flag(flag, _) => !flag,
         Node::Text(text) => text == "disabled",
         Node::Map(entries) => entries.is_empty(),
         _ => false,
@@ -322,17 +531,26 @@ fn is_off(node: &Node) -> bool {
 
 fn host(node: &Node) -> Option<IpAddr> {
     match node {
-        Node::Text(text) if text == "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
-        Node::Text(text) => text.trim_matches(['[', ']']).parse().ok(),
+        Node::Text(text) => {
+            let name = text.trim_matches(['[', ']']);
+            name.parse().ok().or_else(|| resolved(name))
+        }
         _ => None,
     }
+}
+
+/// The address of a name, IPv4 before IPv6 as the original prefers it.
+fn resolved(name: &str) -> Option<IpAddr> {
+    let found: Vec<SocketAddr> = (name, 0).to_socket_addrs().ok()?.collect();
+    let first = found.iter().find(|a| a.is_ipv4()).or(found.first())?;
+    Some(first.ip())
 }
 
 /// -1 is a free port, which we call 0.
 fn port(node: &Node) -> Option<u16> {
     match node {
-        Node::Whole(-1) => Some(0),
-        Node::Whole(number) => u16::try_from(*number).ok(),
+        Node::Whole(-1, _) => Some(0),
+        Node::Whole(number, _) => u16::try_from(*number).ok(),
         Node::Text(text) if text == "-1" => Some(0),
         Node::Text(text) => text.parse().ok(),
         _ => None,

@@ -23,14 +23,26 @@ pub(super) struct Place {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
     Text(String),
-    Whole(i64),
-    Float(f64),
-    Flag(bool),
+    /// A number or switch without quotes, beside the word as it was written: where a text is wanted, that word is it.
+    Whole(i64, String),
+    Float(f64, String),
+    Flag(bool, String),
     List(Vec<(Place, Node)>),
     Map(Vec<Entry>),
 }
 
 impl Node {
+    /// A single value as a text, exactly as it was written.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Node::Text(text)
+            | Node::Whole(_, text)
+            | Node::Float(_, text)
+            | Node::Flag(_, text) => Some(text),
+            Node::List(_) | Node::Map(_) => None,
+        }
+    }
+
     /// How many bytes it holds, text and values themselves, and how deeply it is nested.
     fn extent(&self) -> (usize, usize) {
         const VALUE: usize = size_of::<Entry>();
@@ -41,8 +53,10 @@ impl Node {
             })
         };
         match self {
-            Node::Text(text) => (VALUE + text.len(), 0),
-            Node::Whole(_) | Node::Float(_) | Node::Flag(_) => (VALUE, 0),
+            Node::Text(text)
+            | Node::Whole(_, text)
+            | Node::Float(_, text)
+            | Node::Flag(_, text) => (VALUE + text.len(), 0),
             Node::List(items) => inside(&mut items.iter().map(|(_, node)| (0, node))),
             Node::Map(entries) => {
                 inside(&mut entries.iter().map(|entry| (entry.key.len(), &entry.value)))
@@ -180,10 +194,13 @@ impl Reader<'_> {
         let at = self.at;
         let key = self.key()?;
         self.skip_while(|c| c == ' ' || c == '\t');
-        if key == "include" {
+        if key.eq_ignore_ascii_case("include") {
             return self.include();
         }
         if self.take(':') || self.take('=') {
+            self.skip_while(char::is_whitespace);
+        } else if self.rest.trim_start().starts_with(['{', '[']) {
+            // A block may open on the next line.
             self.skip_while(char::is_whitespace);
         }
         let value = self.value()?;
@@ -336,7 +353,29 @@ impl Reader<'_> {
             return Ok(value);
         }
         let value = std::env::var(name).map_err(|_| complaint(name, self))?;
-        Ok(plain(&value))
+        self.environment_value(&value)
+    }
+
+    /// A variable of the environment is read like a value that stands here, so that it may hold a quoted text, a list or a block;
+    /// what cannot be read that way is a text as it is.
+    fn environment_value(&mut self, value: &str) -> Result<Node, String> {
+        let mut reader = Reader {
+            rest: value,
+            at: self.at,
+            dir: self.dir,
+            scopes: self.scopes,
+            depth: self.depth + 1,
+            copied: self.copied,
+        };
+        if reader.depth > MAX_NESTED {
+            return Err(reader.complaint("variables nest too deeply"));
+        }
+        let read = reader.value();
+        reader.skip_while(char::is_whitespace);
+        match read {
+            Ok(node) if reader.rest.is_empty() => Ok(node),
+            _ => Ok(Node::Text(value.to_owned())),
+        }
     }
 
     /// The value of that name in the blocks around.
@@ -378,8 +417,8 @@ impl Reader<'_> {
 /// A word without quotes: a switch, a number with or without unit, or a text.
 fn plain(word: &str) -> Node {
     match word.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" => Node::Flag(true),
-        "false" | "no" | "off" => Node::Flag(false),
+        "true" | "yes" | "on" => Node::Flag(true, word.to_owned()),
+        "false" | "no" | "off" => Node::Flag(false, word.to_owned()),
         _ => number(word).unwrap_or_else(|| Node::Text(word.to_owned())),
     }
 }
@@ -418,7 +457,7 @@ mod tests {
             let entries = read(text, Path::new(".")).unwrap();
             assert_eq!(
                 (entries[0].key.as_str(), &entries[0].value),
-                ("a", &Node::Whole(1)),
+                ("a", &Node::Whole(1, "1".into())),
                 "{text}"
             );
         }
@@ -428,19 +467,32 @@ mod tests {
     fn values_have_the_type_they_look_like() {
         let text = |text: &str| Node::Text(text.into());
         for (source, expected) in [
-            ("a: 64mb", Node::Whole(64 << 20)),
-            ("a: 64m", Node::Whole(64_000_000)),
-            ("a: 1k", Node::Whole(1000)),
-            ("a: -1", Node::Whole(-1)),
-            ("a: 0.5", Node::Float(0.5)),
-            ("a: on", Node::Flag(true)),
+            ("a: 64mb", Node::Whole(64 << 20, "64mb".into())),
+            ("a: 64m", Node::Whole(64_000_000, "64m".into())),
+            ("a: 1k", Node::Whole(1000, "1k".into())),
+            ("a: -1", Node::Whole(-1, "-1".into())),
+            ("a: 0.5", Node::Float(0.5, "0.5".into())),
+            ("a: on", Node::Flag(true, "on".into())),
             ("a: 10s", text("10s")),
             ("a: 127.0.0.1:4222", text("127.0.0.1:4222")),
             ("a: nats://h:1", text("nats://h:1")),
             ("a: \"x\\t\\x41\"", text("x\tA")),
             ("a: 'x\\t'", text("x\\t")),
             ("a: $2a$11$abc", text("$2a$11$abc")),
-            ("b: 7\na: $b", Node::Whole(7)),
+            ("b: 07\na: $b", Node::Whole(7, "07".into())),
+            (
+                "a\n{ b: 1 }",
+                Node::Map(
+                    read("b: 1", Path::new("."))
+                        .unwrap()
+                        .into_iter()
+                        .map(|e| Entry {
+                            at: Place { line: 2, column: 3 },
+                            ..e
+                        })
+                        .collect(),
+                ),
+            ),
             ("a: (\nx\ny\n)", text("\nx\ny\n")),
         ] {
             assert_eq!(value(source), expected, "{source}");

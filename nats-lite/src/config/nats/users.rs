@@ -15,33 +15,32 @@ pub(super) fn translate(translation: &mut Translation, entry: &Entry) {
     let find = |keys: &[&str]| {
         block
             .iter()
-            .find(|entry| keys.contains(&entry.key.as_str()))
+            .find(|entry| keys.contains(&&*lower_key(entry)))
     };
-    let defaults = find(&["default_permissions"]).map(|entry| &entry.value);
+    refuse_combinations(translation, entry, &find);
+    let defaults = find(&["default_permissions", "default_permission"]).map(|entry| &entry.value);
     let mut users = Vec::new();
     for option in block {
-        match (option.key.as_str(), &option.value) {
+        match (lower_key(option).as_str(), &option.value) {
             ("users", Node::List(items)) => {
                 let read = items.iter().map(|(_, item)| user(translation, option, item, defaults));
                 users.extend(read.collect::<Vec<_>>().into_iter().flatten());
             }
-            ("token", Node::Text(token)) => {
-                translation.set("token", option, Tree::Leaf(token.as_str().into()));
-            }
-            ("token", Node::Whole(token)) => {
-                translation.set("token", option, Tree::Leaf(token.to_string().into()));
+            ("token", value) if value.text().is_some() => {
+                let token = value.text().unwrap_or_default();
+                translation.set("token", option, Tree::Leaf(token.into()));
             }
             ("timeout", value) if seconds(value).is_some() => {
                 let seconds = seconds(value).unwrap_or_default();
                 translation.set("limits.auth_timeout", option, Tree::Leaf(seconds.into()));
             }
-            ("user" | "username" | "pass" | "password" | "default_permissions" | "permissions", _) => {}
-            ("auth_callout", _) => translation.problem(
+            ("user" | "username" | "pass" | "password" | "default_permissions" | "default_permission" | "permissions", _) => {}
+            ("auth_callout" | "auth_hook" | "proxy_required", _) => translation.problem(
                 option,
                 "nats-lite does not have this, and its users could not be told from strangers; run nats-server with this file instead",
             ),
             ("users" | "token" | "timeout", _) => translation.problem(option, "has a value of another kind"),
-            _ => translation.problem(option, "unknown field"),
+            _ => translation.unknown(option),
         }
     }
     if find(&["user", "username"]).is_some() {
@@ -66,14 +65,16 @@ fn user(
     let mut user = json!({});
     let mut own = None;
     for option in block {
-        match option.key.as_str() {
+        match lower_key(option).as_str() {
             "user" | "username" => user["user"] = text(&option.value).into(),
             "pass" | "password" => user["password"] = text(&option.value).into(),
             "nkey" => user["nkey"] = text(&option.value).into(),
             "permissions" | "permission" | "authorization" => own = Some(&option.value),
             // What stands beside a single user in the outer block.
-            "users" | "timeout" | "token" | "default_permissions" => {}
-            _ => translation.problem(option, "unknown field"),
+            "users" | "timeout" | "token" | "default_permissions" | "default_permission" => {}
+            "allowed_connection_types" => {}
+            "account" | "proxy_required" => translation.problem(option, "nats-lite does not have this, and clients would not be kept apart; run nats-server with this file instead"),
+            _ => translation.unknown(option),
         }
     }
     if let Some(Node::Map(permissions)) = own.or(defaults) {
@@ -85,16 +86,16 @@ fn user(
 }
 
 fn permission(translation: &mut Translation, option: &Entry, user: &mut Value) {
-    match option.key.as_str() {
+    match lower_key(option).as_str() {
         "publish" | "pub" | "import" => rule(translation, option, user, "publish"),
         "subscribe" | "sub" | "export" => rule(translation, option, user, "subscribe"),
-        "allow_responses" | "allow_response" => match &option.value {
-            Node::Flag(false) => {}
-            Node::Flag(true) => user["responses"] = json!({}),
+        "allow_responses" | "allow_response" | "publish_allow_responses" => match &option.value {
+            Node::Flag(false, _) => {}
+            Node::Flag(true, _) => user["responses"] = json!({}),
             Node::Map(block) => user["responses"] = responses(translation, block),
             _ => translation.problem(option, "expected true, false or a block"),
         },
-        _ => translation.problem(option, "unknown field"),
+        _ => translation.unknown(option),
     }
 }
 
@@ -104,10 +105,10 @@ fn rule(translation: &mut Translation, option: &Entry, user: &mut Value, key: &s
         return;
     };
     for side in block {
-        match side.key.as_str() {
+        match lower_key(side).as_str() {
             "allow" => user[key] = list(&side.value),
             "deny" => user[format!("deny_{key}")] = list(&side.value),
-            _ => translation.problem(side, "unknown field"),
+            _ => translation.unknown(side),
         }
     }
 }
@@ -115,8 +116,8 @@ fn rule(translation: &mut Translation, option: &Entry, user: &mut Value, key: &s
 fn responses(translation: &mut Translation, block: &[Entry]) -> Value {
     let mut found = json!({});
     for option in block {
-        match (option.key.as_str(), &option.value) {
-            ("max" | "max_msgs" | "max_messages" | "max_responses", Node::Whole(max)) => {
+        match (lower_key(option).as_str(), &option.value) {
+            ("max" | "max_msgs" | "max_messages" | "max_responses", Node::Whole(max, _)) => {
                 found["max"] = (*max).into();
             }
             ("expires" | "expiration" | "ttl", value) if seconds(value).is_some() => {
@@ -139,13 +140,30 @@ fn list(node: &Node) -> Value {
 }
 
 fn text(node: &Node) -> String {
-    match node {
-        Node::Text(text) => text.clone(),
-        Node::Whole(number) => number.to_string(),
-        Node::Float(number) => number.to_string(),
-        Node::Flag(flag) => flag.to_string(),
-        Node::List(_) | Node::Map(_) => String::new(),
-    }
+    node.text().unwrap_or_default().to_owned()
+}
+
+/// Keys are compared without regard to case, as in the original.
+fn lower_key(entry: &Entry) -> String {
+    entry.key.to_ascii_lowercase()
+}
+
+/// Two ways to log in that the original does not take together: with one of them ignored, a server would be open where its
+/// operator believes it closed.
+fn refuse_combinations<'a>(
+    translation: &mut Translation,
+    entry: &Entry,
+    find: &dyn Fn(&[&str]) -> Option<&'a Entry>,
+) {
+    let single = find(&["user", "username", "pass", "password"]).is_some();
+    let (token, users) = (find(&["token"]).is_some(), find(&["users"]).is_some());
+    let message = match (single, token, users) {
+        (true, true, _) => "cannot have a user/pass and token",
+        (true, _, true) => "cannot have a single user/pass and a users array",
+        (_, true, true) => "cannot have a token and a users array",
+        _ => return,
+    };
+    translation.problem(entry, message);
 }
 
 fn tree(value: &Value) -> Tree {

@@ -39,20 +39,22 @@ pub(super) fn number(word: &str) -> Option<Node> {
         .map_or(0, |at| at + 1);
     let (amount, unit) = word.split_at(end);
     if unit.is_empty() {
-        let whole = amount.parse().ok().map(Node::Whole);
-        return whole.or_else(|| amount.parse().ok().map(Node::Float));
+        let source = || word.to_owned();
+        let whole = amount.parse().ok().map(|n| Node::Whole(n, source()));
+        return whole.or_else(|| amount.parse().ok().map(|n| Node::Float(n, source())));
     }
     let unit = unit.to_ascii_lowercase();
     let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
     let amount: i64 = amount.parse().ok()?;
-    amount.checked_mul(*factor).map(Node::Whole)
+    let value = amount.checked_mul(*factor)?;
+    Some(Node::Whole(value, word.to_owned()))
 }
 
 /// Seconds from a number of seconds or from text such as `1m30s` or `"250ms"`.
 pub(super) fn seconds(node: &Node) -> Option<f64> {
     match node {
-        Node::Whole(seconds) => Some(*seconds as f64),
-        Node::Float(seconds) => Some(*seconds),
+        Node::Whole(seconds, _) => Some(*seconds as f64),
+        Node::Float(seconds, _) => Some(*seconds),
         Node::Text(text) => duration(text),
         _ => None,
     }
@@ -98,7 +100,7 @@ mod tests {
         ] {
             assert_eq!(seconds(&Node::Text(text.into())), expected, "{text}");
         }
-        assert_eq!(seconds(&Node::Whole(2)), Some(2.0));
+        assert_eq!(seconds(&Node::Whole(2, "2".into())), Some(2.0));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Supervisor {
             component,
             program,
         };
-        self.keepers.push(tokio::spawn(keeper.run()));
+        self.keepers.push(tokio::spawn(keeper.run_whatever_comes()));
     }
 
     fn save(&self) {
@@ -102,6 +102,7 @@ fn save(layout: &Layout, state: &Mutex<State>) {
     }
 }
 
+#[derive(Clone)]
 struct Keeper {
     layout: Layout,
     state: Arc<Mutex<State>>,
@@ -111,6 +112,15 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// A component is not left alone because its keeper panicked: another one adopts it.
+    async fn run_whatever_comes(self) {
+        while let Err(panic) = tokio::spawn(self.clone().run()).await {
+            let name = &self.component.name;
+            eprintln!("bloomery: the supervision of {name} failed and begins again: {panic}");
+            tokio::time::sleep(BACKOFF_FIRST).await;
+        }
+    }
+
     async fn run(mut self) {
         let mut backoff = BACKOFF_FIRST;
         let mut adopted = self.adoptable();

@@ -7,7 +7,7 @@ pub const SERVER_LINE_BYTES: usize = 1024 * 1024;
 pub const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Messages of one subscription that wait for their reader. Beyond it: new ones are dropped, counted and logged. Tested by: `a_reader_that_sleeps_loses_what_exceeds_its_backlog`.
-pub const BACKLOG_BYTES: usize = 64 * 1024 * 1024;
+pub const BACKLOG_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes that wait to be written to the server. Beyond it: whoever publishes waits. Tested by: `publishers_wait_while_the_server_does_not_read`.
 pub const OUTBOX_BYTES: usize = 4 * 1024 * 1024;

@@ -118,7 +118,7 @@ pub fn serve_within(listener: TcpListener, app: Router, tasks: &Tasks, limits: L
         limits,
         stop: tasks.token(),
     });
-    tasks.spawn_graceful(async move {
+    tasks.spawn_service("accept", async move {
         let open = TaskTracker::new();
         loop {
             tokio::select! {

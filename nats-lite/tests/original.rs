@@ -169,7 +169,7 @@ fn secrets(count: usize) -> Vec<String> {
 /// Every user gets in with the secret as it was written, and with nothing else, on both servers.
 #[test]
 fn secrets_are_in_force_as_they_are_written() {
-    let secrets = secrets(2_500);
+    let secrets = secrets(10_000);
     let only_ours = |number: usize, secret: &str| {
         number.is_multiple_of(4) && bare(secret) && is_not_text(secret)
     };
@@ -208,7 +208,6 @@ fn secrets_are_in_force_as_they_are_written() {
     }
 }
 
-/// The rest of the ten thousand, in blocks of one file each: what ours takes alone and what both take, as above.
 #[test]
 fn unquoted_variables_of_the_environment_are_texts_as_written() {
     let environment: Vec<(String, String)> = [

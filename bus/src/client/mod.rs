@@ -48,7 +48,7 @@ const INBOX: &str = "_INBOX";
 /// A server that is asked for an answer gives it within this time, or counts as away.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// A server that owes an answer for this long is said to be silent.
-const SILENCE: Duration = Duration::from_millis(1_500);
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// A connection that never gives up. Cheap to clone; it is closed with its last clone and subscription.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use super::parser::{Message, Op, Parser, ProtocolError};
 use super::state::Shared;
 
 /// An idle server is asked this often whether it is still there.
-const PING_PERIOD: Duration = Duration::from_secs(1);
+const PING_PERIOD: Duration = Duration::from_millis(500);
 /// A server that has not answered for this long is given up.
 const PING_LIMIT: Duration = Duration::from_secs(6);
 

@@ -11,7 +11,7 @@ use super::config::{Cidr, InstancePorts, LinuxConfig};
 use crate::depot::record::{read_json, write_json};
 use crate::{Error, Result};
 
-const FILE: &str = "routers.json";
+pub(crate) const FILE: &str = "routers.json";
 
 /// What the packet filter lets in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

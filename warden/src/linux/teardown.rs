@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{foreign, links, nft, quotas, register, rules, sysctl};
+use super::{foreign, links, nft, quotas, register, routers, rules, sysctl};
 use crate::Result;
 use crate::cgroup::{self, Cgroups, Layout};
 use crate::depot::{Depot, starter};
@@ -92,7 +92,7 @@ fn files(depot: &Depot) -> Result<()> {
         }
     }
     quotas::forget(depot.root())?;
-    for name in ["sysctls.json", "resting-ports.json", "lock"] {
+    for name in ["sysctls.json", "resting-ports.json", routers::FILE, "lock"] {
         // Not every depot has all of them.
         let _ = std::fs::remove_file(depot.root().join(name));
     }

@@ -132,7 +132,7 @@ fn stop_matching(host: &Arc<Host>, filter: &Stop) {
 fn update_later(host: &Arc<Host>, message: Update) {
     let host_ = Arc::clone(host);
     host.tasks
-        .spawn("dea.update", async move { update(&host_, message).await });
+        .spawn_job("dea.update", async move { update(&host_, message).await });
 }
 
 /// Full replacement list of routes; idempotent. Only what changed is registered or unregistered.

@@ -1,5 +1,6 @@
 //! Where things stand in the data directory.
 
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -28,6 +29,17 @@ impl Layout {
             programs,
             buildpacks,
         })
+    }
+
+    /// Makes the data directory, which only its owner enters; one of before is closed too.
+    pub fn make_root(&self) -> Result<(), Error> {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root);
+        let private = std::fs::Permissions::from_mode(0o700);
+        made.and_then(|()| std::fs::set_permissions(&self.root, private))
+            .map_err(Error::file("make the directory", &self.root))
     }
 
     /// Settings chosen at the first `up`.

@@ -2,6 +2,7 @@
 //! again what ends, with back-off.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -217,6 +218,7 @@ impl Keeper {
         let file = File::options()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(&log)
             .map_err(Error::file("open", &log))?;
         let errors = file.try_clone().map_err(Error::file("open", &log))?;

@@ -1,6 +1,7 @@
 //! `bloomery up`: prepare, start, wait until everything answers, log `cf` in, say
 //! what to type next.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -23,8 +24,7 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// signal; detached it returns when everything answers.
 pub async fn run(flags: &Up) -> Result<(), Error> {
     let layout = Layout::new(&flags.place.data_dir)?;
-    std::fs::create_dir_all(&layout.root)
-        .map_err(Error::file("make the directory", &layout.root))?;
+    layout.make_root()?;
     if let Some(other) = State::load(&layout)?.live_supervisor() {
         return Err(Error::AlreadyUp {
             data_dir: layout.root.clone(),
@@ -106,6 +106,7 @@ fn detach(layout: &Layout) -> Result<(), Error> {
     let file = std::fs::File::options()
         .create(true)
         .append(true)
+        .mode(0o600)
         .open(&log)
         .map_err(Error::file("open", &log))?;
     let errors = file.try_clone().map_err(Error::file("open", &log))?;

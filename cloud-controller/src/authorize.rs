@@ -1,6 +1,6 @@
 //! Who may do what: the one place every load of an API object goes through. Denied unless a rule here allows it.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 use uaa::TokenError;
@@ -9,6 +9,18 @@ use v2_api::{ApiError, Code};
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail};
 use crate::store::{Role, RoleRow, Scope};
+
+/// The routes of uploads: no others take a token that has expired.
+const UPLOADS: [(Method, &str); 2] = [
+    (Method::PUT, "/v2/apps/{guid}/bits"),
+    (Method::PUT, "/v2/buildpacks/{guid}/bits"),
+];
+
+/// Whether a request to a route, by what it matched and not by what its path looks like, uploads something.
+fn is_upload(method: &Method, route: &str) -> bool {
+    let matches = |(known, path): &(Method, &str)| known == method && *path == route;
+    UPLOADS.iter().any(matches)
+}
 
 /// Seconds an upload may outlive the token it began with.
 const UPLOAD_GRACE: u64 = 20 * 60;
@@ -238,7 +250,8 @@ impl FromRequestParts<Ctl> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, ctl: &Ctl) -> Result<Caller, Failure> {
-        let is_upload = parts.uri.path().ends_with("/bits");
+        let route = parts.extensions.get::<MatchedPath>();
+        let is_upload = route.is_some_and(|route| is_upload(&parts.method, route.as_str()));
         let grace = if is_upload { UPLOAD_GRACE } else { 0 };
         let writes = !matches!(parts.method, Method::GET | Method::HEAD);
         authenticate(ctl, &parts.headers, grace, writes).await
@@ -329,6 +342,20 @@ mod tests {
                 suspended,
             }],
         }
+    }
+
+    #[test]
+    fn uploads_are_routes_of_the_api_and_nothing_else_is_one() {
+        let endpoints = crate::endpoints();
+        for (method, path) in UPLOADS {
+            let is_it = |known: &crate::Endpoint| known.path == path && known.method == method;
+            assert!(endpoints.iter().any(is_it), "{method} {path}");
+        }
+        let others = endpoints.iter().filter(|known| {
+            let method = Method::from_bytes(known.method.as_bytes()).unwrap_or_default();
+            is_upload(&method, &known.path)
+        });
+        assert_eq!(others.count(), UPLOADS.len());
     }
 
     const ACTIONS: [Action<'static>; 8] = [

@@ -10,7 +10,6 @@
 //! | `openapi` | the description of the endpoints, made from the code |
 //! | `authorize` | the one place that says who may |
 //! | `store` | the only SQL |
-//! | [`crypto`], [`secrets`] | encryption at rest and its key |
 //! | [`blobs`], [`archive`], `archive_layout`, `buildpack_zip` | packages, droplets, buildpacks; zips read without trust |
 //! | [`placement`], [`pools`] | pure: which DEA, which stager |
 //! | `runner` | pure: what a change of the desired state asks for |
@@ -39,7 +38,6 @@ mod buildpack_zip;
 mod conductor;
 pub mod config;
 mod controller;
-pub mod crypto;
 mod dea_addresses;
 mod failure;
 #[cfg(test)]
@@ -53,7 +51,6 @@ mod openapi;
 pub mod placement;
 pub mod pools;
 mod runner;
-pub mod secrets;
 mod seed;
 mod signing;
 mod stager;

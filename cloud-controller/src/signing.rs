@@ -6,6 +6,7 @@
 //! renewed: the first signs, every one is accepted.
 
 use aws_lc_rs::hmac;
+use component::Secrets;
 
 /// What a key is derived with: other uses of the same secret have other keys.
 const PURPOSE: &[u8] = b"bloomery signed addresses, version 1";
@@ -64,6 +65,17 @@ impl Key {
 }
 
 impl KeyRing {
+    /// The keys of a platform's secrets.
+    pub(crate) fn of(secrets: &Secrets) -> KeyRing {
+        match secrets.address_secrets.split_first() {
+            Some((first, others)) => {
+                let others: Vec<Vec<u8>> = others.iter().map(|s| s.clone().into_bytes()).collect();
+                KeyRing::new(first.as_bytes(), &others)
+            }
+            None => KeyRing::new(secrets.encryption_key.trim().as_bytes(), &[]),
+        }
+    }
+
     /// Keys of the secret that signs, and of those that are still or already accepted.
     pub(crate) fn new(signing: &[u8], accepted: &[Vec<u8>]) -> KeyRing {
         KeyRing {

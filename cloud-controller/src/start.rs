@@ -1,20 +1,21 @@
 //! Starting and stopping the daemon.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus::Bus;
 use component::prometheus_client::registry::Registry;
-use component::{Daemon, Gauges, Identity, Pages, Status, Tasks};
+use component::{
+    Cipher, CipherError, Daemon, Gauges, Identity, Pages, Secrets, SecretsError, Status, Tasks,
+    private,
+};
 use tokio::net::TcpListener;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::config::Config;
 use crate::controller::{Controller, Ctl, Parts};
-use crate::crypto::{Cipher, CipherError};
-use crate::secrets::{Secrets, SecretsError};
+use crate::signing::KeyRing;
 use crate::store::{Store, now_micros};
 use crate::{api, garbage, health, seed, stager};
 
@@ -100,7 +101,7 @@ impl Daemon for Running {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let secrets = Secrets::load_or_create(&config.secrets_file)?;
     let cipher = Cipher::new(&secrets.key_bytes())?;
-    let keys = secrets.address_keys();
+    let keys = KeyRing::of(&secrets);
     let store = Store::open(&config.database, &config.database_options, cipher).await?;
     let blobs = Blobs::open(&config.blob_service, &config.blobstore)?;
     make_temp_dir(&config)?;
@@ -128,7 +129,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     health::listen(&ctl).await?;
     sweep(&ctl);
     let status = status(&ctl).await?;
-    component::serve(listener, api::router(&ctl), &tasks);
+    let forwarders = ctl.config.uaa.trusted_forwarders.clone();
+    let limits = component::serve::Limits::behind(forwarders);
+    component::serve_within(listener, api::router(&ctl), &tasks, limits);
     status.ready();
     Ok(Running {
         addr,
@@ -141,11 +144,7 @@ fn make_temp_dir(config: &Config) -> Result<(), StartError> {
     let Some(path) = config.temp_dir.clone() else {
         return Ok(());
     };
-    let mut made = std::fs::DirBuilder::new();
-    // Uploads are nobody else's to read. One that is there may be shared (/tmp): its mode is its owner's business.
-    made.recursive(true).mode(0o700);
-    made.create(&path)
-        .map_err(|source| StartError::TempDir { path, source })
+    private::directory(&path).map_err(|source| StartError::TempDir { path, source })
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, StartError> {

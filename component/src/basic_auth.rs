@@ -21,6 +21,15 @@ impl std::fmt::Debug for BasicAuth {
     }
 }
 
+impl BasicAuth {
+    /// The value of the header that carries it.
+    pub fn header(&self) -> String {
+        let pair = format!("{}:{}", self.user, self.password);
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        format!("Basic {encoded}")
+    }
+}
+
 /// Whether the request carries exactly these credentials; compares in constant
 /// time. Credentials with an empty password never match.
 pub fn authorized(headers: &HeaderMap, expected: &BasicAuth) -> bool {
@@ -57,6 +66,7 @@ mod tests {
             password: "p:w".into(),
         };
         assert!(authorized(&headers("Basic dTpwOnc="), &auth));
+        assert!(authorized(&headers(&auth.header()), &auth));
         assert!(!authorized(&headers("Basic dTpw"), &auth));
         assert!(!authorized(&headers("Bearer dTpwOnc="), &auth));
         assert!(!authorized(&HeaderMap::new(), &auth));

@@ -10,6 +10,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, DaemonConfig};
+use crate::process::{self, NewFiles};
 use crate::{Tasks, logging};
 
 /// A started daemon.
@@ -49,7 +50,12 @@ const FAILED_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs a daemon until SIGTERM or SIGINT. Exit codes: 0 stopped, 1 could not
 /// start or could not go on, 2 unusable configuration or flags.
-pub fn main<C, D, E, F, Fut>(name: &'static str, threads: Threads, start: F) -> ExitCode
+pub fn main<C, D, E, F, Fut>(
+    name: &'static str,
+    threads: Threads,
+    files: NewFiles,
+    start: F,
+) -> ExitCode
 where
     C: DaemonConfig,
     D: Daemon,
@@ -75,6 +81,7 @@ where
         return ExitCode::SUCCESS;
     }
     logging::init();
+    process::prepare(files);
     // One provider for the whole process; a second installation is harmless.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = runtime(threads);

@@ -1,5 +1,6 @@
 //! Opening a database: the lock of a file, connections, migrations.
 
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,18 +234,74 @@ fn lock(path: &Path) -> Result<std::fs::File, OpenError> {
     let mut lock_path = PathBuf::from(path).into_os_string();
     lock_path.push(".lock");
     let name = path.display().to_string();
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(lock_path)
-        .map_err(|source| OpenError::Lock {
-            path: name.clone(),
-            source,
-        })?;
+    let failed = |source| OpenError::Lock {
+        path: name.clone(),
+        source,
+    };
+    let file = private_file(Path::new(&lock_path), true).map_err(failed)?;
+    // The driver gives the files beside the database the mode that this one has; those of an older version are still there.
+    for (suffix, make) in [("", true), ("-wal", false), ("-shm", false)] {
+        let mut beside = PathBuf::from(path).into_os_string();
+        beside.push(suffix);
+        match private_file(Path::new(&beside), make) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: name }),
         Err(std::fs::TryLockError::Error(source)) => Err(OpenError::Lock { path: name, source }),
+    }
+}
+
+/// Opens a file (or makes it) that only its owner reads and writes: password hashes lie in it.
+fn private_file(path: &Path, make: bool) -> std::io::Result<std::fs::File> {
+    let file = std::fs::OpenOptions::new()
+        .create(make)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::query;
+
+    #[tokio::test]
+    async fn the_files_of_a_database_are_their_owners_also_those_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let everybody = || std::fs::Permissions::from_mode(0o644);
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, everybody()).unwrap();
+        let step = Migration {
+            version: 1,
+            name: "one",
+            sqlite: "CREATE TABLE t (a BIGINT)",
+            postgres: "",
+        };
+        let location = Location::Sqlite(path);
+        let db = Db::open(&location, &Options::default(), &[step])
+            .await
+            .unwrap();
+        db.write(query("INSERT INTO t (a) VALUES (1)"))
+            .await
+            .unwrap();
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+        assert!(files.len() >= 3, "{files:?}");
+        for file in files {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
     }
 }

@@ -1,5 +1,10 @@
 //! The `dea` program: chooses a container backend and runs one DEA.
 
 fn main() -> std::process::ExitCode {
-    component::main("dea", component::Threads::PerCore, dea::program::start)
+    component::main(
+        "dea",
+        component::Threads::PerCore,
+        component::NewFiles::ForContainers,
+        dea::program::start,
+    )
 }

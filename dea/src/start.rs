@@ -133,6 +133,10 @@ impl component::Daemon for Running {
 
 /// Starts a DEA: directories, snapshot, adoption, subscriptions, voices, sweepers.
 pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
+    // What containers read of it they get by mounts; on the host nobody else needs to come in.
+    let base = config.base_dir.clone();
+    component::private::directory(&base)
+        .map_err(|source| StartError::Directory { path: base, source })?;
     for name in ["db", "droplets", "staging", "crashes", "admin_buildpacks"] {
         make_dir(config.base_dir.join(name))?;
     }

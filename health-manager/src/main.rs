@@ -6,6 +6,7 @@ fn main() -> ExitCode {
     component::main(
         "health-manager",
         component::Threads::One,
+        component::NewFiles::Private,
         health_manager::start,
     )
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use component::prometheus_client::registry::Registry;
-use component::{Daemon, Gauges, Pages, Tasks, VisibilityError};
+use component::{BasicAuth, Daemon, Gauges, Pages, Tasks, VisibilityError};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::{Access, Config, Hub, router};
+use crate::{Access, Answer, Config, Hub, Moment, router};
 
 /// Why the daemon could not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
-    let access = ask_controller(config.controller.clone())?;
+    let access = ask_controller(config.controller.clone(), config.intake_auth())?;
     let hub = Hub::new(&config);
     component::serve(
         listener,
@@ -112,20 +112,25 @@ fn counters(hub: &Hub) -> Map<String, Value> {
         .collect()
 }
 
-fn ask_controller(controller: String) -> Result<Access, reqwest::Error> {
+/// Asks the controller; that a stream is open already is said with the credentials of the intake, which the controller has too.
+fn ask_controller(controller: String, intake: BasicAuth) -> Result<Access, reqwest::Error> {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(10))
         .no_proxy()
         .build()?;
-    Ok(Arc::new(move |token, app| {
-        let request = client
+    Ok(Arc::new(move |token, app, moment| {
+        let mut request = client
             .get(format!("{controller}/internal/log_access/{app}"))
             .header("authorization", token);
+        if moment == Moment::Open {
+            request = request.header("proxy-authorization", intake.header());
+        }
         Box::pin(async move {
-            request
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+            match request.send().await.map(|answer| answer.status()) {
+                Ok(status) if status.is_success() => Answer::Yes,
+                Ok(status) if status.is_client_error() => Answer::No,
+                _ => Answer::Unknown,
+            }
         })
     }))
 }

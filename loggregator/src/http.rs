@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, StatusCode, header};
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,10 +18,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::hub::{Hub, Next, Stream};
+use crate::limits::{BATCH_BYTES, STREAM_ASK_SECONDS, STREAM_UNANSWERED_TRIES};
 use crate::wire::{Form, encode};
-
-/// Largest batch, bytes.
-const BATCH_LIMIT: usize = 8 * 1024 * 1024;
 
 /// What a stream waits for.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +28,8 @@ struct Pace {
     ping_every: Duration,
     /// A reader that takes nothing for this long is let go.
     send_limit: Duration,
+    /// Whether the reader still may is asked again this often.
+    ask_every: Duration,
 }
 
 impl Default for Pace {
@@ -37,13 +37,36 @@ impl Default for Pace {
         Pace {
             ping_every: Duration::from_secs(25),
             send_limit: Duration::from_secs(30),
+            ask_every: STREAM_ASK_SECONDS,
         }
     }
 }
 
+/// When somebody asks for access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the first line.
+    Opening,
+    /// While a stream is open. A token that has merely expired meanwhile is good, for it was good when the stream was opened; one that
+    /// was revoked is not.
+    Open,
+}
+
+/// Whether somebody may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Token and role are good.
+    Yes,
+    /// One of them is not.
+    No,
+    /// Whoever knows cannot be asked.
+    Unknown,
+}
+
 /// Whether a token (the Authorization header's value) may read an app's logs.
-pub type Access =
-    Arc<dyn Fn(String, String) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+pub type Access = Arc<
+    dyn Fn(String, String, Moment) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync,
+>;
 
 #[derive(Clone)]
 struct Shared {
@@ -62,7 +85,7 @@ fn paced(hub: Hub, access: Access, intake: BasicAuth, pace: Pace) -> Router {
     Router::new()
         .route(
             bus::log::INTAKE_PATH,
-            post(accept).layer(DefaultBodyLimit::max(BATCH_LIMIT)),
+            post(accept).layer(DefaultBodyLimit::max(BATCH_BYTES)),
         )
         .route("/apps/{guid}/stream", get(stream))
         .route("/apps/{guid}/recentlogs", get(recent))
@@ -130,12 +153,16 @@ async fn old_recent(
     dump(shared, param.app, headers, Form::Old).await
 }
 
+fn token_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()
+}
+
 async fn may_read(shared: &Shared, headers: &HeaderMap, app: &str) -> bool {
-    match headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-    {
-        Some(token) => (shared.access)(token.to_owned(), app.to_owned()).await,
+    match token_of(headers) {
+        Some(token) => {
+            let ask = (shared.access)(token.to_owned(), app.to_owned(), Moment::Opening);
+            ask.await == Answer::Yes
+        }
         None => false,
     }
 }
@@ -161,29 +188,79 @@ async fn follow(
     // Subscribed before the upgrade is answered: a line logged right after it is not lost.
     let lines = shared.hub.follow(&app);
     let pace = shared.pace;
+    let reader = Reader {
+        access: shared.access,
+        token: token_of(&headers).unwrap_or_default().to_owned(),
+        app,
+        form,
+    };
     upgrade.on_upgrade(move |mut socket| async move {
-        pump(&mut socket, lines, app, form, pace).await;
+        pump(&mut socket, lines, &reader, pace).await;
         // Answers the client's close, or says goodbye; a reader that takes nothing is not waited for long.
         let _ = tokio::time::timeout(pace.send_limit, socket.close()).await;
     })
 }
 
-/// Sends lines until the client goes. What the client says is read and ignored (old ones send a keep-alive text).
-async fn pump(socket: &mut WebSocket, mut lines: Stream, app: String, form: Form, pace: Pace) {
+/// Who reads a stream.
+struct Reader {
+    access: Access,
+    token: String,
+    app: String,
+    form: Form,
+}
+
+impl Reader {
+    /// Ends when the reader may not read any more, with the reason.
+    async fn dismissed(&self, ask_every: Duration) -> &'static str {
+        let mut unanswered = 0;
+        loop {
+            tokio::time::sleep(ask_every).await;
+            let ask = (self.access)(self.token.clone(), self.app.clone(), Moment::Open);
+            match ask.await {
+                Answer::Yes => unanswered = 0,
+                Answer::No => return DISMISSED,
+                Answer::Unknown => unanswered += 1,
+            }
+            if unanswered >= STREAM_UNANSWERED_TRIES {
+                return UNANSWERED;
+            }
+        }
+    }
+
+    /// A message of ours, in the reader's form.
+    fn say(&self, text: String) -> Message {
+        Message::Binary(encode(&own_line(&self.app, text), self.form).into())
+    }
+}
+
+/// Why a stream ends that somebody may not read any more. At most 123 bytes: it goes into a close frame.
+const DISMISSED: &str =
+    "stream ended: your token was revoked or you may not read this app any more. Log in again.";
+/// Why a stream ends when nobody can say whether it may go on.
+const UNANSWERED: &str =
+    "stream ended: it cannot be found out whether you may read this app. Try again.";
+
+/// Sends lines until the client goes, or may not read any more. What the client says is read and ignored (old ones send a keep-alive
+/// text).
+async fn pump(socket: &mut WebSocket, mut lines: Stream, reader: &Reader, pace: Pace) {
     let mut ping = tokio::time::interval(pace.ping_every);
     ping.tick().await;
+    let mut dismissed = std::pin::pin!(reader.dismissed(pace.ask_every));
     loop {
         let message = tokio::select! {
-            next = lines.next() => match next {
-                Some(Next::Line(line)) => Message::Binary(encode(&line, form).into()),
-                Some(Next::Lost(count)) => Message::Binary(encode(&lost(&app, count), form).into()),
-                None => break,
-            },
+            // In this order: a flood of lines must not keep it from being noticed.
+            biased;
+            reason = &mut dismissed => return dismiss(socket, reader, reason, pace).await,
             heard = socket.recv() => match heard {
                 Some(Ok(Message::Close(_))) | Some(Err(_)) | None => break,
                 Some(Ok(_)) => continue,
             },
             _ = ping.tick() => Message::Ping(Default::default()),
+            next = lines.next() => match next {
+                Some(Next::Line(line)) => Message::Binary(encode(&line, reader.form).into()),
+                Some(Next::Lost(count)) => reader.say(lost(count)),
+                None => break,
+            },
         };
         match tokio::time::timeout(pace.send_limit, socket.send(message)).await {
             Ok(Ok(())) => {}
@@ -192,7 +269,27 @@ async fn pump(socket: &mut WebSocket, mut lines: Stream, app: String, form: Form
     }
 }
 
-fn lost(app: &str, count: u64) -> LogLine {
+/// Says why, as a line and in the close frame.
+async fn dismiss(socket: &mut WebSocket, reader: &Reader, reason: &'static str, pace: Pace) {
+    let close = CloseFrame {
+        code: close_code::POLICY,
+        reason: reason.into(),
+    };
+    for message in [reader.say(reason.to_owned()), Message::Close(Some(close))] {
+        let sent = tokio::time::timeout(pace.send_limit, socket.send(message)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+fn lost(count: u64) -> String {
+    format!(
+        "{count} lines were dropped because this reader is too slow; read them with cf logs --recent"
+    )
+}
+
+fn own_line(app: &str, message: String) -> LogLine {
     LogLine {
         app_id: app.to_owned(),
         source_type: "LGR".into(),
@@ -201,9 +298,7 @@ fn lost(app: &str, count: u64) -> LogLine {
         seq: 0,
         timestamp_ns: now_ns(),
         stream: LogStream::Err,
-        message: format!(
-            "{count} lines were dropped because this reader is too slow; read them with cf logs --recent"
-        ),
+        message,
     }
 }
 

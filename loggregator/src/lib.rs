@@ -8,16 +8,18 @@
 //! | `ring` | pure: the newest lines within a number of bytes |
 //! | [`wire`] | the two protobuf forms clients read |
 //! | `http` | the endpoints |
+//! | [`limits`] | every bound on what strangers send |
 //! | [`daemon`] | running alone |
 
 pub mod config;
 pub mod daemon;
 mod http;
 pub mod hub;
+pub mod limits;
 mod numbering;
 mod ring;
 pub mod wire;
 
 pub use config::Config;
-pub use http::{Access, router};
+pub use http::{Access, Answer, Moment, router};
 pub use hub::{Counters, Hub};

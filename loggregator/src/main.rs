@@ -4,6 +4,7 @@ fn main() -> std::process::ExitCode {
     component::main(
         "loggregator",
         component::Threads::PerCore,
+        component::NewFiles::Private,
         loggregator::daemon::start,
     )
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -288,8 +289,11 @@ impl Target {
         Ok(match self {
             Self::Stdout => Box::new(std::io::stdout()),
             Self::File(path) => {
+                // It says who asked for what.
+                component::private::file(path)?;
                 let mut options = std::fs::OpenOptions::new();
-                Box::new(options.create(true).append(true).open(path)?)
+                options.create(true).append(true).mode(0o600);
+                Box::new(options.open(path)?)
             }
         })
     }

@@ -3,5 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    component::main("router", component::Threads::PerCore, router::start)
+    component::main(
+        "router",
+        component::Threads::PerCore,
+        component::NewFiles::Private,
+        router::start,
+    )
 }

@@ -1,6 +1,6 @@
 //! Settings of the token server.
 
-use component::Visibility;
+use component::{Forwarders, Visibility};
 use database::{Location, Options};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -22,9 +22,15 @@ pub struct Config {
     pub access_token_seconds: u32,
     /// Seconds a refresh token is valid. 30 days.
     pub refresh_token_seconds: u32,
-    /// Failed logins an address may have in a minute before it is told to wait (429); 0: no limit. Behind a proxy on this host the address
-    /// is the last of its X-Forwarded-For.
+    /// File (mode 0600, made when missing) with the key that seals the signing keys in the database of the daemon `uaa`; default: the
+    /// database's file with `.secrets` behind it. To be named when the database is a PostgreSQL server. Not used when mounted: the
+    /// controller's own then serves.
+    pub secrets_file: Option<PathBuf>,
+    /// Failed logins an address may have in a minute before it is told to wait (429); 0: no limit.
     pub failed_logins_per_minute: u32,
+    /// Routers and proxies on other hosts whose X-Forwarded-For is believed, as addresses or networks (`10.0.0.0/24`). Limits per address
+    /// then hold for the clients behind them. This host is always believed; nobody else is.
+    pub trusted_forwarders: Forwarders,
     /// Seconds until a key or revocation of another server on the same database is seen here.
     pub rules_max_age_seconds: u32,
     /// Clients besides `cf` (which always exists, with an empty secret).
@@ -44,7 +50,9 @@ impl Default for Config {
             database_options: Options::default(),
             access_token_seconds: 600,
             refresh_token_seconds: 30 * 24 * 3600,
+            secrets_file: None,
             failed_logins_per_minute: 60,
+            trusted_forwarders: Forwarders::default(),
             rules_max_age_seconds: 5,
             clients: Vec::new(),
             admin_user: None,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use component::serve::Limits;
 use component::{Daemon, DaemonConfig, Pages, Tasks, VisibilityError};
 use tokio::net::TcpListener;
 
@@ -70,9 +71,7 @@ impl DaemonConfig for Config {}
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let store = Store::open(&config.database, &config.database_options)
-        .await
-        .map_err(OpenError::from)?;
+    let store = Store::open(&config).await?;
     let uaa = Uaa::open(store, &config).await?;
     seed_admin(&uaa, &config).await?;
     let listen = |source| StartError::Listen {
@@ -82,7 +81,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let addr = listener.local_addr().map_err(listen)?;
     let tasks = Tasks::new();
-    component::serve(listener, uaa.router(format!("http://{addr}")), &tasks);
+    let limits = Limits::behind(config.trusted_forwarders.clone());
+    let router = uaa.router(format!("http://{addr}"));
+    component::serve_within(listener, router, &tasks, limits);
     let visibility = &config.visibility;
     let status = visibility.start("UAA", Pages::default(), &tasks).await?;
     Ok(Running {

@@ -2,8 +2,10 @@
 
 use ::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use component::{CipherError, SecretsError};
 use serde_json::json;
 
+use crate::limits::RETRY_SECONDS;
 use crate::store::StoreError;
 
 /// Why the service could not start.
@@ -28,6 +30,20 @@ pub enum OpenError {
     /// Hashing a password failed.
     #[error("cannot hash a password: {0}")]
     Password(String),
+    /// Too many passwords wait to be hashed.
+    #[error("too many passwords wait to be hashed")]
+    Crowded,
+    /// The file with the sealing key.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The sealing key.
+    #[error("secrets file: {0}")]
+    Cipher(#[from] CipherError),
+    /// A database on a server has no place for it.
+    #[error(
+        "secrets_file must be named when the database is a PostgreSQL server: the file with the key that seals the signing keys, the same for all token servers of one database"
+    )]
+    NoSecretsFile,
 }
 
 /// An error of one request: `{"error", "error_description"}`.
@@ -62,6 +78,25 @@ impl Refusal {
             retry_after: Some(seconds),
             ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", text)
         }
+    }
+
+    /// No place in a queue.
+    pub(crate) fn crowded() -> Refusal {
+        let seconds = RETRY_SECONDS.as_secs().try_into().unwrap_or(i64::MAX);
+        let text = format!("Too many logins at the same time. Try again in {seconds} seconds.");
+        Refusal {
+            retry_after: Some(seconds),
+            ..Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", text)
+        }
+    }
+
+    /// Asked for more than may be given.
+    pub(crate) fn invalid_scope(wish: &str) -> Refusal {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_scope",
+            format!("none of the scopes {wish:?} may be given"),
+        )
     }
 
     pub(crate) fn unauthorized(description: impl Into<String>) -> Refusal {
@@ -110,6 +145,9 @@ impl From<StoreError> for Refusal {
 
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Refusal {
+        if matches!(error, OpenError::Crowded) {
+            return Refusal::crowded();
+        }
         tracing::error!(%error, "uaa failed");
         Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,

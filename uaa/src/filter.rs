@@ -1,7 +1,6 @@
 //! The SCIM filters clients send: `userName Eq "x"` and `ID eq "a" or ID eq "b"`. Pure.
 
-/// Alternatives in one filter; more is refused.
-const MAX_TERMS: usize = 200;
+use crate::limits::FILTER_TERMS;
 
 /// What a listed user must match; any term suffices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +23,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Term>, String> {
         }
         let (value, after) = quoted(after)?;
         terms.push(term(attribute, value)?);
-        if terms.len() > MAX_TERMS {
-            return Err(format!("more than {MAX_TERMS} terms"));
+        if terms.len() > FILTER_TERMS {
+            return Err(format!("more than {FILTER_TERMS} terms"));
         }
         let (joiner, after) = word(after);
         match joiner.to_ascii_lowercase().as_str() {
@@ -89,5 +88,13 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn more_terms_than_the_limit_are_refused() {
+        let filter = |terms: usize| parse(&vec![r#"id eq "a""#; terms].join(" or "));
+        assert_eq!(filter(FILTER_TERMS).unwrap().len(), FILTER_TERMS);
+        assert!(filter(FILTER_TERMS + 1).is_err());
+        assert!(filter(100 * FILTER_TERMS).is_err());
     }
 }

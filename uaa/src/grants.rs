@@ -5,15 +5,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::error::Refusal;
+use crate::limits::{CODE_SECONDS, NAME_BYTES};
 use crate::scope;
 use crate::service::{Client, Uaa, now_micros};
-use crate::store::{CodeRow, RefreshRow, UserRow, Whose};
+use crate::store::{Attempted, CodeRow, RefreshRow, UserRow, Whose};
 use crate::token::Claims;
+use crate::turns::Turn;
 
-/// Microseconds during which a refresh token that was just replaced still works: two commands may run at once.
-const REUSE_GRACE_MICROS: i64 = 60 * 1_000_000;
 /// Microseconds an authorization code may be exchanged.
-const CODE_MICROS: i64 = 5 * 60 * 1_000_000;
+const CODE_MICROS: i64 = CODE_SECONDS.as_secs() as i64 * 1_000_000;
 
 /// An answer of the token endpoint.
 pub(crate) struct Tokens {
@@ -28,52 +28,66 @@ impl Uaa {
         &self.0.clients[id]
     }
 
-    /// The user with this name and password; failures are counted, and lock the account.
+    /// The user with this name and password, in the generation in which the password was tested. The attempt is counted before, by the
+    /// name, whether anybody has it or not; success takes it back. `address` is whose turn it is to have a password hashed.
     pub(crate) async fn authenticate(
         &self,
         name: &str,
         password: &str,
+        address: &str,
     ) -> Result<UserRow, Refusal> {
-        let now = now_micros();
-        let user = self.0.store.user_by_name(name).await?;
-        if let Some(seconds) = user.as_ref().and_then(|u| u.attempts.locked_for(now)) {
-            return Err(Refusal::unauthorized(format!(
-                "This account is locked because of too many failed logins. Try again in {seconds} seconds."
-            )));
-        }
-        let hash = user.as_ref().map(|u| u.password_hash.as_str());
-        let fits = self.0.passwords.verify(password, hash).await?;
-        let Some(user) = user else {
-            return Err(Refusal::unauthorized("Bad credentials"));
+        let turn = self.0.passwords.turn(address).await?;
+        let (uaa, name, password) = (self.clone(), name.to_owned(), password.to_owned());
+        // In a task of its own: what is counted is tested and, if right, taken back, though the client goes away.
+        let attempt = tokio::spawn(async move { uaa.attempt(turn, &name, &password).await });
+        attempt.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an attempt to log in ended early");
+            Err(Refusal::new(
+                http::StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "internal error; see the server's log",
+            ))
+        })
+    }
+
+    async fn attempt(&self, turn: Turn, name: &str, password: &str) -> Result<UserRow, Refusal> {
+        let account = hash_token(&name.to_lowercase());
+        let of_account = self.turn_of_account(&account);
+        let _one_at_a_time = of_account.lock().await;
+        let store = &self.0.store;
+        let known = is_name(name).then_some(name);
+        let user = match store.count_attempt(&account, known, now_micros()).await? {
+            Attempted::Locked(seconds) => {
+                return Err(Refusal::unauthorized(format!(
+                    "This account is locked because of too many failed logins. Try again in {seconds} seconds."
+                )));
+            }
+            Attempted::Counted(user) => user,
         };
-        if !fits {
-            self.0
-                .store
-                .set_attempts(&user.id, user.attempts.after_failure(now))
-                .await?;
-            return Err(Refusal::unauthorized("Bad credentials"));
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let fits = self.0.passwords.verify(turn, password, hash).await?;
+        match user {
+            Some(user) if fits => {
+                store.forget_attempts(&account).await?;
+                Ok(user)
+            }
+            _ => Err(Refusal::unauthorized("Bad credentials")),
         }
-        if user.attempts != Default::default() {
-            self.0
-                .store
-                .set_attempts(&user.id, Default::default())
-                .await?;
-        }
-        Ok(user)
     }
 
     /// Grant `password`.
     pub(crate) async fn login(
         &self,
         client: &str,
-        name: &str,
-        password: &str,
+        (name, password): (&str, &str),
         wish: &str,
         issuer: &str,
+        address: &str,
     ) -> Result<Tokens, Refusal> {
-        let user = self.authenticate(name, password).await?;
-        let family = Uuid::new_v4().to_string();
-        self.user_tokens(&user, client, wish, "password", issuer, (&family, None))
+        let user = self.authenticate(name, password, address).await?;
+        let scopes = scope::granted(&self.client(client).scopes, &user.groups, wish);
+        let scopes = scopes.ok_or_else(|| Refusal::invalid_scope(wish))?;
+        self.begin_session(&user, client, scopes, "password", issuer)
             .await
     }
 
@@ -85,6 +99,8 @@ impl Uaa {
         redirect_uri: &str,
         wish: &str,
     ) -> Result<String, Refusal> {
+        let scopes = scope::granted(&self.client(client).scopes, &user.groups, wish);
+        let scopes = scopes.ok_or_else(|| Refusal::invalid_scope(wish))?;
         let code = random_token("c");
         let now = now_micros();
         let row = CodeRow {
@@ -92,11 +108,14 @@ impl Uaa {
             client_id: client.to_owned(),
             user_id: user.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
-            scope: wish.to_owned(),
+            scope: scopes.join(" "),
             expires_at: now + CODE_MICROS,
         };
-        self.0.store.insert_code(&row, now).await?;
-        Ok(code)
+        let store = &self.0.store;
+        match store.insert_code(&row, user.generation, now).await? {
+            true => Ok(code),
+            false => Err(changed_meanwhile()),
+        }
     }
 
     /// Grant `authorization_code`. A code works once, for the client and the address it was given for.
@@ -114,29 +133,19 @@ impl Uaa {
                 "The authorization code is not valid, has expired or was used. Log in again.",
             )
         };
-        let row = self
-            .0
-            .store
-            .take_code(&hash_token(code))
-            .await?
-            .ok_or_else(dead)?;
+        let taken = self.0.store.take_code(&hash_token(code)).await?;
+        let (row, user) = taken.ok_or_else(dead)?;
         let fits = row.client_id == client && row.redirect_uri == redirect_uri;
         if !fits || row.expires_at < now_micros() {
             return Err(dead());
         }
-        let user = self
-            .0
-            .store
-            .user_by_id(&row.user_id)
-            .await?
-            .ok_or_else(dead)?;
-        let family = Uuid::new_v4().to_string();
-        let grant = "authorization_code";
-        self.user_tokens(&user, client, &row.scope, grant, issuer, (&family, None))
+        let allowed = &self.client(client).scopes;
+        let scopes = scope::narrowed(allowed, &user.groups, &row.scope, "").ok_or_else(dead)?;
+        self.begin_session(&user, client, scopes, "authorization_code", issuer)
             .await
     }
 
-    /// Grant `refresh_token`. The token is replaced; using a replaced one later than a grace ends the whole login.
+    /// Grant `refresh_token`. The token stays as it is: a client that lost the answer, or another that shares it, can use it again.
     pub(crate) async fn refresh(
         &self,
         client: &str,
@@ -144,62 +153,52 @@ impl Uaa {
         wish: &str,
         issuer: &str,
     ) -> Result<Tokens, Refusal> {
-        let now = now_micros();
         let dead = || {
             Refusal::invalid_token("The refresh token is not valid or has expired. Log in again.")
         };
-        let old = self
-            .0
-            .store
-            .refresh_token(&hash_token(token))
-            .await?
-            .ok_or_else(dead)?;
-        if old.expires_at < now || old.client_id != client {
+        let session = self.0.store.session(&hash_token(token)).await?;
+        let session = session.ok_or_else(dead)?;
+        if session.row.expires_at < now_micros() || session.row.client_id != client {
             return Err(dead());
         }
-        if old
-            .used_at
-            .is_some_and(|used| now - used > REUSE_GRACE_MICROS)
-        {
-            self.0.store.revoke_family(&old.family).await?;
-            return Err(Refusal::invalid_token(
-                "The refresh token was used before; the login it came from is ended. Log in again.",
-            ));
-        }
-        let user = self
-            .0
-            .store
-            .user_by_id(&old.user_id)
-            .await?
-            .ok_or_else(dead)?;
-        let wish = if wish.trim().is_empty() {
-            old.scope.as_str()
-        } else {
-            wish
-        };
-        self.user_tokens(
-            &user,
+        let (allowed, user) = (&self.client(client).scopes, &session.user);
+        let scopes = scope::narrowed(allowed, &user.groups, &session.row.scope, wish);
+        let scopes = scopes.ok_or_else(|| Refusal::invalid_scope(wish))?;
+        let generations = (user.generation, session.of_client);
+        let claims = self.claims(
             client,
-            wish,
+            scopes,
             "refresh_token",
             issuer,
-            (&old.family, Some(&old.token_hash)),
-        )
-        .await
+            Some(user),
+            generations,
+        );
+        Ok(Tokens {
+            access: self.0.rules.now().signer.sign(&claims)?,
+            refresh: Some(token.to_owned()),
+            claims,
+        })
     }
 
     /// Grant `client_credentials`.
-    pub(crate) async fn client_token(&self, client: &str, issuer: &str) -> Result<Tokens, Refusal> {
+    pub(crate) async fn client_token(
+        &self,
+        client: &str,
+        wish: &str,
+        issuer: &str,
+    ) -> Result<Tokens, Refusal> {
         let known = self.client(client);
         if known.authorities.is_empty() {
             return Err(Refusal::unauthorized(format!(
                 "Client {client} has no authorities of its own"
             )));
         }
-        let scopes = known.authorities.clone();
-        let claims = self
-            .claims(client, scopes, "client_credentials", issuer, None)
-            .await?;
+        let scopes = scope::granted(&known.authorities, &known.authorities, wish);
+        let scopes = scopes.ok_or_else(|| Refusal::invalid_scope(wish))?;
+        let subject = Whose::Client.subject(client);
+        let of_client = self.0.store.generation(&subject).await?;
+        let grant = "client_credentials";
+        let claims = self.claims(client, scopes, grant, issuer, None, (0, of_client));
         Ok(Tokens {
             access: self.0.rules.now().signer.sign(&claims)?,
             refresh: None,
@@ -207,60 +206,48 @@ impl Uaa {
         })
     }
 
-    async fn user_tokens(
+    /// Tokens for a user who has just shown who it is. They are of the generation in which that was found out.
+    async fn begin_session(
         &self,
         user: &UserRow,
         client: &str,
-        wish: &str,
+        scopes: Vec<String>,
         grant: &str,
         issuer: &str,
-        (family, replaces): (&str, Option<&str>),
     ) -> Result<Tokens, Refusal> {
-        let scopes =
-            scope::granted(&self.client(client).scopes, &user.groups, wish).ok_or_else(|| {
-                Refusal::new(
-                    http::StatusCode::BAD_REQUEST,
-                    "invalid_scope",
-                    format!("none of the scopes {wish:?} may be given"),
-                )
-            })?;
-        let claims = self
-            .claims(client, scopes, grant, issuer, Some(user))
-            .await?;
-        let access = self.0.rules.now().signer.sign(&claims)?;
         let refresh = random_token("r");
         let now = now_micros();
         let row = RefreshRow {
             token_hash: hash_token(&refresh),
-            family: family.to_owned(),
+            family: Uuid::new_v4().to_string(),
             user_id: user.id.clone(),
             client_id: client.to_owned(),
-            scope: wish.to_owned(),
+            scope: scopes.join(" "),
             expires_at: now + self.0.refresh_seconds * 1_000_000,
-            used_at: None,
         };
-        self.0.store.rotate_refresh(&row, replaces, now).await?;
+        let kept = self.0.store.insert_refresh(&row, user.generation, now);
+        let of_client = kept.await?.ok_or_else(changed_meanwhile)?;
+        let generations = (user.generation, of_client);
+        let claims = self.claims(client, scopes, grant, issuer, Some(user), generations);
         Ok(Tokens {
-            access,
+            access: self.0.rules.now().signer.sign(&claims)?,
             refresh: Some(refresh),
             claims,
         })
     }
 
-    async fn claims(
+    /// What a token says. `generations` are those of user and client in which it is given.
+    fn claims(
         &self,
         client: &str,
         scope: Vec<String>,
         grant: &str,
         issuer: &str,
         user: Option<&UserRow>,
-    ) -> Result<Claims, Refusal> {
+        generations: (i64, i64),
+    ) -> Claims {
         let now = now_micros() / 1_000_000;
-        let id = user.map_or("", |user| user.id.as_str());
-        let store = &self.0.store;
-        let of_user = store.generation(&Whose::User.subject(id)).await?;
-        let of_client = store.generation(&Whose::Client.subject(client)).await?;
-        Ok(Claims {
+        Claims {
             jti: Uuid::new_v4().to_string(),
             sub: user.map_or(client, |u| u.id.as_str()).to_owned(),
             aud: scope::audience(&scope, client),
@@ -274,9 +261,19 @@ impl Uaa {
             iat: now,
             exp: now + self.0.access_seconds,
             iss: issuer.to_owned(),
-            rev_sig: format!("{of_user}.{of_client}"),
-        })
+            rev_sig: format!("{}.{}", generations.0, generations.1),
+        }
     }
+}
+
+/// Password, groups or sessions of the user changed between the test and the tokens, or the user is gone.
+fn changed_meanwhile() -> Refusal {
+    Refusal::unauthorized("The account was changed at this moment. Log in again.")
+}
+
+/// Whether a user can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= NAME_BYTES && !name.chars().any(char::is_control)
 }
 
 /// A secret to be handed out; its last letter says what it is.
@@ -285,7 +282,7 @@ fn random_token(kind: &str) -> String {
     format!("{}-{kind}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn hash_token(token: &str) -> String {
+pub(crate) fn hash_token(token: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
     URL_SAFE_NO_PAD.encode(digest.as_ref())
 }

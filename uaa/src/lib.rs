@@ -10,8 +10,10 @@
 //! | `keys` | the RSA pair, made once and kept in the store |
 //! | `grants` | what a token is given for: passwords, refresh tokens, codes, client secrets |
 //! | `rules` | keys and revocations in memory, brought up to date when another server changed them |
-//! | `rate` | pure: failed logins per address |
-//! | `lockout` | pure: five failures lock an account for five minutes |
+//! | `gate`, `rate` | every secret is counted before it is tested, by address |
+//! | `lockout` | pure: five attempts lock an account for five minutes |
+//! | `turns` | whose password is hashed next |
+//! | [`limits`] | every bound on what strangers send |
 //! | `password` | argon2, a few at a time |
 //! | `scope` | pure: which scopes a token carries |
 //! | `filter` | pure: the SCIM filters clients send |
@@ -22,9 +24,11 @@ pub mod config;
 pub mod daemon;
 mod error;
 mod filter;
+mod gate;
 mod grants;
 mod http;
 mod keys;
+pub mod limits;
 mod lockout;
 mod password;
 mod rate;
@@ -33,6 +37,7 @@ mod scope;
 mod service;
 pub mod store;
 pub mod token;
+mod turns;
 
 pub use config::{ClientConfig, Config};
 pub use error::OpenError;

@@ -1,15 +1,16 @@
-//! When a wrong password locks an account. Pure: takes `now`.
+//! When attempts lock an account. An attempt counts before it is tested, so that no more are tested than are counted, however many
+//! come at once; success takes all of them back. Names nobody has are counted alike. Pure: takes `now`.
 
-/// Failures in a row that lock an account.
-pub(crate) const MAX_FAILURES: i64 = 5;
-/// Microseconds an account stays locked.
-pub(crate) const LOCK_MICROS: i64 = 5 * 60 * 1_000_000;
+use crate::limits::{ACCOUNT_ATTEMPTS, ACCOUNT_LOCK_SECONDS};
 
-/// What is stored per user.
+/// Microseconds an account stays locked, and attempts are remembered.
+pub(crate) const LOCK_MICROS: i64 = ACCOUNT_LOCK_SECONDS.as_secs() as i64 * 1_000_000;
+
+/// What is stored per name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Attempts {
-    /// Failures since the last success or lock.
-    pub(crate) failures: i64,
+    /// Attempts since the last success or lock.
+    pub(crate) counted: i64,
     /// Unix microseconds; 0 when never locked.
     pub(crate) locked_until: i64,
 }
@@ -20,16 +21,16 @@ impl Attempts {
         (self.locked_until > now).then(|| (self.locked_until - now + 999_999) / 1_000_000)
     }
 
-    /// The state after one more failure.
-    pub(crate) fn after_failure(self, now: i64) -> Attempts {
-        if self.failures + 1 >= MAX_FAILURES {
+    /// The state with one more attempt, which may be tested.
+    pub(crate) fn with_another(self, now: i64) -> Attempts {
+        if self.counted + 1 >= i64::from(ACCOUNT_ATTEMPTS) {
             Attempts {
-                failures: 0,
+                counted: 0,
                 locked_until: now + LOCK_MICROS,
             }
         } else {
             Attempts {
-                failures: self.failures + 1,
+                counted: self.counted + 1,
                 ..self
             }
         }
@@ -41,26 +42,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fifth_failure_locks_for_five_minutes() {
+    fn the_last_attempt_locks_for_its_time() {
         let mut attempts = Attempts::default();
-        for _ in 0..4 {
-            attempts = attempts.after_failure(1_000);
+        for _ in 1..ACCOUNT_ATTEMPTS {
+            attempts = attempts.with_another(1_000);
             assert_eq!(attempts.locked_for(1_000), None);
         }
-        attempts = attempts.after_failure(1_000);
+        attempts = attempts.with_another(1_000);
         assert_eq!(attempts.locked_for(1_000), Some(300));
         assert_eq!(attempts.locked_for(1_000 + LOCK_MICROS), None);
     }
 
     #[test]
-    fn after_a_lock_counting_starts_anew() {
+    fn after_a_lock_counting_starts_again() {
         let locked = Attempts {
-            failures: 4,
+            counted: 4,
             locked_until: 0,
         }
-        .after_failure(0);
-        let later = locked.after_failure(LOCK_MICROS + 1);
-        assert_eq!(later.failures, 1);
+        .with_another(0);
+        let later = locked.with_another(LOCK_MICROS + 1);
+        assert_eq!(later.counted, 1);
         assert_eq!(later.locked_for(LOCK_MICROS + 1), None);
     }
 }

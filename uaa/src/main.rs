@@ -1,5 +1,10 @@
 //! `uaa`: the token server alone.
 
 fn main() -> std::process::ExitCode {
-    component::main("uaa", component::Threads::PerCore, uaa::daemon::start)
+    component::main(
+        "uaa",
+        component::Threads::PerCore,
+        component::NewFiles::Private,
+        uaa::daemon::start,
+    )
 }

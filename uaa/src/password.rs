@@ -4,17 +4,14 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 use crate::error::OpenError;
-
-/// Hashes at the same time.
-const PARALLEL: usize = 2;
+use crate::turns::{Turn, Turns};
 
 /// Hashes and verifies.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    gate: Arc<Semaphore>,
+    turns: Turns,
     /// Verified against when the user is unknown, so that both answers take the same time.
     decoy: Arc<str>,
 }
@@ -23,42 +20,50 @@ impl Passwords {
     pub(crate) fn new() -> Result<Passwords, OpenError> {
         let decoy = hash_now("a password nobody has")?;
         Ok(Passwords {
-            gate: Arc::new(Semaphore::new(PARALLEL)),
+            turns: Turns::default(),
             decoy: decoy.into(),
         })
     }
 
-    pub(crate) async fn hash(&self, password: &str) -> Result<String, OpenError> {
+    /// Waits until this address may have a password hashed.
+    pub(crate) async fn turn(&self, address: &str) -> Result<Turn, OpenError> {
+        let turn = self.turns.turn(address).await;
+        turn.map_err(|_| OpenError::Crowded)
+    }
+
+    pub(crate) async fn hash(&self, turn: Turn, password: &str) -> Result<String, OpenError> {
         let password = password.to_owned();
-        self.run(move || hash_now(&password)).await?
+        run(turn, move || hash_now(&password)).await?
     }
 
     /// Whether the password fits; `None` (unknown user) takes as long and is false.
     pub(crate) async fn verify(
         &self,
+        turn: Turn,
         password: &str,
         hash: Option<&str>,
     ) -> Result<bool, OpenError> {
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.decoy).to_owned();
         let password = password.to_owned();
-        let fits = self.run(move || verify_now(&password, &hash)).await?;
+        let fits = run(turn, move || verify_now(&password, &hash)).await?;
         Ok(known && fits)
     }
+}
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, OpenError> {
-        let _permit = self
-            .gate
-            .acquire()
-            .await
-            .map_err(|error| OpenError::Password(error.to_string()))?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| OpenError::Password(error.to_string()))
-    }
+/// The turn is over when the work is, not when whoever asked for it goes away.
+async fn run<T: Send + 'static>(
+    turn: Turn,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OpenError> {
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| OpenError::Password(error.to_string()))
 }
 
 fn hash_now(password: &str) -> Result<String, OpenError> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub(crate) struct Rules {
     /// Newest first.
     pub(crate) keys: Vec<SigningKey>,
     pub(crate) signer: Signer,
+    /// What the login page's forms are marked with; the same on all servers of one database.
+    pub(crate) form_key: hmac::Key,
 }
 
 /// The rules now, and when they were last compared with the store.
@@ -116,8 +119,10 @@ async fn load(store: &Store) -> Result<Rules, OpenError> {
     let newest = keys
         .first()
         .ok_or_else(|| OpenError::Key("no key in the store".into()))?;
+    let mark = format!("uaa login form\n{}", newest.private_pem);
     Ok(Rules {
         signer: Signer::new(newest)?,
+        form_key: hmac::Key::new(hmac::HMAC_SHA256, mark.as_bytes()),
         keys,
     })
 }

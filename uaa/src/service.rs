@@ -1,15 +1,16 @@
 //! The service behind the endpoints.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use component::Forwarders;
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::OpenError;
+use crate::gate::Gate;
 use crate::password::Passwords;
-use crate::rate::Limiter;
 use crate::rules::LiveRules;
 use crate::scope::{ADMIN_GROUPS, CF_SCOPES, DEFAULT_GROUPS};
 use crate::store::{Store, UserRow, Whose};
@@ -43,7 +44,9 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
     pub(crate) rules: LiveRules,
-    pub(crate) failures: Mutex<Limiter>,
+    pub(crate) gate: Gate,
+    pub(crate) forwarders: Forwarders,
+    accounts: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     pub(crate) clients: HashMap<String, Client>,
     pub(crate) access_seconds: i64,
     pub(crate) refresh_seconds: i64,
@@ -69,7 +72,9 @@ impl Uaa {
         let max_age = Duration::from_secs(config.rules_max_age_seconds.into());
         Ok(Uaa(Arc::new(Inner {
             rules: LiveRules::open(&store, max_age).await?,
-            failures: Mutex::new(Limiter::new(config.failed_logins_per_minute)),
+            gate: Gate::new(config.failed_logins_per_minute),
+            forwarders: config.trusted_forwarders.clone(),
+            accounts: Mutex::default(),
             passwords: tokio::task::spawn_blocking(Passwords::new)
                 .await
                 .map_err(|error| OpenError::Password(error.to_string()))??,
@@ -105,8 +110,26 @@ impl Uaa {
 
     /// Ends all tokens of a user or client.
     pub(crate) async fn revoke(&self, whose: Whose, id: &str) -> Result<(), OpenError> {
-        self.0.store.revoke(&whose.subject(id), id, whose).await?;
+        self.0.store.revoke(whose, id).await?;
+        self.reload().await
+    }
+
+    /// What was revoked in the store just now is refused from now on.
+    pub(crate) async fn reload(&self) -> Result<(), OpenError> {
         self.0.rules.reload(&self.0.store).await
+    }
+
+    /// One attempt at an account at a time: two right passwords at once must not be taken for two attempts in a row.
+    pub(crate) fn turn_of_account(&self, account: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let accounts = self.0.accounts.lock();
+        let mut accounts = accounts.unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = accounts.get(account).and_then(Weak::upgrade) {
+            return turn;
+        }
+        accounts.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        accounts.insert(account.to_owned(), Arc::downgrade(&turn));
+        turn
     }
 
     /// The endpoints; `fallback_base` is the address put into answers when a request carries no Host.
@@ -122,7 +145,7 @@ impl Uaa {
         if let Some(known) = self.0.store.user_by_name(&user.username).await? {
             return Ok(known.id);
         }
-        match self.create(user.clone()).await {
+        match self.create(user.clone(), "").await {
             Err(OpenError::Store(error)) if error.is_duplicate() => {
                 let known = self.0.store.user_by_name(&user.username).await?;
                 known.map(|u| u.id).ok_or(OpenError::Store(error))
@@ -152,11 +175,13 @@ impl Uaa {
         Ok(self.0.store.user_by_id(id).await?.map(|u| u.username))
     }
 
-    pub(crate) async fn create(&self, user: NewUser) -> Result<UserRow, OpenError> {
+    /// Makes a user; `address` is whose turn it is to have a password hashed.
+    pub(crate) async fn create(&self, user: NewUser, address: &str) -> Result<UserRow, OpenError> {
+        let turn = self.0.passwords.turn(address).await?;
         let admin: &[&str] = if user.admin { ADMIN_GROUPS } else { &[] };
         let row = UserRow {
             id: Uuid::new_v4().to_string(),
-            password_hash: self.0.passwords.hash(&user.password).await?,
+            password_hash: self.0.passwords.hash(turn, &user.password).await?,
             username: user.username,
             email: user.email,
             given_name: user.given_name,
@@ -166,7 +191,7 @@ impl Uaa {
                 .chain(admin)
                 .map(|g| g.to_string())
                 .collect(),
-            attempts: Default::default(),
+            generation: 0,
         };
         self.0.store.insert_user(&row, now_micros()).await?;
         Ok(row)

@@ -4,77 +4,7 @@
 mod support;
 
 use reqwest::StatusCode;
-use support::{BACK, Server};
-
-/// The page's address for what a client asks.
-fn page(server: &Server, fields: &[(&str, &str)]) -> String {
-    let base = format!("{}/oauth/authorize", server.base);
-    url::Url::parse_with_params(&base, fields)
-        .unwrap()
-        .to_string()
-}
-
-const ASKED: [(&str, &str); 5] = [
-    ("response_type", "code"),
-    ("client_id", "portal"),
-    ("redirect_uri", BACK),
-    ("scope", ""),
-    ("state", "a&b\"<"),
-];
-
-/// The secret of the form and the cookie that repeats it.
-async fn open_page(server: &Server) -> (String, String) {
-    let answer = server
-        .client
-        .get(page(server, &ASKED))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-    let headers = answer.headers().clone();
-    for (name, word) in [
-        ("content-security-policy", "default-src 'none'"),
-        ("x-frame-options", "DENY"),
-        ("cache-control", "no-store"),
-    ] {
-        assert!(headers[name].to_str().unwrap().contains(word), "{name}");
-    }
-    let cookie = headers["set-cookie"].to_str().unwrap().to_owned();
-    assert!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
-        "{cookie}"
-    );
-    let text = answer.text().await.unwrap();
-    assert!(
-        !text.contains("<script") && !text.contains("src=") && !text.contains("a&b\"<"),
-        "{text}"
-    );
-    let secret = text.split("name=\"csrf\" value=\"").nth(1).unwrap();
-    let secret = secret.split('"').next().unwrap().to_owned();
-    (secret, cookie.split(';').next().unwrap().to_owned())
-}
-
-/// Sends the form; gives the status and where it leads.
-async fn send(server: &Server, secret: &str, cookie: &str, password: &str) -> (StatusCode, String) {
-    let mut form = ASKED.to_vec();
-    form.extend([
-        ("csrf", secret),
-        ("username", "admin"),
-        ("password", password),
-    ]);
-    let request = server
-        .client
-        .post(format!("{}/oauth/authorize", server.base));
-    let answer = request
-        .header("cookie", cookie)
-        .form(&form)
-        .send()
-        .await
-        .unwrap();
-    let place = answer.headers().get("location");
-    let place = place.map(|place| place.to_str().unwrap().to_owned());
-    (answer.status(), place.unwrap_or_default())
-}
+use support::{ASKED, BACK, Server, code, open_page, page, send, send_from};
 
 async fn exchange(
     server: &Server,
@@ -88,19 +18,6 @@ async fn exchange(
         ("redirect_uri", back),
     ];
     server.token(Some(client), &form).await
-}
-
-async fn code(server: &Server) -> String {
-    let (secret, cookie) = open_page(server).await;
-    let (status, place) = send(server, &secret, &cookie, "pw").await;
-    assert_eq!(status, 302);
-    let place = url::Url::parse(&place).unwrap();
-    let answers: std::collections::HashMap<_, _> = place.query_pairs().into_owned().collect();
-    assert_eq!(
-        (answers["from"].as_str(), answers["state"].as_str()),
-        ("uaa", "a&b\"<")
-    );
-    answers["code"].clone()
 }
 
 const PORTAL: (&str, &str) = ("portal", "portal-secret");
@@ -191,15 +108,91 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered_letter_by_letter() 
 async fn a_form_from_another_page_or_with_a_wrong_password_gives_no_code() {
     let server = Server::start().await;
     let (secret, cookie) = open_page(&server).await;
-    let (other, _) = open_page(&server).await;
+    let (other, other_cookie) = open_page(&server).await;
     assert_eq!(
         send(&server, &secret, "", "pw").await,
         (StatusCode::FORBIDDEN, String::new())
     );
     assert_eq!(send(&server, &other, &cookie, "pw").await.0, 403);
     assert_eq!(send(&server, "", "uaa_login=", "pw").await.0, 403);
+    // The cookie's own value, as the form repeated it once.
+    let value = cookie.split_once('=').unwrap().1;
+    assert_eq!(send(&server, value, &cookie, "pw").await.0, 403);
+    // Two cookies: one of them may have been planted by a site beside ours.
+    let both = format!("{cookie}; {other_cookie}");
+    assert_eq!(send(&server, &secret, &both, "pw").await.0, 403);
     assert_eq!(
         send(&server, &secret, &cookie, "wrong").await,
         (StatusCode::UNAUTHORIZED, String::new())
+    );
+}
+
+#[tokio::test]
+async fn a_form_counts_when_browsers_say_that_it_comes_from_the_page() {
+    let server = Server::start().await;
+    let host = server.base.strip_prefix("http://").unwrap();
+    let origin = format!("http://{host}");
+    for (headers, status) in [
+        (&[("sec-fetch-site", "same-origin")][..], 302),
+        (&[("sec-fetch-site", "none")], 302),
+        (&[("origin", origin.as_str())], 302),
+        (&[], 302),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("sec-fetch-site", "")], 403),
+        (
+            &[("sec-fetch-site", "same-site"), ("origin", origin.as_str())],
+            403,
+        ),
+        (&[("origin", "null")], 403),
+        (&[("origin", "http://evil.127.0.0.1.example.com")], 403),
+        (&[("origin", "http://127.0.0.1:1")], 403),
+    ] {
+        let (secret, cookie) = open_page(&server).await;
+        let sent = send_from(&server, headers, &ASKED, &secret, &cookie, "pw").await;
+        assert_eq!(sent.0, status, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mark_is_good_for_what_was_asked_for_only() {
+    let server = Server::start().await;
+    for (name, value) in [("state", "another"), ("scope", "openid")] {
+        let (secret, cookie) = open_page(&server).await;
+        let mut asked = ASKED;
+        for pair in asked.iter_mut().filter(|(known, _)| *known == name) {
+            pair.1 = value;
+        }
+        let sent = send_from(&server, &[], &asked, &secret, &cookie, "pw").await;
+        assert_eq!(sent.0, 403, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn over_https_the_cookie_is_one_that_only_this_host_can_set() {
+    let server = Server::start().await;
+    let https = [("x-forwarded-proto", "https")];
+    let answer = server.client.get(page(&server, &ASKED));
+    let answer = answer.header(https[0].0, https[0].1).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("__Host-uaa_login="), "{cookie}");
+    let attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
+    for needed in ["Secure", "Path=/", "HttpOnly", "SameSite=Strict"] {
+        assert!(attributes.contains(&needed), "{cookie}");
+    }
+    let text = answer.text().await.unwrap();
+    let secret = support::mark(&text);
+    let cookie = cookie.split(';').next().unwrap();
+    let sent = async |headers: &[(&str, &str)], cookie: &str| {
+        send_from(&server, headers, &ASKED, &secret, cookie, "pw")
+            .await
+            .0
+    };
+    assert_eq!(sent(&https, cookie).await, 302);
+    let planted = cookie.replace("__Host-", "");
+    assert_eq!(
+        sent(&https, &planted).await,
+        403,
+        "a sibling can set this one"
     );
 }

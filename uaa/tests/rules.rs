@@ -75,9 +75,7 @@ async fn a_new_key_signs_and_tokens_of_the_old_one_stay_good() {
 async fn a_key_that_another_server_made_is_known_as_soon_as_a_token_names_it() {
     let server = Server::start().await;
     let (config, _dir) = server.shut_down().await;
-    let store = uaa::store::Store::open(&config.database, &config.database_options)
-        .await
-        .unwrap();
+    let store = uaa::store::Store::open(&config).await.unwrap();
     let config = uaa::Config {
         rules_max_age_seconds: 0,
         ..config

@@ -10,6 +10,8 @@ use base64::Engine as _;
 use component::authorized;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
+use loggregator::limits::STREAM_OUTLIVES_TOKEN_SECONDS;
+use loggregator::{Answer, Moment};
 use serde_json::{Value, json};
 use v2_api::{ApiError, Code};
 
@@ -18,7 +20,7 @@ use super::resources::is_sha1;
 use super::routing::{Routes, get, post};
 use super::upload::{self, Form, Saved, UploadError};
 use super::{apps, bits, jobs};
-use crate::authorize;
+use crate::authorize::{self, Caller};
 use crate::blobs::Place;
 use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome, fail, fail_with};
@@ -309,22 +311,53 @@ async fn job(
 }
 
 /// Whether the token may read the app's logs: whoever may read the app.
-pub(super) async fn may_read_logs(ctl: &Ctl, token: &str, app: &str) -> Outcome<bool> {
-    let mut headers = HeaderMap::new();
-    let value = http::HeaderValue::from_str(token).map_err(|_| fail(Code::InvalidAuthToken))?;
-    headers.insert(header::AUTHORIZATION, value);
-    let caller = authorize::authenticate(ctl, &headers, 0, false).await?;
-    Ok(apps::load(ctl, &caller, app).await.is_ok())
+pub(super) async fn may_read_logs(ctl: &Ctl, token: &str, app: &str, moment: Moment) -> Answer {
+    let Ok(value) = http::HeaderValue::from_str(token) else {
+        return Answer::No;
+    };
+    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+    let load = async {
+        let caller = log_reader(ctl, &headers, moment).await?;
+        apps::load(ctl, &caller, app).await
+    };
+    match load.await {
+        Ok(_) => Answer::Yes,
+        Err(failure) if failure.0.status().is_client_error() => Answer::No,
+        Err(_) => Answer::Unknown,
+    }
 }
 
+/// Who reads logs. A stream that is open may go on with a token that has expired meanwhile.
+async fn log_reader(ctl: &Ctl, headers: &HeaderMap, moment: Moment) -> Outcome<Caller> {
+    let grace = match moment {
+        Moment::Opening => 0,
+        Moment::Open => STREAM_OUTLIVES_TOKEN_SECONDS.as_secs(),
+    };
+    authorize::authenticate(ctl, headers, grace, false).await
+}
+
+/// Asked by a log server of its own; about a stream that is open already only with the intake's credentials.
 async fn log_access(
     State(ctl): State<Ctl>,
     headers: HeaderMap,
     Path(guid): Path<String>,
 ) -> Outcome<Json<Value>> {
-    let caller = authorize::authenticate(&ctl, &headers, 0, false).await?;
-    apps::load(&ctl, &caller, &guid)
-        .await
-        .map_err(|_| fail_with(Code::AppNotFound, &guid))?;
-    Ok(Json(json!({})))
+    let moment = match headers.get(header::PROXY_AUTHORIZATION) {
+        None => Moment::Opening,
+        Some(value) => {
+            let of_server = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
+            if !authorized(&of_server, &ctl.config.internal_auth.basic()) {
+                return Err(fail(Code::NotAuthenticated));
+            }
+            Moment::Open
+        }
+    };
+    let caller = log_reader(&ctl, &headers, moment).await?;
+    match apps::load(&ctl, &caller, &guid).await {
+        Ok(_) => Ok(Json(json!({}))),
+        Err(failure) if failure.0.status().is_client_error() => {
+            Err(fail_with(Code::AppNotFound, &guid))
+        }
+        Err(failure) => Err(failure),
+    }
 }

@@ -148,13 +148,9 @@ pub(crate) fn router(ctl: &Ctl) -> Router {
 /// Whether a token may read an app's logs: whoever may read the app.
 fn log_access(ctl: &Ctl) -> loggregator::Access {
     let ctl = ctl.clone();
-    Arc::new(move |token, app| {
+    Arc::new(move |token, app, moment| {
         let ctl = ctl.clone();
-        Box::pin(async move {
-            internal::may_read_logs(&ctl, &token, &app)
-                .await
-                .unwrap_or(false)
-        })
+        Box::pin(async move { internal::may_read_logs(&ctl, &token, &app, moment).await })
     })
 }
 

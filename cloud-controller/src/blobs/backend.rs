@@ -1,7 +1,5 @@
 //! The service behind the blobstore, as configured.
 
-use std::fs::Permissions;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,7 +24,8 @@ pub(super) struct Backend {
 pub(super) fn open(service: &BlobService, directory: &Path) -> Result<Backend, BlobError> {
     match service {
         BlobService::Directory => {
-            private_directory(directory)?;
+            // Behind a closed door nobody reads the blobs, whatever mode they have.
+            component::private::directory(directory)?;
             let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
             Ok(Backend {
                 store: Arc::new(store),
@@ -43,24 +42,6 @@ pub(super) fn open(service: &BlobService, directory: &Path) -> Result<Backend, B
             })
         }
         BlobService::S3(config) => s3(config),
-    }
-}
-
-/// Mode of directories that earlier versions made, for everybody to look into.
-const OPEN: u32 = 0o755;
-const PRIVATE: u32 = 0o700;
-
-/// Makes the directory for us alone. One that is there keeps the mode an operator gave it, unless it is the one that we used to give: then
-/// it is closed, and with it everything in it.
-fn private_directory(directory: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(PRIVATE)
-        .create(directory)?;
-    let mode = std::fs::metadata(directory)?.permissions().mode();
-    match mode & 0o777 {
-        OPEN => std::fs::set_permissions(directory, Permissions::from_mode(PRIVATE)),
-        _ => Ok(()),
     }
 }
 
@@ -127,6 +108,8 @@ fn credentials(path: &Path) -> Result<(String, String), BlobError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -134,20 +117,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         let fresh = dir.path().join("data/blobs");
-        private_directory(&fresh).unwrap();
+        open(&BlobService::Directory, &fresh).unwrap();
         assert_eq!(
             (mode(&fresh), mode(fresh.parent().unwrap())),
             (0o700, 0o700)
         );
-        for (before, after) in [
-            (0o755, 0o700),
-            (0o700, 0o700),
-            (0o750, 0o750),
-            (0o711, 0o711),
-        ] {
-            std::fs::set_permissions(&fresh, Permissions::from_mode(before)).unwrap();
-            private_directory(&fresh).unwrap();
-            assert_eq!(mode(&fresh), after, "{before:o}");
-        }
     }
 }

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use database::{Db, Kind, query, query_scalar};
 use serde_json::{Map, Value};
 
-use crate::crypto::{Cipher, CipherError};
+use component::{Cipher, CipherError};
 
 pub(crate) use apps::{APPS, AppRow};
 pub(crate) use buildpacks::{BUILDPACKS, BuildpackRow};

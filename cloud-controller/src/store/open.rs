@@ -3,9 +3,9 @@
 use database::{Db, Location, Migration, OpenError, Options};
 
 use super::Store;
-use crate::crypto::Cipher;
+use component::Cipher;
 
-/// Every step, in order. A released step is never changed, in neither folder. Numbers 2 and 6 are uaa's, in its own crate.
+/// Every step, in order. A released step is never changed, in neither folder. Numbers 2, 6 and 13 are uaa's, in its own crate.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 1,
@@ -59,6 +59,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../migrations/sqlite/0012_owners_of_files.sql"),
         postgres: include_str!("../../migrations/postgres/0012_owners_of_files.sql"),
     },
+    uaa::store::third_migration(13),
 ];
 
 impl Store {
@@ -94,7 +95,7 @@ mod tests {
     fn both_databases_have_the_same_steps_and_each_file_is_one() {
         let mut steps: Vec<i64> = MIGRATIONS.iter().map(|step| step.version).collect();
         assert!(steps.is_sorted());
-        steps.retain(|version| ![2, 6].contains(version));
+        steps.retain(|version| ![2, 6, 13].contains(version));
         assert_eq!(numbers("migrations/sqlite"), steps);
         assert_eq!(numbers("migrations/postgres"), steps);
     }

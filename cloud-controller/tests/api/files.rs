@@ -44,7 +44,8 @@ async fn announce(platform: &Platform, deas: &[(&str, &str)]) {
         })
         .collect();
     tokio::spawn(async move {
-        while let Some(delivery) = asked.next().await {
+        loop {
+            let delivery = asked.next().await;
             let inbox = delivery.reply.unwrap();
             for answer in &answers {
                 bus.publish_to(&inbox, answer).await.unwrap();

@@ -1,6 +1,6 @@
 //! Who may read an app's logs, in both protocols, and what everybody else is told.
 
-use crate::support::{Platform, guid, read};
+use crate::support::{Platform, eventually, guid, read};
 use serde_json::json;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Error;
@@ -158,4 +158,74 @@ async fn the_old_addresses_need_an_app_and_a_deleted_app_has_no_logs() {
         .await
         .expect(204);
     all(&platform, &app, Some(&token), false, "deleted").await;
+}
+
+/// What a log server of its own is told: about somebody who comes, or about a stream that is open.
+async fn access(platform: &Platform, app: &str, token: &str, server: Option<&str>) -> u16 {
+    let url = format!("{}/internal/log_access/{app}", platform.base);
+    let mut request = platform.client.get(url).header("authorization", token);
+    if let Some(password) = server {
+        let auth = component::BasicAuth {
+            user: platform.config.internal_auth.user.clone(),
+            password: password.to_owned(),
+        };
+        request = request.header("proxy-authorization", auth.header());
+    }
+    read(request).await.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_its_token_and_not_its_revocation() {
+    let mut platform = Platform::start().await;
+    let secret = platform.config.internal_auth.password.clone();
+    let (org, space) = platform.target().await;
+    let app = platform.create_app("talkative").await;
+    let roles = [(space.as_str(), "developers")];
+    let user = platform.add_user("dee", &org, &roles).await;
+    // The administrator's token is of before.
+    platform.config.uaa.access_token_seconds = 1;
+    platform.restart().await;
+    let token = token_of(&platform, "dee").await;
+    eventually("the token expires", async || {
+        (access(&platform, &app, &token, None).await == 401).then_some(())
+    })
+    .await;
+    let open = async |token: &str| access(&platform, &app, token, Some(&secret)).await;
+    assert_eq!(open(&token).await, 200, "only expired");
+    assert_eq!(access(&platform, &app, &token, Some("guess")).await, 401);
+
+    // Only uploads take such a token, and not whatever has a name like theirs.
+    let put = reqwest::Method::PUT;
+    let bare = token.strip_prefix("bearer ").unwrap();
+    let upload = format!("/v2/apps/{app}/bits");
+    let answer = platform.call_as(bare, put, &upload, None).await;
+    assert_ne!(
+        answer.status.as_u16(),
+        401,
+        "an upload that outlives its token"
+    );
+    for path in [
+        "/v2/apps/bits",
+        "/v2/spaces/bits",
+        "/v2/config/feature_flags/bits",
+        &upload,
+    ] {
+        let answer = platform
+            .call_as(bare, reqwest::Method::GET, path, None)
+            .await;
+        let status = answer.status.as_u16();
+        assert!(
+            status == 401 || path == upload && status == 404,
+            "{path}: {status}"
+        );
+    }
+
+    let path = format!("/v2/spaces/{space}/developers/{user}");
+    platform.delete(&path).await.expect(201);
+    assert_eq!(open(&token).await, 404, "the role is gone");
+    platform.put(&path, json!({})).await.expect(201);
+    assert_eq!(open(&token).await, 200);
+    let path = format!("/oauth/token/revoke/user/{user}");
+    assert!(platform.delete(&path).await.status.is_success());
+    assert_eq!(open(&token).await, 401, "it was revoked");
 }

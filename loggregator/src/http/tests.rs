@@ -23,17 +23,26 @@ type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 struct Server {
     hub: Hub,
     addr: std::net::SocketAddr,
+    /// What is said of readers whose stream is open.
+    still: Arc<std::sync::Mutex<Answer>>,
 }
 
 async fn serve(pace: Pace) -> Server {
     let config = Config {
         stream_backlog_lines: 4,
+        intake_password: "intake".into(),
         ..Config::default()
     };
     let hub = Hub::new(&config);
-    let access: Access = Arc::new(|token, app| {
-        let may = token == TOKEN && app == APP;
-        Box::pin(async move { may })
+    let still = Arc::new(std::sync::Mutex::new(Answer::Yes));
+    let known = still.clone();
+    let access: Access = Arc::new(move |token, app, moment| {
+        let answer = match (token == TOKEN && app == APP, moment) {
+            (false, _) => Answer::No,
+            (true, Moment::Opening) => Answer::Yes,
+            (true, Moment::Open) => *known.lock().unwrap(),
+        };
+        Box::pin(async move { answer })
     });
     let routes = paced(hub.clone(), access, config.intake_auth(), pace);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
@@ -41,7 +50,7 @@ async fn serve(pace: Pace) -> Server {
         .unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    Server { hub, addr }
+    Server { hub, addr, still }
 }
 
 impl Server {
@@ -288,4 +297,107 @@ async fn who_may_not_read_is_told_so_with_401_and_a_text() {
         assert_eq!(answer.status(), 401, "{path}");
     }
     assert_eq!(server.hub.readers("b"), 0);
+}
+
+/// The last line of a stream, and the code and text it ends with.
+async fn end(client: &mut Client) -> (Vec<u8>, u16, String) {
+    let mut last = Vec::new();
+    while let Some(frame) = next(client).await {
+        match frame.unwrap() {
+            Frame::Binary(line) => last = line.to_vec(),
+            Frame::Close(Some(close)) => {
+                return (last, close.code.into(), close.reason.to_string());
+            }
+            _ => {}
+        }
+    }
+    panic!("the stream ended without a reason");
+}
+
+fn asking_often() -> Pace {
+    Pace {
+        ask_every: Duration::from_millis(5),
+        ..Pace::default()
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_reader_may_not_read_any_more() {
+    let server = serve(asking_often()).await;
+    let mut new = server.follow("/apps/a/stream").await;
+    let mut old = server.follow("/tail/?app=a").await;
+    server.say(1, "while it may");
+    for client in [&mut new, &mut old] {
+        let frame = next(client).await.unwrap().unwrap();
+        assert!(frame.is_binary());
+    }
+    *server.still.lock().unwrap() = Answer::No;
+    let (line, code, reason) = end(&mut new).await;
+    assert_eq!((code, reason.as_str()), (1008, DISMISSED));
+    assert_eq!(text_of(&envelope(&line).message), DISMISSED);
+    let (line, code, _) = end(&mut old).await;
+    let line = OldLogMessage::decode(line.as_slice()).unwrap();
+    assert_eq!((code, text_of(&line.message).as_str()), (1008, DISMISSED));
+    server.nobody_reads().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_lines_does_not_keep_a_reader_on() {
+    let server = serve(asking_often()).await;
+    let mut client = server.follow("/apps/a/stream").await;
+    let (hub, still) = (server.hub.clone(), server.still.clone());
+    let flood = tokio::spawn(async move {
+        for seq in 1.. {
+            if hub.readers(APP) == 0 {
+                return;
+            }
+            if seq == 100 {
+                *still.lock().unwrap() = Answer::No;
+            }
+            let line = LogLine {
+                seq,
+                ..own_line(APP, "x".repeat(1_000))
+            };
+            hub.accept(LogBatch { lines: vec![line] });
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(end(&mut client).await.1, 1008);
+    flood.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_outlives_a_controller_that_is_away_for_a_moment_only() {
+    let server = serve(asking_often()).await;
+    let mut client = server.follow("/apps/a/stream").await;
+    *server.still.lock().unwrap() = Answer::Unknown;
+    assert_eq!(end(&mut client).await.2, UNANSWERED);
+    let mut answers = [Answer::Unknown; STREAM_UNANSWERED_TRIES].to_vec();
+    answers[STREAM_UNANSWERED_TRIES - 1] = Answer::Yes;
+    answers.push(Answer::No);
+    let answers = Arc::new(std::sync::Mutex::new(answers.into_iter()));
+    let reader = Reader {
+        access: Arc::new(move |_, _, _| {
+            let answer = answers.lock().unwrap().next().unwrap();
+            Box::pin(async move { answer })
+        }),
+        token: TOKEN.into(),
+        app: APP.into(),
+        form: Form::Dropsonde,
+    };
+    assert_eq!(reader.dismissed(Duration::from_millis(1)).await, DISMISSED);
+}
+
+#[tokio::test]
+async fn a_batch_beyond_the_limit_is_refused() {
+    let server = serve(Pace::default()).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}{}", server.addr, bus::log::INTAKE_PATH);
+    for (size, status) in [(BATCH_BYTES, 200), (BATCH_BYTES + 1, 413)] {
+        let mut body = br#"{"lines":[]}"#.to_vec();
+        body.resize(size, b' ');
+        let request = client.post(&url).basic_auth("internal", Some("intake"));
+        let answer = request.body(body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{size}");
+    }
 }

@@ -1,22 +1,29 @@
 //! `/oauth/authorize`: a page where a user logs in to a client, which then gets a code.
 //!
-//! There is no session: whoever wants a code types the password. The form carries a secret that a cookie repeats, so no other site
-//! can log its visitors in to an account of its own; the page has no scripts, loads nothing and may not stand in a frame.
+//! There is no session: whoever wants a code types the password. The form carries a mark that only we can make of the browser's cookie
+//! and of what the client asks for, so no other site can log its visitors in to an account of its own; the page has no scripts, loads
+//! nothing and may not stand in a frame.
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use subtle::ConstantTimeEq as _;
 use url::Url;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::limit::Address;
 use super::{Shared, page};
 use crate::error::Refusal;
 
-/// The cookie that repeats the form's secret.
-const COOKIE: &str = "uaa_login";
+/// The cookie of a form over HTTPS: nobody but this very host can have set it.
+const COOKIE: &str = "__Host-uaa_login";
+/// The cookie over plain HTTP, where browsers accept no `__Host-`: a site beside ours can set it, which the form's mark, `Origin` and
+/// `Sec-Fetch-Site` have to make up for.
+const PLAIN_COOKIE: &str = "uaa_login";
 
 /// What the client asks for; unknown fields are ignored.
 #[derive(Debug, Clone, Deserialize, Default)]
@@ -41,9 +48,13 @@ pub(crate) struct LoginForm {
 }
 
 /// Shows the page.
-pub(crate) async fn show(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
+pub(crate) async fn show(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Query(wanted): Query<Wanted>,
+) -> Response {
     match check(&shared, &wanted) {
-        Ok(_) => form(&wanted, StatusCode::OK, None),
+        Ok(_) => Page::of(&shared, &headers).form(&wanted, StatusCode::OK, None),
         Err(answer) => *answer,
     }
 }
@@ -59,19 +70,21 @@ pub(crate) async fn log_in(
         Ok(back) => back,
         Err(answer) => return *answer,
     };
-    if !is_from_our_page(&headers, &sent.csrf) {
+    let page = Page::of(&shared, &headers);
+    if !page.sent(&headers, &sent) {
         let text = "This form is too old, or cookies are off. Log in again.";
-        return form(&sent.wanted, StatusCode::FORBIDDEN, Some(text));
+        return page.form(&sent.wanted, StatusCode::FORBIDDEN, Some(text));
     }
     match code_for(&shared, &address, &sent).await {
         Ok(code) => redirect(back, &[("code", &code), ("state", &sent.wanted.state)]),
-        Err(refusal) => form(&sent.wanted, refusal.status, Some(&refusal.description)),
+        Err(refusal) => page.form(&sent.wanted, refusal.status, Some(&refusal.description)),
     }
 }
 
 async fn code_for(shared: &Shared, address: &Address, sent: &LoginForm) -> Result<String, Refusal> {
-    let login = shared.uaa.authenticate(&sent.username, &sent.password);
-    let user = address.limited(&shared.uaa, login).await?;
+    let uaa = &shared.uaa;
+    let login = uaa.authenticate(&sent.username, &sent.password, address.as_str());
+    let user = address.limited(uaa, login).await?;
     let wanted = &sent.wanted;
     let (client, back) = (&wanted.client_id, &wanted.redirect_uri);
     shared
@@ -111,28 +124,90 @@ fn redirect(mut back: Url, answers: &[(&str, &str)]) -> Response {
     response
 }
 
-/// The page with a new secret.
-fn form(wanted: &Wanted, status: StatusCode, message: Option<&str>) -> Response {
-    let secret = uuid::Uuid::new_v4().simple().to_string();
-    let mut response = page::login(wanted, &secret, message, status);
-    let cookie = format!("{COOKIE}={secret}; Path=/oauth/authorize; HttpOnly; SameSite=Strict");
-    if let Ok(value) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
-    }
-    response
+/// How this browser gets the page.
+struct Page {
+    key: hmac::Key,
+    is_https: bool,
 }
 
-fn is_from_our_page(headers: &HeaderMap, secret: &str) -> bool {
-    // Browsers say where a form comes from; old ones do not.
-    let site = headers.get(HeaderName::from_static("sec-fetch-site"));
-    if site.is_some_and(|site| site == "cross-site") || secret.is_empty() {
-        return false;
+impl Page {
+    fn of(shared: &Shared, headers: &HeaderMap) -> Page {
+        Page {
+            key: shared.uaa.0.rules.now().form_key.clone(),
+            is_https: shared.base(headers).starts_with("https:"),
+        }
     }
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let pairs = cookies
+
+    fn cookie(&self) -> &'static str {
+        if self.is_https { COOKIE } else { PLAIN_COOKIE }
+    }
+
+    /// The page with a new cookie.
+    fn form(&self, wanted: &Wanted, status: StatusCode, message: Option<&str>) -> Response {
+        let session = uuid::Uuid::new_v4().simple().to_string();
+        let mark = hmac::sign(&self.key, marked(&session, wanted).as_bytes());
+        let mark = URL_SAFE_NO_PAD.encode(mark.as_ref());
+        let mut response = page::login(wanted, &mark, message, status);
+        let (name, secure) = (self.cookie(), if self.is_https { "; Secure" } else { "" });
+        let cookie = format!("{name}={session}; Path=/; HttpOnly; SameSite=Strict{secure}");
+        if let Ok(value) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, value);
+        }
+        response
+    }
+
+    /// Whether a form is ours: sent from our page, by the browser that got it, for what it was asked for.
+    fn sent(&self, headers: &HeaderMap, sent: &LoginForm) -> bool {
+        let Some(session) = only_cookie(headers, self.cookie()) else {
+            return false;
+        };
+        let Ok(mark) = URL_SAFE_NO_PAD.decode(&sent.csrf) else {
+            return false;
+        };
+        let marked = marked(session, &sent.wanted);
+        is_same_origin(headers) && hmac::verify(&self.key, marked.as_bytes(), &mark).is_ok()
+    }
+}
+
+/// What a form's mark is made of.
+fn marked(session: &str, wanted: &Wanted) -> String {
+    let parts = [
+        session,
+        &wanted.client_id,
+        &wanted.redirect_uri,
+        &wanted.scope,
+        &wanted.state,
+    ];
+    // As JSON, so that no two lists of parts look alike.
+    serde_json::json!(parts).to_string()
+}
+
+/// The value of a cookie, unless there are two: a site beside ours may have set one of them.
+fn only_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let values = headers.get_all(header::COOKIE).iter();
+    let pairs = values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'));
-    let ours = pairs.filter_map(|pair| pair.trim().split_once('='));
-    ours.filter(|(name, _)| *name == COOKIE)
-        .any(|(_, value)| bool::from(value.as_bytes().ct_eq(secret.as_bytes())))
+    let mut ours = pairs
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(known, _)| *known == name);
+    let (_, value) = ours.next()?;
+    ours.next().is_none().then_some(value)
+}
+
+/// Browsers say where a form comes from: by `Sec-Fetch-Site` on HTTPS and this very machine, by `Origin` elsewhere. Other programs
+/// need not.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let site = headers.get(HeaderName::from_static("sec-fetch-site"));
+    let origin = headers.get(header::ORIGIN);
+    let host = headers.get(header::HOST);
+    match (site, origin) {
+        (Some(site), _) => site == "same-origin" || site == "none",
+        (None, Some(origin)) => {
+            let authority = origin.to_str().ok().and_then(|text| text.split_once("://"));
+            let host = host.and_then(|host| host.to_str().ok());
+            authority.is_some_and(|(_, authority)| host == Some(authority))
+        }
+        (None, None) => true,
+    }
 }

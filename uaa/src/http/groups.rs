@@ -13,11 +13,9 @@ use super::users::{ListParams, SCHEMA};
 use super::{Shared, caller};
 use crate::error::Refusal;
 use crate::filter::{self, Term};
+use crate::limits::GROUP_NAME_BYTES;
 use crate::scope::{ADMIN_GROUPS, DEFAULT_GROUPS};
 use crate::service::now_micros;
-
-/// Longest name of a group.
-const MAX_NAME: usize = 255;
 
 /// Every group with the ids of its members.
 async fn all(shared: &Shared) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
@@ -30,7 +28,7 @@ async fn all(shared: &Shared) -> Result<BTreeMap<String, Vec<String>>, Refusal> 
         .chain(store.made_groups().await?)
         .map(|name| (name, Vec::new()))
         .collect();
-    for user in store.users(&[]).await? {
+    for user in store.users(&[], None).await? {
         for name in user.groups {
             groups.entry(name).or_default().push(user.id.clone());
         }
@@ -115,7 +113,7 @@ pub(crate) async fn create(
     caller::require(&caller::bearer(&shared, &headers).await?, &["scim.write"])?;
     let name = sent.name;
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(fits) {
+    if name.is_empty() || name.len() > GROUP_NAME_BYTES || !name.chars().all(fits) {
         return Err(Refusal::invalid_request(
             "displayName must be made of letters, digits, dots, _ and -: it becomes a scope",
         ));
@@ -189,12 +187,15 @@ pub(crate) async fn remove_member(
     ))
 }
 
-/// Takes a user in or out. Tokens that were given before keep their scopes until they expire.
+/// Takes a user in or out. Taken out, the user's access tokens end at once, in which the group still stands; clients refresh them.
 async fn change(shared: &Shared, group: &str, id: &str, member: bool) -> Result<(), Refusal> {
     let store = &shared.uaa.0.store;
-    if store.change_membership(id, group, member).await? {
-        return Ok(());
+    if !store.change_membership(id, group, member).await? {
+        let text = format!("User {id} does not exist");
+        return Err(Refusal::scim(StatusCode::NOT_FOUND, text));
     }
-    let text = format!("User {id} does not exist");
-    Err(Refusal::scim(StatusCode::NOT_FOUND, text))
+    if !member {
+        shared.uaa.reload().await?;
+    }
+    Ok(())
 }

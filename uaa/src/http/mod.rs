@@ -15,10 +15,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 
+use crate::limits::BODY_BYTES;
 use crate::service::Uaa;
-
-/// The largest body any endpoint here reads.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -85,6 +83,6 @@ pub(crate) fn router(uaa: Uaa, fallback_base: String) -> Router {
         .route("/Groups/{id}", get(groups::show).delete(groups::delete))
         .route("/Groups/{id}/members", post(groups::add_member))
         .route("/Groups/{id}/members/{user}", delete(groups::remove_member))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(Shared { uaa, fallback_base })
 }

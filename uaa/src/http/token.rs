@@ -32,12 +32,17 @@ pub(crate) async fn issue(
     headers: HeaderMap,
     Form(form): Form<TokenForm>,
 ) -> Result<Json<Value>, Refusal> {
-    let tokens = address.limited(&shared.uaa, grant(&shared, &headers, &form));
+    let tokens = address.limited(&shared.uaa, grant(&shared, &address, &headers, &form));
     Ok(Json(answer(tokens.await?)))
 }
 
 /// Lets the client in and carries out the grant it asks for.
-async fn grant(shared: &Shared, headers: &HeaderMap, form: &TokenForm) -> Result<Tokens, Refusal> {
+async fn grant(
+    shared: &Shared,
+    address: &Address,
+    headers: &HeaderMap,
+    form: &TokenForm,
+) -> Result<Tokens, Refusal> {
     let id = caller::client(
         shared,
         headers,
@@ -50,7 +55,9 @@ async fn grant(shared: &Shared, headers: &HeaderMap, form: &TokenForm) -> Result
         "password" if client.takes_passwords => {
             let name = needed(&form.username, "username")?;
             let password = needed(&form.password, "password")?;
-            uaa.login(&id, name, password, &form.scope, &issuer).await
+            let address = address.as_str();
+            uaa.login(&id, (name, password), &form.scope, &issuer, address)
+                .await
         }
         "authorization_code" if !client.redirect_uris.is_empty() => {
             let code = needed(&form.code, "code")?;
@@ -61,7 +68,7 @@ async fn grant(shared: &Shared, headers: &HeaderMap, form: &TokenForm) -> Result
             let token = needed(&form.refresh_token, "refresh_token")?;
             uaa.refresh(&id, token, &form.scope, &issuer).await
         }
-        "client_credentials" => uaa.client_token(&id, &issuer).await,
+        "client_credentials" => uaa.client_token(&id, &form.scope, &issuer).await,
         other => Err(Refusal::new(
             ::http::StatusCode::BAD_REQUEST,
             "unsupported_grant_type",

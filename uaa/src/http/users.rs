@@ -7,11 +7,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::limit::Address;
 use super::{Shared, caller};
 use crate::error::{OpenError, Refusal};
 use crate::filter;
+use crate::grants::is_name;
+use crate::limits::NAME_BYTES;
 use crate::service::NewUser;
-use crate::store::{UserRow, Whose};
+use crate::store::UserRow;
 
 pub(super) const SCHEMA: &str = "urn:scim:schemas:core:1.0";
 
@@ -26,6 +29,9 @@ pub(crate) async fn list(
     Query(params): Query<ListParams>,
 ) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers).await?;
+    // Who may not read all users finds itself, and learns nothing of others.
+    let own = claims.user_id.as_deref().unwrap_or_default();
+    let only = (!claims.has("scim.read")).then_some(own);
     let terms = match &params.filter {
         Some(text) => {
             caller::require(&claims, &["scim.read", "scim.userids"])?;
@@ -41,7 +47,7 @@ pub(crate) async fn list(
         .uaa
         .0
         .store
-        .users(&terms)
+        .users(&terms, only)
         .await?
         .iter()
         .map(present)
@@ -91,12 +97,15 @@ pub(crate) struct UserBody {
 
 pub(crate) async fn create(
     State(shared): State<Shared>,
+    address: Address,
     headers: HeaderMap,
     Body(body): Body<UserBody>,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     caller::require(&caller::bearer(&shared, &headers).await?, &["scim.write"])?;
-    if body.username.trim().is_empty() {
-        return Err(Refusal::invalid_request("userName must not be empty"));
+    if !is_name(&body.username) {
+        return Err(Refusal::invalid_request(format!(
+            "userName must not be empty, longer than {NAME_BYTES} bytes, or have control characters"
+        )));
     }
     let password = body
         .password
@@ -115,7 +124,7 @@ pub(crate) async fn create(
         family_name: body.name.family.unwrap_or_default(),
         admin: false,
     };
-    match shared.uaa.create(user).await {
+    match shared.uaa.create(user, address.as_str()).await {
         Ok(row) => Ok((StatusCode::CREATED, Json(present(&row)))),
         Err(OpenError::Store(error)) if error.is_duplicate() => Err(Refusal::scim(
             StatusCode::CONFLICT,
@@ -135,34 +144,61 @@ pub(crate) struct PasswordBody {
 
 pub(crate) async fn change_password(
     State(shared): State<Shared>,
+    address: Address,
     headers: HeaderMap,
     Path(id): Path<String>,
     Body(body): Body<PasswordBody>,
 ) -> Result<Json<Value>, Refusal> {
     let claims = caller::bearer(&shared, &headers).await?;
+    let is_own = claims.user_id.as_deref() == Some(id.as_str());
+    caller::require(
+        &claims,
+        &[if is_own {
+            "password.write"
+        } else {
+            "scim.write"
+        }],
+    )?;
     let user = load(&shared, &id).await?;
-    if claims.user_id.as_deref() == Some(user.id.as_str()) {
-        caller::require(&claims, &["password.write"])?;
-        let old = body.old.unwrap_or_default();
-        if !shared
-            .uaa
-            .0
-            .passwords
-            .verify(&old, Some(&user.password_hash))
-            .await?
-        {
-            return Err(Refusal::unauthorized("The old password is not correct"));
-        }
-    } else {
-        caller::require(&claims, &["scim.write"])?;
-    }
     if body.password.is_empty() {
         return Err(Refusal::invalid_request("password must not be empty"));
     }
-    let hash = shared.uaa.0.passwords.hash(&body.password).await?;
-    shared.uaa.0.store.set_password(&user.id, &hash).await?;
-    shared.uaa.revoke(Whose::User, &user.id).await?;
+    let uaa = &shared.uaa;
+    let tested_in = match is_own {
+        true => Some(old_password(&shared, &address, &user, &body).await?),
+        false => None,
+    };
+    let turn = uaa.0.passwords.turn(address.as_str()).await?;
+    let hash = uaa.0.passwords.hash(turn, &body.password).await?;
+    if !uaa.0.store.set_password(&id, &hash, tested_in).await? {
+        let text = "The account was changed at this moment. Log in again.";
+        return Err(Refusal::unauthorized(text));
+    }
+    uaa.reload().await?;
     Ok(Json(json!({"status": "ok", "message": "password updated"})))
+}
+
+/// Tests the old password as a login does, and gives the generation it was tested in.
+async fn old_password(
+    shared: &Shared,
+    address: &Address,
+    user: &UserRow,
+    body: &PasswordBody,
+) -> Result<i64, Refusal> {
+    let old = body.old.as_deref().unwrap_or_default();
+    let login = shared
+        .uaa
+        .authenticate(&user.username, old, address.as_str());
+    let known = address.limited(&shared.uaa, login).await;
+    let known = known.map_err(|refusal| match refusal.description.as_str() {
+        "Bad credentials" => Refusal::unauthorized("The old password is not correct"),
+        _ => refusal,
+    })?;
+    // The name can have been given to somebody else meanwhile.
+    if known.id != user.id {
+        return Err(Refusal::unauthorized("The old password is not correct"));
+    }
+    Ok(known.generation)
 }
 
 pub(crate) async fn delete(
@@ -173,7 +209,7 @@ pub(crate) async fn delete(
     caller::require(&caller::bearer(&shared, &headers).await?, &["scim.write"])?;
     let user = load(&shared, &id).await?;
     shared.uaa.0.store.delete_user(&user.id).await?;
-    shared.uaa.revoke(Whose::User, &user.id).await?;
+    shared.uaa.reload().await?;
     Ok(Json(present(&user)))
 }
 

@@ -2,7 +2,7 @@
 
 use database::query;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, UserRow, users};
 
 /// A row of `uaa_codes`.
 #[derive(Debug, Clone)]
@@ -16,9 +16,17 @@ pub(crate) struct CodeRow {
 }
 
 impl Store {
-    /// Keeps a code, and forgets expired ones.
-    pub(crate) async fn insert_code(&self, row: &CodeRow, now: i64) -> Result<(), StoreError> {
+    /// Keeps a code if the user is in this generation still, and forgets expired ones; false when it is not kept.
+    pub(crate) async fn insert_code(
+        &self,
+        row: &CodeRow,
+        generation: i64,
+        now: i64,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.db.begin().await?;
+        if !users::is_in_generation(&mut tx, &row.user_id, generation).await? {
+            return Ok(false);
+        }
         query("DELETE FROM uaa_codes WHERE expires_at < $1")
             .bind(now)
             .execute(&mut tx)
@@ -36,11 +44,14 @@ impl Store {
         .execute(&mut tx)
         .await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Takes a code out: whoever asks first has it, nobody else.
-    pub(crate) async fn take_code(&self, hash: &str) -> Result<Option<CodeRow>, StoreError> {
+    /// Takes a code out: whoever asks first has it, nobody else. With its user, as of the same moment.
+    pub(crate) async fn take_code(
+        &self,
+        hash: &str,
+    ) -> Result<Option<(CodeRow, UserRow)>, StoreError> {
         let mut tx = self.db.begin().await?;
         let row = query("SELECT * FROM uaa_codes WHERE code_hash = $1")
             .bind(hash)
@@ -59,7 +70,8 @@ impl Store {
             .bind(hash)
             .execute(&mut tx)
             .await?;
+        let user = users::by_id(&mut tx, &code.user_id).await?;
         tx.commit().await?;
-        Ok(Some(code))
+        Ok(user.map(|user| (code, user)))
     }
 }

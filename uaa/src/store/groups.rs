@@ -2,7 +2,7 @@
 
 use database::{query, query_scalar};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Whose, revocations};
 
 impl Store {
     /// Names of the groups somebody made.
@@ -27,7 +27,7 @@ impl Store {
     }
 
     /// Takes a user into a group or out of it; false when there is no such user. Read and written in one: of two changes at once
-    /// neither is lost.
+    /// neither is lost. Whoever is taken out loses the access tokens that say otherwise; a refresh gives one without the scope.
     pub(crate) async fn change_membership(
         &self,
         id: &str,
@@ -41,6 +41,7 @@ impl Store {
             .await?;
         let Some(kept) = kept else { return Ok(false) };
         let mut groups: Vec<&str> = kept.split_whitespace().collect();
+        let was_member = groups.contains(&group);
         groups.retain(|known| *known != group);
         if member {
             groups.push(group);
@@ -50,6 +51,9 @@ impl Store {
             .bind(groups.join(" "))
             .execute(&mut tx)
             .await?;
+        if was_member && !member {
+            revocations::begin_next(&mut tx, Whose::User, id).await?;
+        }
         tx.commit().await?;
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! Signing keys: sealed with the database owner's key, if it has one.
+//! Signing keys: sealed with the key of the database's owner.
 
 use database::query;
 
@@ -21,11 +21,8 @@ impl Store {
             .collect()
     }
 
-    /// Seals keys that lie in clear; does nothing without an owner's key.
+    /// Seals keys that lie in clear.
     pub(crate) async fn seal_keys(&self) -> Result<(), StoreError> {
-        if self.seal.is_none() {
-            return Ok(());
-        }
         let rows = query("SELECT kid, pkcs8 FROM uaa_keys")
             .fetch_all(self.db.reader())
             .await?;
@@ -43,23 +40,15 @@ impl Store {
     }
 
     fn open_key(&self, kept: &str) -> Result<String, StoreError> {
-        match (kept.strip_prefix(SEALED), &self.seal) {
-            (None, _) => Ok(kept.to_owned()),
-            (Some(sealed), Some(seal)) => seal.open(sealed).map_err(StoreError::Seal),
-            (Some(_), None) => Err(StoreError::Seal(
-                "it is sealed with a controller's key; start uaa inside that controller".into(),
-            )),
+        match kept.strip_prefix(SEALED) {
+            None => Ok(kept.to_owned()),
+            Some(sealed) => self.seal.open(sealed).map_err(StoreError::Seal),
         }
     }
 
     fn seal_key(&self, clear: &str) -> Result<String, StoreError> {
-        match &self.seal {
-            Some(seal) => Ok(format!(
-                "{SEALED}{}",
-                seal.seal(clear).map_err(StoreError::Seal)?
-            )),
-            None => Ok(clear.to_owned()),
-        }
+        let sealed = self.seal.seal(clear).map_err(StoreError::Seal)?;
+        Ok(format!("{SEALED}{sealed}"))
     }
 
     /// Keeps a key unless there is one already (another controller was faster).

@@ -1,5 +1,6 @@
 //! The only SQL of this crate: portable text with `$N`, for SQLite and PostgreSQL alike (crate [`database`] says what that means).
 
+mod attempts;
 mod codes;
 mod groups;
 mod keys;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use database::{Db, Migration, OpenError};
 
+pub(crate) use attempts::Attempted;
 pub(crate) use codes::CodeRow;
 pub(crate) use refresh::RefreshRow;
 pub(crate) use revocations::Whose;
@@ -34,6 +36,16 @@ pub const fn second_migration(version: i64) -> Migration {
         name: "uaa: codes, groups, revocations",
         sqlite: include_str!("../../migrations/sqlite/0002_codes_groups_revocations.sql"),
         postgres: include_str!("../../migrations/postgres/0002_codes_groups_revocations.sql"),
+    }
+}
+
+/// The third step: attempts at passwords.
+pub const fn third_migration(version: i64) -> Migration {
+    Migration {
+        version,
+        name: "uaa: attempts",
+        sqlite: include_str!("../../migrations/sqlite/0003_attempts.sql"),
+        postgres: include_str!("../../migrations/postgres/0003_attempts.sql"),
     }
 }
 
@@ -73,20 +85,26 @@ pub trait Seal: Send + Sync {
     fn open(&self, sealed: &str) -> Result<String, String>;
 }
 
+impl Seal for component::Cipher {
+    fn seal(&self, clear: &str) -> Result<String, String> {
+        component::Cipher::seal(self, clear).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, sealed: &str) -> Result<String, String> {
+        component::Cipher::open(self, sealed).map_err(|error| error.to_string())
+    }
+}
+
 /// Users, keys and refresh tokens.
 #[derive(Clone)]
 pub struct Store {
     db: Db,
-    /// Without one (the daemon `uaa` alone), signing keys are kept as they are.
-    seal: Option<Arc<dyn Seal>>,
+    seal: Arc<dyn Seal>,
 }
 
 impl Store {
     /// A store in a database whose owner already took [`migration`]; signing keys are sealed with the owner's key.
     pub fn mounted(db: Db, seal: Arc<dyn Seal>) -> Store {
-        Store {
-            db,
-            seal: Some(seal),
-        }
+        Store { db, seal }
     }
 }

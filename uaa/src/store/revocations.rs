@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use database::{query, query_scalar};
+use database::{Tx, query, query_scalar};
 
 use super::{Store, StoreError};
 
@@ -23,31 +23,51 @@ impl Store {
         Ok(found.unwrap_or(0))
     }
 
-    /// Ends every access token of a subject, and every refresh token: `column` says whose.
-    pub(crate) async fn revoke(
-        &self,
-        subject: &str,
-        id: &str,
-        of: Whose,
-    ) -> Result<(), StoreError> {
+    /// Ends every access token of a subject, every refresh token and every code.
+    pub(crate) async fn revoke(&self, of: Whose, id: &str) -> Result<(), StoreError> {
         let mut tx = self.db.begin().await?;
-        query(
-            "INSERT INTO uaa_revocations (subject, generation) VALUES ($1, 1) \
-             ON CONFLICT (subject) DO UPDATE SET generation = uaa_revocations.generation + 1",
-        )
-        .bind(subject)
-        .execute(&mut tx)
-        .await?;
-        query(match of {
-            Whose::User => "DELETE FROM uaa_refresh_tokens WHERE user_id = $1",
-            Whose::Client => "DELETE FROM uaa_refresh_tokens WHERE client_id = $1",
-        })
-        .bind(id)
-        .execute(&mut tx)
-        .await?;
+        end(&mut tx, of, id).await?;
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// The generation a subject is in, as it will be when the write is done.
+pub(super) async fn generation(tx: &mut Tx, subject: &str) -> Result<i64, StoreError> {
+    let found = query_scalar("SELECT generation FROM uaa_revocations WHERE subject = $1");
+    let found: Option<i64> = found.bind(subject).fetch_optional(tx).await?;
+    Ok(found.unwrap_or(0))
+}
+
+/// Begins a subject's next generation: access tokens of before are refused. Refresh tokens stay.
+pub(super) async fn begin_next(tx: &mut Tx, of: Whose, id: &str) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO uaa_revocations (subject, generation) VALUES ($1, 1) \
+         ON CONFLICT (subject) DO UPDATE SET generation = uaa_revocations.generation + 1",
+    )
+    .bind(of.subject(id))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends everything a subject was given.
+pub(super) async fn end(tx: &mut Tx, of: Whose, id: &str) -> Result<(), StoreError> {
+    begin_next(tx, of, id).await?;
+    let deletes = match of {
+        Whose::User => [
+            "DELETE FROM uaa_refresh_tokens WHERE user_id = $1",
+            "DELETE FROM uaa_codes WHERE user_id = $1",
+        ],
+        Whose::Client => [
+            "DELETE FROM uaa_refresh_tokens WHERE client_id = $1",
+            "DELETE FROM uaa_codes WHERE client_id = $1",
+        ],
+    };
+    for delete in deletes {
+        query(delete).bind(id).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 /// Whose tokens.

@@ -1,13 +1,10 @@
 //! Users.
 
-use database::{Builder, Error, Row, query};
+use database::{Builder, Error, Row, Tx, query};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Whose, revocations};
 use crate::filter::Term;
-use crate::lockout::Attempts;
-
-/// Users in one answer.
-const MAX_LISTED: i64 = 500;
+use crate::limits::LISTED_USERS;
 
 /// A row of `uaa_users`.
 #[derive(Debug, Clone)]
@@ -19,7 +16,8 @@ pub(crate) struct UserRow {
     pub(crate) given_name: String,
     pub(crate) family_name: String,
     pub(crate) groups: Vec<String>,
-    pub(crate) attempts: Attempts,
+    /// Of the user's tokens, where the row was read to give some; 0 elsewhere.
+    pub(crate) generation: i64,
 }
 
 impl UserRow {
@@ -36,10 +34,7 @@ impl UserRow {
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
-            attempts: Attempts {
-                failures: row.try_get("failures")?,
-                locked_until: row.try_get("locked_until")?,
-            },
+            generation: 0,
         })
     }
 }
@@ -61,9 +56,13 @@ impl Store {
         Ok(row.as_ref().map(UserRow::read).transpose()?)
     }
 
-    /// Users that match any term; all (up to a bound) when there is none.
-    pub(crate) async fn users(&self, terms: &[Term]) -> Result<Vec<UserRow>, StoreError> {
-        let mut query = Builder::new("SELECT * FROM uaa_users WHERE ");
+    /// Users that match any term; all (up to a bound) when there is none. `only` is the one user who may be among them, if not all may.
+    pub(crate) async fn users(
+        &self,
+        terms: &[Term],
+        only: Option<&str>,
+    ) -> Result<Vec<UserRow>, StoreError> {
+        let mut query = Builder::new("SELECT * FROM uaa_users WHERE (");
         query.push(if terms.is_empty() { "1 = 1" } else { "1 = 0" });
         for term in terms {
             match term {
@@ -71,9 +70,13 @@ impl Store {
                 Term::Name(name) => query.push(" OR username_key = ").push_bind(name.clone()),
             };
         }
+        query.push(")");
+        if let Some(id) = only {
+            query.push(" AND id = ").push_bind(id.to_owned());
+        }
         query
             .push(" ORDER BY created_at, id LIMIT ")
-            .push_bind(MAX_LISTED);
+            .push_bind(i64::try_from(LISTED_USERS).unwrap_or(i64::MAX));
         let rows = query.build().fetch_all(self.db.reader()).await?;
         Ok(rows.iter().map(UserRow::read).collect::<Result<_, _>>()?)
     }
@@ -96,49 +99,110 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn set_attempts(
+    /// Sets a password and ends every session of the user; false, and nothing is changed, when there is no such user, or none in the
+    /// generation in which the old password was tested.
+    pub(crate) async fn set_password(
         &self,
         id: &str,
-        attempts: Attempts,
-    ) -> Result<(), StoreError> {
-        let update = query("UPDATE uaa_users SET failures = $2, locked_until = $3 WHERE id = $1")
-            .bind(id)
-            .bind(attempts.failures)
-            .bind(attempts.locked_until);
-        self.db.write(update).await?;
-        Ok(())
-    }
-
-    /// Sets a password and ends every session of the user.
-    pub(crate) async fn set_password(&self, id: &str, hash: &str) -> Result<(), StoreError> {
+        hash: &str,
+        tested_in: Option<i64>,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.db.begin().await?;
-        query(
-            "UPDATE uaa_users SET password_hash = $2, failures = 0, locked_until = 0 WHERE id = $1",
-        )
-        .bind(id)
-        .bind(hash)
-        .execute(&mut tx)
-        .await?;
-        query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
+        if let Some(generation) = tested_in
+            && !is_in_generation(&mut tx, id, generation).await?
+        {
+            return Ok(false);
+        }
+        let done = query("UPDATE uaa_users SET password_hash = $2 WHERE id = $1")
             .bind(id)
+            .bind(hash)
             .execute(&mut tx)
             .await?;
+        revocations::end(&mut tx, Whose::User, id).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Deletes a user with all sessions; false when there was none.
     pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, StoreError> {
         let mut tx = self.db.begin().await?;
-        query("DELETE FROM uaa_refresh_tokens WHERE user_id = $1")
-            .bind(id)
-            .execute(&mut tx)
-            .await?;
         let done = query("DELETE FROM uaa_users WHERE id = $1")
             .bind(id)
             .execute(&mut tx)
             .await?;
+        revocations::end(&mut tx, Whose::User, id).await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
+    }
+}
+
+/// The user of that name, with the generation.
+pub(super) async fn by_name(tx: &mut Tx, name: &str) -> Result<Option<UserRow>, StoreError> {
+    let row = query("SELECT * FROM uaa_users WHERE username_key = $1")
+        .bind(name.to_lowercase())
+        .fetch_optional(&mut *tx)
+        .await?;
+    with_generation(tx, row).await
+}
+
+/// The user with that id, with the generation.
+pub(super) async fn by_id(tx: &mut Tx, id: &str) -> Result<Option<UserRow>, StoreError> {
+    let row = query("SELECT * FROM uaa_users WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    with_generation(tx, row).await
+}
+
+async fn with_generation(tx: &mut Tx, row: Option<Row>) -> Result<Option<UserRow>, StoreError> {
+    let Some(row) = row else { return Ok(None) };
+    let mut user = UserRow::read(&row)?;
+    user.generation = revocations::generation(tx, &Whose::User.subject(&user.id)).await?;
+    Ok(Some(user))
+}
+
+/// Whether the user is there, and what was found out about it in a generation still holds.
+pub(super) async fn is_in_generation(
+    tx: &mut Tx,
+    id: &str,
+    generation: i64,
+) -> Result<bool, StoreError> {
+    let user = by_id(tx, id).await?;
+    Ok(user.is_some_and(|user| user.generation == generation))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[tokio::test]
+    async fn a_list_of_users_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config {
+            database: dir.path().join("uaa.db").into(),
+            ..Config::default()
+        };
+        let store = Store::open(&config).await.unwrap();
+        let user = |n: usize| UserRow {
+            id: n.to_string(),
+            username: format!("user {n}"),
+            password_hash: String::new(),
+            email: String::new(),
+            given_name: String::new(),
+            family_name: String::new(),
+            groups: Vec::new(),
+            generation: 0,
+        };
+        let users: Vec<_> = (0..=LISTED_USERS).map(user).collect();
+        let inserted = join_all(users.iter().map(|user| store.insert_user(user, 0))).await;
+        assert!(inserted.iter().all(Result::is_ok));
+        let listed = async |only| store.users(&[], only).await.unwrap().len();
+        assert_eq!(listed(None).await, LISTED_USERS);
+        assert_eq!(listed(Some("500")).await, 1);
+        assert_eq!(listed(Some("")).await, 0);
     }
 }

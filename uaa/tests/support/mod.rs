@@ -154,3 +154,107 @@ pub async fn own_id(server: &Server, login: &Value) -> String {
 pub fn user(name: &str) -> Value {
     json!({"userName": name, "password": "pw", "emails": [{"value": format!("{name}@example.com")}]})
 }
+
+/// The page's address for what a client asks.
+pub fn page(server: &Server, fields: &[(&str, &str)]) -> String {
+    let base = format!("{}/oauth/authorize", server.base);
+    url::Url::parse_with_params(&base, fields)
+        .unwrap()
+        .to_string()
+}
+
+pub const ASKED: [(&str, &str); 5] = [
+    ("response_type", "code"),
+    ("client_id", "portal"),
+    ("redirect_uri", BACK),
+    ("scope", ""),
+    ("state", "a&b\"<"),
+];
+
+/// The secret of the form and the cookie that repeats it.
+pub async fn open_page(server: &Server) -> (String, String) {
+    let answer = server
+        .client
+        .get(page(server, &ASKED))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let headers = answer.headers().clone();
+    for (name, word) in [
+        ("content-security-policy", "default-src 'none'"),
+        ("x-frame-options", "DENY"),
+        ("cache-control", "no-store"),
+    ] {
+        assert!(headers[name].to_str().unwrap().contains(word), "{name}");
+    }
+    let cookie = headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"),
+        "{cookie}"
+    );
+    let text = answer.text().await.unwrap();
+    assert!(
+        !text.contains("<script") && !text.contains("src=") && !text.contains("a&b\"<"),
+        "{text}"
+    );
+    (mark(&text), cookie.split(';').next().unwrap().to_owned())
+}
+
+/// The mark of the form in a page.
+pub fn mark(text: &str) -> String {
+    let mark = text.split("name=\"csrf\" value=\"").nth(1).unwrap();
+    mark.split('"').next().unwrap().to_owned()
+}
+
+/// Sends the form; gives the status and where it leads.
+pub async fn send(
+    server: &Server,
+    secret: &str,
+    cookie: &str,
+    password: &str,
+) -> (StatusCode, String) {
+    send_from(server, &[], &ASKED, secret, cookie, password).await
+}
+
+/// As [`send`], with what a browser adds, and for what is asked.
+pub async fn send_from(
+    server: &Server,
+    headers: &[(&str, &str)],
+    asked: &[(&str, &str)],
+    secret: &str,
+    cookie: &str,
+    password: &str,
+) -> (StatusCode, String) {
+    let mut form = asked.to_vec();
+    form.extend([
+        ("csrf", secret),
+        ("username", "admin"),
+        ("password", password),
+    ]);
+    let request = server
+        .client
+        .post(format!("{}/oauth/authorize", server.base));
+    let mut request = request.header("cookie", cookie);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = request.form(&form).send().await.unwrap();
+    let place = answer.headers().get("location");
+    let place = place.map(|place| place.to_str().unwrap().to_owned());
+    (answer.status(), place.unwrap_or_default())
+}
+
+/// A code got on the page.
+pub async fn code(server: &Server) -> String {
+    let (secret, cookie) = open_page(server).await;
+    let (status, place) = send(server, &secret, &cookie, "pw").await;
+    assert_eq!(status, 302);
+    let place = url::Url::parse(&place).unwrap();
+    let answers: std::collections::HashMap<_, _> = place.query_pairs().into_owned().collect();
+    assert_eq!(
+        (answers["from"].as_str(), answers["state"].as_str()),
+        ("uaa", "a&b\"<")
+    );
+    answers["code"].clone()
+}

@@ -13,7 +13,7 @@ mod postgres;
 use database::{Location, Options};
 
 use super::Store;
-use crate::crypto::Cipher;
+use component::Cipher;
 
 /// Runs every claim on a fresh store each.
 macro_rules! every_claim {

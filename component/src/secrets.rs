@@ -1,11 +1,10 @@
-//! The shared secrets file: one 0600 file that every controller of a platform reads.
+//! The file with the key that encrypts at rest: mode 0600, made when missing. Every controller of a platform reads the same one; a
+//! token server that runs alone has its own.
 
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-
-use crate::signing::KeyRing;
 
 /// Why the secrets could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -80,17 +79,6 @@ impl Secrets {
     /// The encryption key's bytes; empty when the hex is damaged, which the cipher then refuses.
     pub fn key_bytes(&self) -> Vec<u8> {
         hex::decode(self.encryption_key.trim()).unwrap_or_default()
-    }
-
-    /// The keys of signed addresses.
-    pub(crate) fn address_keys(&self) -> KeyRing {
-        match self.address_secrets.split_first() {
-            Some((first, others)) => {
-                let others: Vec<Vec<u8>> = others.iter().map(|s| s.clone().into_bytes()).collect();
-                KeyRing::new(first.as_bytes(), &others)
-            }
-            None => KeyRing::new(self.encryption_key.trim().as_bytes(), &[]),
-        }
     }
 }
 

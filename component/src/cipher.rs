@@ -71,17 +71,6 @@ impl Cipher {
     }
 }
 
-/// The token server's signing keys lie in the controller's database, sealed like everything secret there.
-impl uaa::store::Seal for Cipher {
-    fn seal(&self, clear: &str) -> Result<String, String> {
-        Cipher::seal(self, clear).map_err(|error| error.to_string())
-    }
-
-    fn open(&self, sealed: &str) -> Result<String, String> {
-        Cipher::open(self, sealed).map_err(|error| error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

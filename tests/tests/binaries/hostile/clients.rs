@@ -25,33 +25,33 @@ const LIST_FILES: usize = 199_000;
 
 /// What hostile clients know of the platform.
 #[derive(Debug)]
-pub struct Ground {
+pub(super) struct Ground {
     /// The API's own port, where tokens and log streams are as well.
-    pub api: SocketAddr,
+    pub(super) api: SocketAddr,
     /// The router.
-    pub router: SocketAddr,
+    pub(super) router: SocketAddr,
     /// Domain of the apps.
-    pub domain: String,
+    pub(super) domain: String,
     /// The session of a hostile developer.
-    pub token: String,
+    pub(super) token: String,
     /// An app of that developer which floods its log, once there is one.
-    pub flooding: OnceLock<String>,
+    pub(super) flooding: OnceLock<String>,
     /// Whose passwords are worth guessing.
-    pub names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Set when it is time to end.
-    pub over: AtomicBool,
+    pub(super) over: AtomicBool,
 }
 
 impl Ground {
     /// Whether there is time left.
-    pub fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         !self.over.load(Ordering::Relaxed)
     }
 }
 
 /// A way to hurt from outside.
 #[derive(Debug, Clone, Copy)]
-pub enum Harm {
+pub(super) enum Harm {
     /// Connections that are held.
     Hold(Hold),
     /// Passwords that are guessed.
@@ -62,18 +62,18 @@ pub enum Harm {
 
 /// A connection that is held: opened with something, then a byte now and then, its answer never read.
 #[derive(Debug, Clone, Copy)]
-pub struct Hold {
+pub(super) struct Hold {
     /// At which door.
-    pub door: Door,
+    pub(super) door: Door,
     /// What it begins with; none while it cannot begin.
-    pub opening: fn(&Ground) -> Option<String>,
+    pub(super) opening: fn(&Ground) -> Option<String>,
     /// What it sends now and then.
-    pub drip: &'static str,
+    pub(super) drip: &'static str,
 }
 
 /// Where a connection goes.
 #[derive(Debug, Clone, Copy)]
-pub enum Door {
+pub(super) enum Door {
     /// The API.
     Api,
     /// The router.
@@ -82,7 +82,7 @@ pub enum Door {
 
 impl Harm {
     /// Does it with as many tasks as it takes, until the ground says that it is over.
-    pub async fn run(self, ground: Arc<Ground>, mut dice: Noise, tally: Tally) {
+    pub(super) async fn run(self, ground: Arc<Ground>, mut dice: Noise, tally: Tally) {
         let count = match self {
             Self::Hold(_) => dice.between(CONNECTIONS / 2, CONNECTIONS),
             Self::Guess => GUESSERS,

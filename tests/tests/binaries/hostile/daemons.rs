@@ -16,26 +16,26 @@ const REST: Duration = Duration::from_secs(60);
 
 /// The memory of one daemon.
 #[derive(Debug)]
-pub struct Memory {
+pub(super) struct Memory {
     /// Whose.
-    pub name: String,
+    pub(super) name: String,
     /// Before anybody was hostile, bytes.
-    pub start: u64,
+    pub(super) start: u64,
     /// At most, bytes.
-    pub peak: u64,
+    pub(super) peak: u64,
     /// After the rest, bytes.
-    pub end: u64,
+    pub(super) end: u64,
 }
 
 impl Memory {
     /// Whether it has given back what it took.
-    pub fn is_back(&self) -> bool {
+    pub(super) fn is_back(&self) -> bool {
         self.end <= (self.start * TENTHS / 10).max(self.start + GROWTH)
     }
 }
 
 /// A watch over the daemons.
-pub struct Daemons<'a> {
+pub(super) struct Daemons<'a> {
     platform: &'a Platform,
     before: Vec<Component>,
     start: Vec<u64>,
@@ -46,7 +46,7 @@ pub struct Daemons<'a> {
 
 impl<'a> Daemons<'a> {
     /// Begins to watch.
-    pub fn watch(platform: &'a Platform) -> Self {
+    pub(super) fn watch(platform: &'a Platform) -> Self {
         let before = platform.components();
         let pids: Vec<u64> = before.iter().map(|c| c.pid).collect();
         let start: Vec<u64> = pids.iter().map(|pid| resident_bytes(*pid)).collect();
@@ -72,7 +72,7 @@ impl<'a> Daemons<'a> {
     }
 
     /// What is different about the processes: a daemon that ended, was started again or is not well.
-    pub fn changes(&self) -> Vec<String> {
+    pub(super) fn changes(&self) -> Vec<String> {
         let now = self.platform.components();
         let changed = self.before.iter().filter(|then| !now.contains(then));
         let changed = changed.map(|then| {
@@ -83,7 +83,7 @@ impl<'a> Daemons<'a> {
     }
 
     /// Waits until all have given back what they took, or for a minute. How long it took, and what they hold.
-    pub fn rest(&self) -> (Duration, Vec<Memory>) {
+    pub(super) fn rest(&self) -> (Duration, Vec<Memory>) {
         let began = Instant::now();
         loop {
             let memory = self.memory();

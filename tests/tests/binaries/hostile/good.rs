@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use tests::binaries::{PATIENCE, Platform, Times, Typed, User, eventually, sample_app};
 
 /// Its name, and its organization's.
-pub const NAME: &str = "good";
+pub(super) const NAME: &str = "good";
 /// Rounds of work that are measured before anybody is hostile.
-pub const QUIET_ROUNDS: usize = 3;
+pub(super) const QUIET_ROUNDS: usize = 3;
 
 /// The good tenant of a platform.
-pub struct Good<'a> {
+pub(super) struct Good<'a> {
     platform: &'a Platform,
     user: User<'a>,
     tail: Child,
@@ -25,20 +25,20 @@ pub struct Good<'a> {
 
 /// What came of its work for a while.
 #[derive(Debug, Default)]
-pub struct Work {
+pub(super) struct Work {
     /// Answers of its app.
-    pub times: Times,
+    pub(super) times: Times,
     /// How long each push took.
-    pub pushes: Vec<Duration>,
+    pub(super) pushes: Vec<Duration>,
     /// How often it scaled.
-    pub scalings: u64,
+    pub(super) scalings: u64,
     /// Commands that failed, with what they said.
-    pub failed: Vec<String>,
+    pub(super) failed: Vec<String>,
 }
 
 impl Work {
     /// The push in the middle.
-    pub fn push(&self) -> Duration {
+    pub(super) fn push(&self) -> Duration {
         let mut sorted = self.pushes.clone();
         sorted.sort_unstable();
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
@@ -47,20 +47,20 @@ impl Work {
 
 /// What of its log arrived.
 #[derive(Debug, Default)]
-pub struct Log {
+pub(super) struct Log {
     /// Lines the app wrote since its reader was there.
-    pub written: u64,
+    pub(super) written: u64,
     /// Of these, different ones that were read.
-    pub seen: u64,
+    pub(super) seen: u64,
     /// Lines that were read twice or out of order.
-    pub wrong: u64,
+    pub(super) wrong: u64,
     /// Lines that say that others are missing.
-    pub gaps: Vec<String>,
+    pub(super) gaps: Vec<String>,
 }
 
 impl<'a> Good<'a> {
     /// It has an app that answers, one that writes, and reads what that one writes.
-    pub fn arrive(platform: &'a Platform) -> Self {
+    pub(super) fn arrive(platform: &'a Platform) -> Self {
         let user = platform.user(NAME, "2G");
         let python = ["-b", "binary_buildpack"];
         let push = |name: &str, sample: &str, flags: &[&str]| {
@@ -96,7 +96,7 @@ impl<'a> Good<'a> {
     }
 
     /// Works, round after round, until it is told that it is enough; at least one whole round.
-    pub fn work(&mut self, mut enough: impl FnMut(usize) -> bool) -> Work {
+    pub(super) fn work(&mut self, mut enough: impl FnMut(usize) -> bool) -> Work {
         let paced = self.platform.paced("web");
         let mut work = Work::default();
         for round in 1.. {
@@ -153,7 +153,7 @@ impl<'a> Good<'a> {
     }
 
     /// Ends the scribe's writing, and waits until all of it is read or no more comes.
-    pub fn log(&mut self) -> Log {
+    pub(super) fn log(&mut self) -> Log {
         let written: u64 = self.scribe("/stop").parse().unwrap();
         let deadline = Instant::now() + PATIENCE;
         while self.numbers().last().is_none_or(|n| n + 1 < written) && Instant::now() < deadline {

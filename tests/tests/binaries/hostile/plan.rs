@@ -6,18 +6,18 @@ use tests::binaries::Noise;
 
 /// What the environment says: `BLOOMERY_HOSTILE_SECONDS`, `BLOOMERY_HOSTILE_SEED`, `BLOOMERY_HOSTILE_JUDGE`.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(super) struct Plan {
     /// How long they are hostile.
-    pub time: Duration,
+    pub(super) time: Duration,
     /// Orders, sizes and pauses follow from it.
-    pub seed: u64,
+    pub(super) seed: u64,
     /// Whether times fail the story.
-    pub judge: bool,
+    pub(super) judge: bool,
 }
 
 impl Plan {
     /// Reads it.
-    pub fn from_environment() -> Self {
+    pub(super) fn from_environment() -> Self {
         let number = |name: &str, usual| match std::env::var(name) {
             Ok(text) if !text.is_empty() => text
                 .parse()
@@ -32,7 +32,7 @@ impl Plan {
     }
 
     /// The dice of one of them.
-    pub fn dice(self, which: u64) -> Noise {
+    pub(super) fn dice(self, which: u64) -> Noise {
         Noise::seeded(self.seed.wrapping_mul(1000).wrapping_add(which))
     }
 }

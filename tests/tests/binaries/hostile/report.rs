@@ -12,28 +12,28 @@ use super::tenants::KINDS;
 const TIMES: f64 = 2.0;
 
 /// All that was seen.
-pub struct Report {
+pub(super) struct Report {
     /// How it was done.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// The good tenant's work before.
-    pub before: Work,
+    pub(super) before: Work,
     /// And beside hostile ones.
-    pub during: Work,
+    pub(super) during: Work,
     /// Its log.
-    pub log: Log,
+    pub(super) log: Log,
     /// What came of each kind of hostility.
-    pub tallies: Vec<Tally>,
+    pub(super) tallies: Vec<Tally>,
     /// How long the daemons rested.
-    pub rest: Duration,
+    pub(super) rest: Duration,
     /// Their memory.
-    pub memory: Vec<Memory>,
+    pub(super) memory: Vec<Memory>,
     /// Daemons that are not what they were.
-    pub changes: Vec<String>,
+    pub(super) changes: Vec<String>,
 }
 
 impl Report {
     /// As tables.
-    pub fn print(&self) {
+    pub(super) fn print(&self) {
         let seconds = self.plan.time.as_secs();
         println!("\nhostile for {seconds} s, seed {}\n", self.plan.seed);
         println!("{:<32} counted", "kind");
@@ -113,7 +113,7 @@ impl Report {
     }
 
     /// Every promise that was broken.
-    pub fn broken(&self) -> Vec<String> {
+    pub(super) fn broken(&self) -> Vec<String> {
         let mut broken = self.changes.clone();
         for work in [&self.before, &self.during] {
             let failures = work

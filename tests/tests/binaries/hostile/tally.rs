@@ -5,23 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts by what happened; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Tally(Arc<Mutex<BTreeMap<String, u64>>>);
+pub(super) struct Tally(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl Tally {
     /// It happened once more.
-    pub fn count(&self, what: &str) {
+    pub(super) fn count(&self, what: &str) {
         self.add(what, 1);
     }
 
     /// It happened so many times more.
-    pub fn add(&self, what: &str, more: u64) {
+    pub(super) fn add(&self, what: &str, more: u64) {
         if more > 0 {
             *self.lock().entry(what.to_owned()).or_default() += more;
         }
     }
 
     /// Whether one of these happened.
-    pub fn any(&self, whats: &[&str]) -> bool {
+    pub(super) fn any(&self, whats: &[&str]) -> bool {
         let counts = self.lock();
         whats.iter().any(|what| counts.contains_key(*what))
     }

@@ -22,14 +22,14 @@ const HANGING: usize = 4;
 
 /// One kind of hostility.
 #[derive(Debug)]
-pub struct Kind {
+pub(super) struct Kind {
     /// What the report calls it.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     act: Act,
     /// One of these is counted where it took effect.
-    pub effect: &'static [&'static str],
+    pub(super) effect: &'static [&'static str],
     /// One of these is counted where it was limited; empty where its sender does not see the limit.
-    pub limit: &'static [&'static str],
+    pub(super) limit: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ const fn hold(
 }
 
 /// All of them.
-pub const KINDS: [Kind; 18] = [
+pub(super) const KINDS: [Kind; 18] = [
     app("log: short lines", "short", &[]),
     app("log: lines of 60 KB", "long", &[]),
     app("log: binary", "binary", &[]),
@@ -159,7 +159,7 @@ fn log_stream(ground: &Ground) -> Option<String> {
 }
 
 /// The hostile tenants of a platform.
-pub struct Hostile<'a> {
+pub(super) struct Hostile<'a> {
     platform: &'a Platform,
     users: Vec<User<'a>>,
     ground: Arc<Ground>,
@@ -169,7 +169,7 @@ pub struct Hostile<'a> {
 
 impl<'a> Hostile<'a> {
     /// They have organizations, and have done nothing yet.
-    pub fn arrive(platform: &'a Platform, guessed: &str) -> Self {
+    pub(super) fn arrive(platform: &'a Platform, guessed: &str) -> Self {
         let users = ORGANIZATIONS.map(|name| platform.user(name, QUOTA));
         let settings = platform.settings();
         let door = |key: &str| ([127, 0, 0, 1], settings[key].as_u64().unwrap() as u16).into();
@@ -192,7 +192,7 @@ impl<'a> Hostile<'a> {
     }
 
     /// Does everything for the time of the plan, then takes away what was pushed. What came of each kind, in their order.
-    pub fn rage(&self, plan: Plan) -> Vec<Tally> {
+    pub(super) fn rage(&self, plan: Plan) -> Vec<Tally> {
         let until = Instant::now() + plan.time;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

@@ -22,5 +22,7 @@ pub mod times;
 
 mod client;
 mod error;
+#[doc(hidden)]
+pub mod fuzzed;
 pub use client::{Answer, Anything, Bus, BusConfig, Delivery, Subscription};
 pub use error::BusError;

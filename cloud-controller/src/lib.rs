@@ -19,6 +19,7 @@
 //! | `dea_addresses` | pure: where DEAs are, and what of their answers is fetched |
 //! | `conductor` | carries effects out |
 //! | `staging` | how a staging begins and ends in the database |
+//! | `share` | staging places between organizations |
 //! | `stager` | the conversation with a stager |
 //! | `health` | advertisements, heartbeats, exits |
 //! | `wishes` | what the health manager asks for |
@@ -52,6 +53,7 @@ pub mod placement;
 pub mod pools;
 mod runner;
 mod seed;
+mod share;
 mod signing;
 mod stager;
 mod staging;

@@ -129,29 +129,55 @@ pub(crate) fn egress_rule(text: &str) -> Option<Value> {
     }
 }
 
+/// Everything public: the address space without 10/8, 169.254/16, 172.16/12 and 192.168/16.
+const PUBLIC: [&str; 5] = [
+    "0.0.0.0-9.255.255.255",
+    "11.0.0.0-169.253.255.255",
+    "169.255.0.0-172.15.255.255",
+    "172.32.0.0-192.167.255.255",
+    "192.169.0.0-255.255.255.255",
+];
+
+/// The rules of `public_networks`.
+fn public_networks() -> Value {
+    let rule = |to: &&str| json!({"protocol": "all", "destination": to});
+    PUBLIC.iter().map(rule).collect()
+}
+
+/// The rules of `dns`: resolvers at public addresses. The host's own resolvers are reached through the DEA's forwarder, which
+/// needs no rule; resolvers of a private network are the operator's to allow, because that port is also where such networks
+/// keep other things (the metadata service of a cloud, 169.254.169.254, answers on it).
+fn public_resolvers() -> Value {
+    let rule = |protocol: &'static str| move |to: &&str| json!({"protocol": protocol, "destination": to, "ports": "53"});
+    let (tcp, udp) = (
+        PUBLIC.iter().map(rule("tcp")),
+        PUBLIC.iter().map(rule("udp")),
+    );
+    tcp.chain(udp).collect()
+}
+
 async fn security_groups(ctl: &Ctl) -> Outcome<()> {
-    // Everything public: the address space without 10/8, 169.254/16, 172.16/12 and 192.168/16.
-    let public = json!([
-        {"protocol": "all", "destination": "0.0.0.0-9.255.255.255"},
-        {"protocol": "all", "destination": "11.0.0.0-169.253.255.255"},
-        {"protocol": "all", "destination": "169.255.0.0-172.15.255.255"},
-        {"protocol": "all", "destination": "172.32.0.0-192.167.255.255"},
-        {"protocol": "all", "destination": "192.169.0.0-255.255.255.255"},
-    ]);
-    let dns = json!([
-        {"protocol": "tcp", "destination": "0.0.0.0/0", "ports": "53"},
-        {"protocol": "udp", "destination": "0.0.0.0/0", "ports": "53"},
-    ]);
     let allowed: Vec<Value> = ctl
         .config
         .allow_egress
         .iter()
         .filter_map(|text| egress_rule(text))
         .collect();
+    // What earlier versions made: port 53 of private networks and of 169.254/16 too.
+    let anywhere = json!([
+        {"protocol": "tcp", "destination": "0.0.0.0/0", "ports": "53"},
+        {"protocol": "udp", "destination": "0.0.0.0/0", "ports": "53"},
+    ]);
     let mut tx = ctl.store.begin().await?;
+    tx.renew_security_group(
+        "dns",
+        &anywhere.to_string(),
+        &public_resolvers().to_string(),
+    )
+    .await?;
     for (name, rules, refresh) in [
-        ("public_networks", public, false),
-        ("dns", dns, false),
+        ("public_networks", public_networks(), false),
+        ("dns", public_resolvers(), false),
         // This one is the configuration's.
         ("allowed_by_operator", Value::Array(allowed), true),
     ] {
@@ -303,7 +329,60 @@ async fn ensure_space(ctl: &Ctl, org: &str, name: &str, user: &str) -> Outcome<(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Whether some rule lets the port of the address be reached.
+    fn reaches(rules: &Value, address: &str, port: &str) -> bool {
+        let number = |text: &str| text.parse::<std::net::Ipv4Addr>().map(u32::from).unwrap();
+        rules.as_array().unwrap().iter().any(|rule| {
+            let (from, to) = rule["destination"]
+                .as_str()
+                .unwrap()
+                .split_once('-')
+                .unwrap();
+            let covers = (number(from)..=number(to)).contains(&number(address));
+            covers && rule["ports"].as_str().is_none_or(|ports| ports == port)
+        })
+    }
+
+    #[test]
+    fn the_seeded_groups_reach_public_addresses_only() {
+        let (all, dns) = (public_networks(), public_resolvers());
+        for public in [
+            "8.8.8.8",
+            "1.1.1.1",
+            "9.9.9.9",
+            "172.32.0.1",
+            "192.169.0.1",
+            "11.0.0.1",
+        ] {
+            assert!(reaches(&all, public, "443"), "{public}");
+            assert!(reaches(&dns, public, "53"), "{public}");
+            assert!(!reaches(&dns, public, "443"), "{public}");
+        }
+        for private in [
+            "10.0.0.2",
+            "10.254.0.1",
+            "10.255.255.255",
+            "169.254.169.254",
+            "169.254.0.0",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.0.1",
+            "192.168.255.255",
+        ] {
+            assert!(!reaches(&all, private, "443"), "{private}");
+            assert!(!reaches(&dns, private, "53"), "{private}");
+        }
+        let protocols: std::collections::BTreeSet<_> = dns
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rule| rule["protocol"].as_str())
+            .collect();
+        assert_eq!(protocols, [Some("tcp"), Some("udp")].into());
+    }
 
     #[test]
     fn operator_rules_are_read_or_refused() {

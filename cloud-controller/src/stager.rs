@@ -11,6 +11,7 @@ use crate::controller::Ctl;
 use crate::failure::{Failure, Outcome};
 use crate::messages::{BuildpackChoice, staging_request};
 use crate::placement::Shortage;
+use crate::share;
 use crate::staging::{failed, need_of, staging_error};
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError};
 
@@ -107,11 +108,14 @@ enum Word {
 /// Request and two replies, of the first stager that is there and has room. An error is the way the staging ends.
 async fn converse(ctl: &Ctl, app: &AppRow, task: &StagingTask) -> Result<Reply, StagingFailure> {
     let told = |failure: Failure| staging_error(failure.0.description);
-    let request = request(ctl, app, task).await.map_err(told)?;
     let limit = Duration::from_secs(ctl.config.staging.timeout_seconds);
     let deadline = tokio::time::Instant::now() + limit;
     let mut asked: Vec<String> = Vec::new();
     let mut stager = task.stager_id.clone();
+    if stager.is_empty() {
+        stager = share::wait_for_turn(ctl, app, task, deadline).await?;
+    }
+    let request = request(ctl, app, task).await.map_err(told)?;
     loop {
         let failure = match ask(ctl, app, &stager, &request, deadline).await? {
             Word::Last(reply) => return Ok(reply),

@@ -11,10 +11,19 @@ use crate::blobs::Place;
 use crate::controller::Controller;
 use crate::failure::Outcome;
 use crate::placement::{Need, Shortage, choose_stager};
+use crate::share;
 use crate::store::{AppRow, StagingFailure, StagingTask, StoreError, Tx, now_micros};
 
 /// A driver's lease, in heartbeats.
 const DRIVER_HEARTBEATS: u32 = 10;
+
+/// A stager that fits.
+pub(crate) struct Chosen {
+    /// Its id.
+    pub(crate) id: String,
+    /// MB that all stagers of the stack together offered then.
+    free: i64,
+}
 
 /// MB of memory and disk a staging of this app needs.
 pub(crate) fn need_of(ctl: &Controller, app: &AppRow) -> (i64, i64) {
@@ -27,12 +36,13 @@ pub(crate) fn need_of(ctl: &Controller, app: &AppRow) -> (i64, i64) {
 
 impl Controller {
     /// A stager for the app, if there is a buildpack to try; asks all to advertise and waits a moment when none fits.
-    pub(crate) async fn pick_stager(&self, app: &AppRow) -> Outcome<String> {
+    pub(crate) async fn pick_stager(&self, app: &AppRow) -> Outcome<Chosen> {
         if app.buildpack.is_none() && self.store.usable_buildpacks().await?.is_empty() {
             return Err(ApiError::new(Code::NoBuildpacksFound).into());
         }
         let found = self.find_stager(app, &[]).await?;
-        found.map_err(|shortage| {
+        let free = share::free(self, app).await?;
+        found.map(|id| Chosen { id, free }).map_err(|shortage| {
             ApiError::with(
                 Code::StagingError,
                 format!("no available stagers: {shortage}"),
@@ -71,20 +81,26 @@ impl Controller {
         &self,
         tx: &mut Tx,
         app: &mut AppRow,
-        stager: &str,
+        stager: &Chosen,
     ) -> Result<StagingTask, StoreError> {
         let lease =
             i64::try_from(self.config.staging.timeout_seconds).unwrap_or(i64::MAX / 2_000_000);
-        let task = StagingTask {
+        let mut task = StagingTask {
             task_id: bus::ids::hex32(),
             app_guid: app.guid.clone(),
             version: app.version.clone(),
-            stager_id: stager.to_owned(),
+            stager_id: stager.id.clone(),
             state: "OPEN".into(),
             deadline: tx.now().saturating_add(lease.saturating_mul(1_000_000)),
             driver: self.me.clone(),
             driven_until: tx.now() + self.driver_lease(),
         };
+        let least = self.config.staging.minimum_memory_mb;
+        let load = tx.staging_load(&task, least).await?;
+        if !share::is_turn(&load, need_of(self, app).0, stager.free) {
+            // It waits in its organization's line.
+            task.stager_id.clear();
+        }
         app.package_state = "PENDING".into();
         app.staging_task_id = Some(task.task_id.clone());
         app.staging_failed_reason = None;
@@ -237,10 +253,13 @@ impl Controller {
     /// Ends stagings nobody completed in time; whoever drove them may be dead.
     pub(crate) async fn expire_stagings(&self) -> Result<(), StoreError> {
         for task in self.store.overdue_stagings(now_micros()).await? {
-            let text = format!(
-                "the stager {} did not finish within {} s; see its log, or push again",
-                task.stager_id, self.config.staging.timeout_seconds
-            );
+            let text = match task.stager_id.as_str() {
+                "" => share::OVER.to_owned(),
+                stager => format!(
+                    "the stager {stager} did not finish within {} s; see its log, or push again",
+                    self.config.staging.timeout_seconds
+                ),
+            };
             self.fail_staging(
                 &task.task_id,
                 &task.app_guid,

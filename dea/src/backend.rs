@@ -27,6 +27,8 @@ fn linux(config: &Config, depot: PathBuf, wshd: PathBuf) -> LinuxConfig {
         depot,
         wshd,
         subnet_pool: config.warden.subnet_pool.clone(),
+        instance_ports: config.instance_ports,
+        routers: config.routers.clone(),
         allow_host_ports: config.warden.allow_host_ports.clone(),
         dns: Some(DnsConfig {
             domains: config.warden.dns_domains.clone(),

@@ -1,16 +1,19 @@
-//! Small scripts run inside a container, their output read with a limit. Files of
-//! an app are always read from inside: a symbolic link then leads nowhere the app
-//! could not go itself.
+//! What the DEA takes out of a container: files, read from the host ([`Container::look`]), and the output of small scripts run
+//! inside. All of it has a bound, and ends when nobody wants it any more: a script writes into a pipe, never into a file.
 
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _};
 
-use warden::{Container, Output, Pipes, ProcessSpec};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::unix::pipe::Receiver;
+use warden::{Container, Inside, Output, Pipes, ProcessSpec};
 
-/// Most bytes taken from a script's standard output.
-const LIMIT: u64 = 1024 * 1024;
+use crate::limits::{CAPTURE_BYTES, TEXT_BYTES};
+
 /// Lines of standard error kept as evidence.
 const EVIDENCE_LINES: usize = 5;
+/// Bytes read at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// Why a script gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -29,54 +32,145 @@ pub enum CaptureError {
     /// Its output could not be read.
     #[error("reading the output: {0}")]
     Io(#[from] std::io::Error),
+    /// There is more than may be taken.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// `the output`, or the file's path.
+        what: String,
+        /// What may be taken.
+        limit: u64,
+    },
 }
 
 /// Runs a script as vcap and waits for it.
 pub async fn run(container: &dyn Container, script: &str) -> Result<(), CaptureError> {
-    finish(container, ProcessSpec::script(script), Pipes::default()).await
+    let job = container
+        .run(ProcessSpec::script(script), Pipes::default())
+        .await?;
+    ended(container, &job, container.wait(&job).await?).await
 }
 
-/// Runs a script whose standard output goes to `target`.
+/// Runs a script and writes its standard output to `target`, `limit` bytes at most; returns how many there were. Beyond that, and
+/// when the future is dropped, the pipe is closed under the script.
 pub async fn run_into(
     container: &dyn Container,
     script: &str,
-    target: OwnedFd,
-) -> Result<(), CaptureError> {
+    target: &mut (impl AsyncWrite + Unpin + Send),
+    limit: u64,
+) -> Result<u64, CaptureError> {
+    let (ours, theirs) = std::io::pipe()?;
+    let mut sink = Sink::new(limit);
+    let mut pipe = Receiver::from_owned_fd(ours.into())?;
     let pipes = Pipes {
         stdin: None,
-        stdout: Some(target),
+        stdout: Some(theirs.into()),
     };
-    finish(container, ProcessSpec::script(script), pipes).await
+    let job = container.run(ProcessSpec::script(script), pipes).await?;
+    let exit = {
+        let mut ends = container.wait(&job);
+        loop {
+            tokio::select! {
+                read = pipe.read(&mut sink.buffer) => match read? {
+                    0 => break ends.await?,
+                    n => sink.pass(n, target).await?,
+                },
+                exit = &mut ends => break exit?,
+            }
+        }
+    };
+    // Somebody inside may hold the other end for ever: only what is there already is read, past the runtime, which may not have
+    // heard of it yet.
+    let mut rest = std::fs::File::from(pipe.into_nonblocking_fd()?);
+    loop {
+        match rest.read(&mut sink.buffer) {
+            Ok(0) => break,
+            Ok(n) => sink.pass(n, target).await?,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    target.flush().await?;
+    ended(container, &job, exit).await?;
+    Ok(sink.taken)
 }
 
-/// The text of a file inside, at most 1 MiB of it.
+/// Counts what passes.
+struct Sink {
+    buffer: Vec<u8>,
+    taken: u64,
+    limit: u64,
+}
+
+impl Sink {
+    fn new(limit: u64) -> Self {
+        Self {
+            buffer: vec![0; CHUNK],
+            taken: 0,
+            limit,
+        }
+    }
+
+    async fn pass(
+        &mut self,
+        n: usize,
+        target: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<(), CaptureError> {
+        self.taken += n as u64;
+        if self.taken > self.limit {
+            return Err(CaptureError::TooLarge {
+                what: "the output".into(),
+                limit: self.limit,
+            });
+        }
+        Ok(target.write_all(&self.buffer[..n]).await?)
+    }
+}
+
+/// The text of a file inside.
 pub async fn file(container: &dyn Container, path: &str) -> Result<String, CaptureError> {
-    let script = format!("cat {}", crate::instance::script::quoted(path));
-    output(container, &script).await
+    match container.look(path, 0).await? {
+        Inside::File { file, .. } => text_of(file, path).await,
+        Inside::Directory { .. } => Err(CaptureError::Warden(warden::Error::Unreadable {
+            path: path.to_owned(),
+            why: warden::Unreadable::Kind("a directory"),
+        })),
+    }
 }
 
-/// What a script prints on its standard output, at most 1 MiB of it.
-pub async fn output(container: &dyn Container, script: &str) -> Result<String, CaptureError> {
-    let sink = tempfile::tempfile()?;
-    let mut reader = sink.try_clone()?;
-    run_into(container, script, sink.into()).await?;
-    std::io::Seek::rewind(&mut reader)?;
-    let mut bytes = Vec::new();
-    reader.take(LIMIT).read_to_end(&mut bytes)?;
+/// Beyond the bound the size does not matter: the file may grow, and a hole has no end in sight.
+async fn text_of(file: std::fs::File, path: &str) -> Result<String, CaptureError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        file.take(TEXT_BYTES + 1).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    });
+    let bytes = read.await.map_err(std::io::Error::other)??;
+    if bytes.len() as u64 > TEXT_BYTES {
+        return Err(CaptureError::TooLarge {
+            what: path.to_owned(),
+            limit: TEXT_BYTES,
+        });
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn finish(
+/// What a script prints on its standard output.
+pub async fn output(container: &dyn Container, script: &str) -> Result<String, CaptureError> {
+    let mut bytes = Vec::new();
+    run_into(container, script, &mut bytes, CAPTURE_BYTES).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn ended(
     container: &dyn Container,
-    spec: ProcessSpec,
-    pipes: Pipes,
+    job: &warden::JobId,
+    exit: warden::Exit,
 ) -> Result<(), CaptureError> {
-    let job = container.run(spec, pipes).await?;
-    let exit = container.wait(&job).await?;
     if exit.code == 0 {
         return Ok(());
     }
-    let evidence = last_lines(container, &job).await;
+    let evidence = last_lines(container, job).await;
     Err(CaptureError::Status {
         status: exit.code,
         evidence,
@@ -87,16 +181,57 @@ async fn last_lines(container: &dyn Container, job: &warden::JobId) -> String {
     let Ok(mut output) = container.attach(job, 1).await else {
         return String::new();
     };
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines: VecDeque<String> = VecDeque::new();
     while let Some(item) = output.recv().await {
         if let Output::Line { data, .. } = item {
-            lines.push(String::from_utf8_lossy(&data).into_owned());
+            lines.push_back(String::from_utf8_lossy(&data).into_owned());
+            if lines.len() > EVIDENCE_LINES {
+                lines.pop_front();
+            }
         }
     }
-    let skip = lines.len().saturating_sub(EVIDENCE_LINES);
     if lines.is_empty() {
         String::new()
     } else {
-        format!(": {}", lines[skip..].join(" | "))
+        format!(": {}", Vec::from(lines).join(" | "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sink_takes_so_much_and_no_more() {
+        for (sent, is_taken) in [(99, true), (100, true), (101, false), (10_000, false)] {
+            let mut sink = Sink::new(100);
+            let mut target = Vec::new();
+            let mut left = sent;
+            let mut passed = Ok(());
+            while left > 0 && passed.is_ok() {
+                let n = left.min(50);
+                passed = sink.pass(n, &mut target).await;
+                left -= n;
+            }
+            assert_eq!(passed.is_ok(), is_taken, "{sent}");
+            assert!(target.len() <= 100, "{sent}: {}", target.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_has_a_size() {
+        for (size, is_read) in [
+            (TEXT_BYTES, true),
+            (TEXT_BYTES + 1, false),
+            (100 * TEXT_BYTES, false),
+        ] {
+            let file = tempfile::tempfile().expect("a file");
+            file.set_len(size).expect("a hole");
+            let text = text_of(file, "x.yml").await;
+            assert_eq!(text.is_ok(), is_read, "{size}");
+            if let Err(error) = text {
+                assert_eq!(error.to_string(), "x.yml is larger than 1048576 bytes");
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use bus::times::{Profile, Times};
 use bus::{BusConfig, dea::EgressRule};
 use component::{BasicAuth, DaemonConfig, StatusConfig};
 use serde::{Deserialize, Serialize};
-use warden::Bandwidth;
+use warden::{Bandwidth, InstancePorts};
 
 /// Everything a DEA can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,11 @@ pub struct Config {
     pub loggregator: LoggregatorConfig,
     /// What this host offers.
     pub resources: Resources,
+    /// Who reaches the ports of instances from outside of this host: `routers` or `anyone`. The `process` backend keeps nobody out.
+    pub instance_ports: InstancePorts,
+    /// Addresses and networks (`10.0.16.0/24`) of routers that do not give the address they connect from; those that do are let in
+    /// by themselves.
+    pub routers: Vec<String>,
     /// Stacks, the first is the default.
     pub stacks: Vec<Stack>,
     /// Runtimes of this host that apps may use, e.g. several JDKs.
@@ -73,6 +78,8 @@ impl Default for Config {
             status: StatusConfig::default(),
             loggregator: LoggregatorConfig::default(),
             resources: Resources::default(),
+            instance_ports: InstancePorts::default(),
+            routers: Vec::new(),
             stacks: vec![Stack {
                 name: "host".into(),
                 rootfs: None,
@@ -433,6 +440,13 @@ impl DaemonConfig for Config {
                     "{:?}: language and name must be plain names, path a directory of this host",
                     runtime.path
                 ),
+            );
+        }
+        for router in &self.routers {
+            need(
+                warden::is_router_network(router),
+                "routers",
+                &format!("{router:?} is not an IPv4 address or network such as 10.0.16.0/24"),
             );
         }
         need(self.ip.is_ipv4(), "ip", "must be an IPv4 address");

@@ -1,6 +1,7 @@
-//! Leaving politely: evacuation on USR2 and the shutdown on TERM.
+//! The ways to end: evacuation on USR2, the shutdown on TERM, and leaving for a restart on HUP. docs/containers.md has the table.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::announce;
@@ -62,6 +63,30 @@ pub async fn shutdown(host: &Arc<Host>) {
     if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
         tracing::warn!("some instances did not stop in time; they are destroyed at the next start");
     }
+    last_words(host).await;
+}
+
+/// HUP: ends as for TERM, but what runs goes on running, to be adopted by the next start. It says no farewell: to the others the
+/// DEA misses a heartbeat or two. What is only being started or staged cannot be adopted and is given up.
+pub async fn leave(host: &Arc<Host>) {
+    host.open.store(false, Ordering::Release);
+    crate::staging::stop_all(host);
+    let starting = host
+        .instances
+        .all()
+        .into_iter()
+        .filter(|instance| matches!(instance.state(), State::Born | State::Starting));
+    let stops = starting.map(|instance| tokio::spawn(stop::run(Arc::clone(host), instance)));
+    let all = futures_util::future::join_all(stops);
+    if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
+        tracing::warn!(
+            "instances that were starting did not stop in time; they are destroyed at the next start"
+        );
+    }
+    last_words(host).await;
+}
+
+async fn last_words(host: &Arc<Host>) {
     let last_words = async {
         announce::heartbeat(host).await;
         host.bus.flush().await

@@ -1,26 +1,35 @@
 //! The directory server: files of an instance by signed URL, as `cf files` reads
-//! them. Paths are resolved inside the container, so that no link can lead out.
+//! them. Paths are resolved below the container's root, so that no link can lead out; what is no regular file is not opened; a file
+//! is read no further than its client takes it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::{Stream, StreamExt};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::Sha512;
 use subtle::ConstantTimeEq;
+use tokio::io::AsyncReadExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::io::ReaderStream;
+use warden::{Entry, Inside, Unreadable};
 
-use crate::capture;
 use crate::host::Host;
-use crate::instance::script::quoted;
 use crate::instance::state::State as InstanceState;
+use crate::limits::{DIRECTORY_ENTRIES, FILE_BYTES, FILE_READERS};
 
+/// Bytes read from a file at a time.
+const CHUNK: usize = 64 * 1024;
 /// A URL is good for this many seconds, as in the original.
 const VALID_SECS: u64 = 3600;
 
@@ -131,22 +140,78 @@ async fn instance_path(
     let Ok(container) = host.backend.lookup(&handle).await else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "Instance unavailable");
     };
-    match capture::output(&*container, &list_or_print(&asked.path)).await {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain")], text).into_response(),
-        Err(_) => refuse(StatusCode::NOT_FOUND, "Entity not found"),
+    let Ok(reader) = Arc::clone(&instance.file_readers).try_acquire_owned() else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, &too_many_readers());
+    };
+    let inside = format!("/home/vcap/{}", asked.path.trim_start_matches('/'));
+    match container.look(&inside, DIRECTORY_ENTRIES).await {
+        Ok(Inside::Directory { entries, is_whole }) => {
+            text(Body::from(listing(&entries, is_whole)))
+        }
+        Ok(Inside::File { file, size }) if size <= FILE_BYTES => {
+            text(Body::from_stream(contents(file, reader)))
+        }
+        Ok(Inside::File { size, .. }) => refuse(StatusCode::PAYLOAD_TOO_LARGE, &too_large(size)),
+        Err(error) => not_read(&error),
     }
 }
 
-/// A directory is listed (name padded to 35, size right-aligned to 10, `-` for
-/// directories), a file is printed.
-fn list_or_print(path: &str) -> String {
-    let inside = quoted(&format!("/home/vcap/{}", path.trim_start_matches('/')));
+fn text(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain")], body).into_response()
+}
+
+fn too_many_readers() -> String {
     format!(
-        "p={inside}; if [ -d \"$p\" ]; then cd \"$p\" && for f in * .[!.]*; do \
-         if [ -d \"$f\" ]; then printf '%-35s%10s\\n' \"$f/\" -; \
-         elif [ -e \"$f\" ]; then printf '%-35s%10s\\n' \"$f\" \"$(stat -Lc %s \"$f\")B\"; fi; done; \
-         else cat \"$p\"; fi"
+        "{FILE_READERS} files of this instance are being read already; try again when one of them is done"
     )
+}
+
+fn too_large(size: u64) -> String {
+    format!("The file has {size} bytes; at most {FILE_BYTES} can be read this way")
+}
+
+fn not_read(error: &warden::Error) -> Response {
+    match error {
+        warden::Error::Unreadable {
+            why: Unreadable::Absent | Unreadable::Denied,
+            ..
+        } => refuse(StatusCode::NOT_FOUND, "Entity not found"),
+        warden::Error::Unreadable { why, .. } => {
+            refuse(StatusCode::BAD_REQUEST, &format!("Not readable: {why}"))
+        }
+        other => {
+            tracing::warn!(error = %other, "a file of an instance was not read");
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "Instance unavailable")
+        }
+    }
+}
+
+/// The bytes of a file, read as the client takes them: one that goes away ends the reading with the chunk under way. What is
+/// appended meanwhile is not followed beyond the bound.
+fn contents(
+    file: std::fs::File,
+    reader: OwnedSemaphorePermit,
+) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let file = tokio::fs::File::from_std(file).take(FILE_BYTES);
+    ReaderStream::with_capacity(file, CHUNK).map(move |chunk| {
+        let _while_it_lasts = &reader;
+        chunk
+    })
+}
+
+/// Name padded to 35, size right-aligned to 10, `-` for directories; hidden ones last.
+fn listing(entries: &BTreeMap<String, Entry>, is_whole: bool) -> String {
+    let (hidden, plain): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|(name, _)| name.starts_with('.'));
+    let line = |(name, entry): &(&String, &Entry)| match entry {
+        Entry::Directory => format!("{:<35}{:>10}\n", format!("{name}/"), "-"),
+        Entry::Other(size) => format!("{name:<35}{:>10}\n", format!("{size}B")),
+    };
+    let mut text: String = plain.iter().chain(&hidden).map(line).collect();
+    if !is_whole {
+        text += &format!("(more than {DIRECTORY_ENTRIES} entries; the others are not listed)\n");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub struct Host {
     pub tasks: Tasks,
     /// Whether work is accepted and advertised.
     pub open: AtomicBool,
+    /// Whether the end is one for a restart: instances live on.
+    pub leaves: AtomicBool,
     /// Address of the directory server.
     pub files_addr: std::net::SocketAddr,
     /// Signs file URLs.

@@ -12,12 +12,14 @@ pub mod staging;
 
 pub mod announce;
 pub mod registrar;
+pub mod routers;
 
 pub mod capture;
 pub mod droplets;
 pub mod egress;
 pub mod files;
 pub mod find;
+pub mod limits;
 pub mod logs;
 pub mod resources;
 pub mod transfer;

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bus::BusError;
-use bus::router::{Endpoint, Register, Start, Unregister};
+use bus::router::{Endpoint, Register, Unregister};
 
 use crate::host::Host;
 use crate::instance::Instance;
@@ -69,9 +68,8 @@ pub async fn register_all(host: &Host) {
     }
 }
 
-/// Periodic registration; `router.start` and nudges come between.
-pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
-    let mut starts = host.bus.subscribe::<Start>().await?;
+/// Periodic registration; nudges come between, among them those of routers that start (`routers`).
+pub fn start(host: &Arc<Host>) {
     let host_ = Arc::clone(host);
     host.tasks.spawn("registrar", async move {
         let period = host_.config.times().router_register;
@@ -83,12 +81,4 @@ pub async fn start(host: &Arc<Host>) -> Result<(), BusError> {
             register_all(&host_).await;
         }
     });
-    let host_ = Arc::clone(host);
-    host.tasks.spawn("router.start", async move {
-        loop {
-            starts.next().await;
-            host_.nudge.register.notify_one();
-        }
-    });
-    Ok(())
 }

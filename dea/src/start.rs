@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bus::{Bus, BusError};
@@ -18,7 +18,7 @@ use crate::host::{Host, Nudges};
 use crate::logs::Logs;
 use crate::transfer::Transfer;
 use crate::{
-    announce, evacuation, files, inbox, registrar, resume, snapshot, staging, sweep, varz,
+    announce, evacuation, files, inbox, registrar, resume, routers, snapshot, staging, sweep, varz,
 };
 
 /// What the caller chooses for a DEA.
@@ -77,9 +77,12 @@ impl Running {
         Handle(Arc::clone(&self.host))
     }
 
-    /// TERM: stop every instance, unregister, end.
+    /// TERM: stop every instance, unregister, end; after [`Handle::leave`]: end, and nothing that runs is stopped.
     pub async fn shutdown(self) {
-        evacuation::shutdown(&self.host).await;
+        match self.host.leaves.load(Ordering::Acquire) {
+            true => evacuation::leave(&self.host).await,
+            false => evacuation::shutdown(&self.host).await,
+        }
         self.host.tasks.shutdown(Duration::from_secs(10)).await;
         snapshot::write(&self.host).await;
     }
@@ -87,9 +90,7 @@ impl Running {
     /// What kill -9 does, for tests in one process: everything stops where it is,
     /// containers and snapshot stay.
     pub async fn abandon(self) {
-        self.host
-            .open
-            .store(false, std::sync::atomic::Ordering::Release);
+        self.host.open.store(false, Ordering::Release);
         self.host.tasks.shutdown(Duration::from_millis(100)).await;
     }
 }
@@ -104,6 +105,11 @@ impl Handle {
     pub async fn evacuate(&self) {
         evacuation::begin(&self.0).await;
         evacuation::finished(&self.0).await;
+    }
+
+    /// HUP: the shutdown that follows leaves instances running.
+    pub fn leave(&self) {
+        self.0.leaves.store(true, Ordering::Release);
     }
 
     /// USR1: take no more work, keep the instances.
@@ -156,7 +162,8 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, StartError> {
     let status = status(&host).await?;
     resume::run(&host, saved).await;
     inbox::start(&host).await?;
-    registrar::start(&host).await?;
+    registrar::start(&host);
+    routers::start(&host).await?;
     announce::start(&host);
     snapshot::start(&host);
     sweep::start(&host);
@@ -196,6 +203,7 @@ async fn host(
         droplets: Droplets::new(config.base_dir.join("droplets"), transfer),
         logs: Logs::start(&config.loggregator, &tasks)?,
         open: AtomicBool::new(true),
+        leaves: AtomicBool::new(false),
         files_addr: files
             .local_addr()
             .map_err(|e| bind("directory server", e))?,

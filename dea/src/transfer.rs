@@ -8,10 +8,14 @@ use futures_util::StreamExt;
 use sha1::{Digest, Sha1};
 use tokio::io::AsyncWriteExt;
 
+use crate::limits::DOWNLOAD_BYTES;
+
 /// A download without a byte for this long is given up.
 const DOWNLOAD_IDLE: Duration = Duration::from_secs(30);
 /// An upload's answer may take this long.
 const UPLOAD_IDLE: Duration = Duration::from_secs(300);
+/// Bytes that are read of an answer to an upload, and of an error.
+const ANSWER_BYTES: usize = 64 * 1024;
 /// A controller that is briefly away is tried again.
 const TRIES: u32 = 4;
 
@@ -48,6 +52,16 @@ pub enum TransferError {
         status: u16,
         /// The first bytes of the answer.
         body: String,
+    },
+    /// There is more than a DEA takes.
+    #[error("{verb} {url}: more than {limit} bytes")]
+    TooLarge {
+        /// GET.
+        verb: &'static str,
+        /// Without credentials.
+        url: String,
+        /// What is taken.
+        limit: u64,
     },
     /// Writing or reading the local file failed.
     #[error("{path}: {source}")]
@@ -88,6 +102,8 @@ impl TransferError {
 #[derive(Clone)]
 pub struct Transfer {
     http: reqwest::Client,
+    /// Most bytes of one download.
+    limit: u64,
 }
 
 /// Removes credentials and signatures from a URL for messages.
@@ -116,7 +132,10 @@ impl Transfer {
             .connect_timeout(Duration::from_secs(5))
             .read_timeout(DOWNLOAD_IDLE)
             .build()?;
-        Ok(Self { http })
+        Ok(Self {
+            http,
+            limit: DOWNLOAD_BYTES,
+        })
     }
 
     /// Downloads to `path`, computing the SHA-1 on the way; tried a few times.
@@ -148,6 +167,15 @@ impl Transfer {
             let chunk = chunk.map_err(|e| broken("GET", url, e))?;
             hash.update(&chunk);
             size += chunk.len() as u64;
+            if size > self.limit {
+                // Not even what came is of use.
+                let _ = tokio::fs::remove_file(path).await;
+                return Err(TransferError::TooLarge {
+                    verb: "GET",
+                    url: shown(url),
+                    limit: self.limit,
+                });
+            }
             file.write_all(&chunk)
                 .await
                 .map_err(|e| file_error(path, e))?;
@@ -196,7 +224,7 @@ impl Transfer {
             .send()
             .await;
         let answer = expect_ok("POST", url, answer.map_err(|e| broken("POST", url, e))?).await?;
-        let body = answer.text().await.map_err(|e| broken("POST", url, e))?;
+        let body = start_of(answer).await.map_err(|e| broken("POST", url, e))?;
         match job_url(&body) {
             Some(job) => self.wait_for_job(url, &job).await,
             None => Ok(()),
@@ -216,7 +244,9 @@ impl Transfer {
                 .send()
                 .await
                 .map_err(|e| broken("GET", job, e))?;
-            let body: serde_json::Value = answer.json().await.map_err(|e| broken("GET", job, e))?;
+            let body = start_of(answer).await.map_err(|e| broken("GET", job, e))?;
+            // What cannot be read is no end of a job.
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
             match body["entity"]["status"].as_str() {
                 Some("finished") => return Ok(()),
                 Some("failed") => {
@@ -254,7 +284,7 @@ async fn expect_ok(
     if status.is_success() {
         return Ok(answer);
     }
-    let mut body = answer.text().await.unwrap_or_default();
+    let mut body = start_of(answer).await.unwrap_or_default();
     body.truncate(
         body.char_indices()
             .nth(300)
@@ -266,6 +296,18 @@ async fn expect_ok(
         status: status.as_u16(),
         body,
     })
+}
+
+/// The first bytes of an answer that should be short.
+async fn start_of(answer: reqwest::Response) -> reqwest::Result<String> {
+    let (mut text, mut body) = (Vec::new(), answer.bytes_stream());
+    while text.len() < ANSWER_BYTES
+        && let Some(chunk) = body.next().await
+    {
+        text.extend_from_slice(&chunk?);
+    }
+    text.truncate(ANSWER_BYTES);
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 async fn pause(tried: u32) {
@@ -304,6 +346,53 @@ mod tests {
             "http://h:1/p?X-Amz-Expires=9"
         );
         assert_eq!(shown("nonsense"), "(bad URL)");
+    }
+
+    #[tokio::test]
+    async fn a_download_without_end_is_ended() {
+        let endless = |sent: usize| {
+            let chunk = axum::body::Bytes::from(vec![0u8; 1000]);
+            let chunks = futures_util::stream::iter(std::iter::repeat_n(chunk, sent / 1000));
+            axum::body::Body::from_stream(chunks.map(Ok::<_, std::io::Error>))
+        };
+        let app = axum::Router::new()
+            .route(
+                "/fits",
+                axum::routing::get(move || async move { endless(10_000) }),
+            )
+            .route(
+                "/more",
+                axum::routing::get(move || async move { endless(11_000) }),
+            )
+            .route(
+                "/endless",
+                axum::routing::get(move || async move { endless(usize::MAX) }),
+            );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bind");
+        let address = listener.local_addr().expect("address");
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let dir = tempfile::tempdir().expect("tempdir");
+        let transfer = Transfer {
+            limit: 10_000,
+            ..Transfer::new().expect("client")
+        };
+        let file = dir.path().join("file");
+        let url = |path: &str| format!("http://{address}/{path}");
+        let fetched = transfer.download(&url("fits"), &file).await;
+        assert_eq!(fetched.expect("it fits").size, 10_000);
+        for path in ["more", "endless"] {
+            let error = transfer
+                .download(&url(path), &file)
+                .await
+                .expect_err("too large");
+            assert!(
+                error.to_string().ends_with("more than 10000 bytes"),
+                "{error}"
+            );
+            assert!(!file.exists(), "what came of it is gone");
+        }
     }
 
     #[test]

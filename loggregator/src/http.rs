@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, StatusCode, header};
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -18,7 +19,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::hub::{Hub, Next, Stream};
-use crate::limits::{BATCH_BYTES, STREAM_ASK_SECONDS, STREAM_UNANSWERED_TRIES};
+use crate::limits::{LOG_INTAKE_BYTES, STREAM_ASK_SECONDS, STREAM_UNANSWERED_TRIES};
 use crate::wire::{Form, encode};
 
 /// What a stream waits for.
@@ -85,7 +86,7 @@ fn paced(hub: Hub, access: Access, intake: BasicAuth, pace: Pace) -> Router {
     Router::new()
         .route(
             bus::log::INTAKE_PATH,
-            post(accept).layer(DefaultBodyLimit::max(BATCH_BYTES)),
+            post(accept).layer(DefaultBodyLimit::max(LOG_INTAKE_BYTES)),
         )
         .route("/apps/{guid}/stream", get(stream))
         .route("/apps/{guid}/recentlogs", get(recent))
@@ -100,18 +101,34 @@ fn paced(hub: Hub, access: Access, intake: BasicAuth, pace: Pace) -> Router {
         })
 }
 
-async fn accept(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    body: axum::body::Bytes,
-) -> Response {
-    if shared.intake.password.is_empty() || !authorized(&headers, &shared.intake) {
+/// The body of a stranger is not read.
+async fn accept(State(shared): State<Shared>, request: Request) -> Response {
+    if shared.intake.password.is_empty() || !authorized(request.headers(), &shared.intake) {
         return (StatusCode::UNAUTHORIZED, "log intake: wrong credentials\n").into_response();
     }
+    if announced(request.headers()) > LOG_INTAKE_BYTES as u64 {
+        return (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "log intake: the batch is too large\n",
+        )
+            .into_response();
+    }
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
     match serde_json::from_slice::<LogBatch>(&body) {
+        Ok(batch) if batch.may_defer => Json(shared.hub.offer(batch)).into_response(),
         Ok(batch) => Json(json!({"accepted": shared.hub.pace(batch).await})).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("log intake: {error}\n")).into_response(),
     }
+}
+
+/// Bytes that a body will have, where its sender says so.
+fn announced(headers: &HeaderMap) -> u64 {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Lines in, recent lines and live streams out.
 //!
-//! A burst is paced: the intake waits a moment for readers to catch up ([`Hub::pace`]), and senders keep their
-//! lines on disk meanwhile. A reader that does not catch up in that moment is not waited for again for a while: it
+//! A burst is paced: lines that the readers of an app have no room for are for their sender to keep and send again
+//! ([`Hub::offer`]); for senders that cannot, the intake waits a moment ([`Hub::pace`]). A reader that does not catch up in that moment is not waited for again for a while: it
 //! loses the oldest lines of its own backlog and is told how many.
 
 use std::collections::HashMap;
@@ -9,17 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bus::log::{LogBatch, LogLine, LogStream};
+use bus::log::{LogAnswer, LogBatch, LogLine, LogStream};
 use tokio::sync::{Notify, broadcast};
 
 use crate::config::Config;
 use crate::numbering::{Numbering, Verdict};
 use crate::ring::Ring;
 
-/// Longest text of one line, bytes; the rest is cut off.
-const MAX_LINE: usize = 64 * 1024;
-
-/// How long the intake waits for readers of one app.
+/// How long readers of one app are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an app whose readers did not catch up is not waited for again.
 const DISTRUST: Duration = Duration::from_secs(30);
@@ -67,6 +64,8 @@ struct App {
     /// As long as somebody reads: a backlog has its full size from the beginning, and most apps have no reader.
     live: Option<broadcast::Sender<Arc<LogLine>>>,
     touched: u64,
+    /// Since when its readers have had no room.
+    crowded: Option<Instant>,
     distrusted: Option<Instant>,
 }
 
@@ -80,6 +79,24 @@ impl App {
     /// Lines that the slowest reader has not taken.
     fn waiting(&self) -> usize {
         self.live.as_ref().map_or(0, broadcast::Sender::len)
+    }
+
+    /// Whether its readers have no room for a line and are worth waiting for. From the first look on they are waited for a while,
+    /// and after that not for a longer while.
+    fn is_to_wait(&mut self, backlog: usize, now: Instant) -> bool {
+        if self.waiting() < backlog {
+            self.crowded = None;
+            return false;
+        }
+        if self.distrusted.is_some_and(|at| now < at + DISTRUST) {
+            return false;
+        }
+        let since = *self.crowded.get_or_insert(now);
+        if now < since + PATIENCE {
+            return true;
+        }
+        (self.crowded, self.distrusted) = (None, Some(now));
+        false
     }
 
     /// Hands a line to the readers; the backlog goes with the last of them.
@@ -133,13 +150,37 @@ impl Hub {
         }))
     }
 
+    /// Takes what readers have room for, without waiting: lines of an app whose readers are behind are for their sender to
+    /// keep, and hold up nobody else's.
+    pub fn offer(&self, batch: LogBatch) -> LogAnswer {
+        let (mut state, now) = (self.lock(), Instant::now());
+        let mut answer = LogAnswer::default();
+        for line in batch.lines {
+            if let Some(count) = answer.deferred.get_mut(&line.app_id) {
+                *count += 1;
+                continue;
+            }
+            let app = state.apps.get_mut(&line.app_id);
+            if app.is_some_and(|app| app.is_to_wait(self.0.backlog, now)) {
+                answer.deferred.insert(line.app_id, 1);
+            } else if state.judge(&line) {
+                self.store(&mut state, line);
+                answer.accepted += 1;
+            }
+        }
+        answer
+    }
+
     /// Takes a batch in parts that fit into the readers' backlog, waiting up to two seconds for readers to catch up.
     pub async fn pace(&self, batch: LogBatch) -> usize {
         let mut lines = batch.lines;
         let mut taken = 0;
         while !lines.is_empty() {
             let rest = lines.split_off(lines.len().min(self.0.backlog.div_ceil(2)));
-            let part = LogBatch { lines };
+            let part = LogBatch {
+                lines,
+                may_defer: false,
+            };
             self.wait_for_readers(&part).await;
             taken += self.accept(part);
             lines = rest;
@@ -200,7 +241,10 @@ impl Hub {
             stream: LogStream::Out,
             message: message.into(),
         };
-        self.accept(LogBatch { lines: vec![line] });
+        self.accept(LogBatch {
+            lines: vec![line],
+            may_defer: false,
+        });
     }
 
     /// Recent lines of an app, oldest first.
@@ -258,6 +302,7 @@ impl Hub {
             ring: Ring::default(),
             live: None,
             touched,
+            crowded: None,
             distrusted: None,
         });
         entry.touched = touched;
@@ -265,7 +310,7 @@ impl Hub {
     }
 
     fn store(&self, state: &mut State, mut line: LogLine) {
-        truncate(&mut line.message);
+        bus::log::cut(&mut line.message);
         let line = Arc::new(line);
         let limit = self.0.per_app;
         let app = self.app(state, &line.app_id);
@@ -317,16 +362,6 @@ impl State {
     }
 }
 
-fn truncate(text: &mut String) {
-    if text.len() > MAX_LINE {
-        let mut end = MAX_LINE;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -346,7 +381,10 @@ mod tests {
     }
 
     fn batch(lines: Vec<LogLine>) -> LogBatch {
-        LogBatch { lines }
+        LogBatch {
+            lines,
+            may_defer: false,
+        }
     }
 
     #[tokio::test]
@@ -438,6 +476,46 @@ mod tests {
         let _asleep = hub.follow("a");
         let burst = batch((1..=1_000).map(|seq| line("a", seq, "x")).collect());
         assert_eq!(hub.pace(burst).await, 1_000);
+    }
+
+    #[tokio::test]
+    async fn lines_a_reader_has_no_room_for_are_left_to_their_sender_and_hold_up_nobody() {
+        let hub = Hub::new(&Config {
+            stream_backlog_lines: 4,
+            ..Config::default()
+        });
+        let mut slow = hub.follow("slow");
+        let lines = |from: u64| {
+            let pair = |seq| [line("slow", seq, "x"), line("quick", seq, "y")];
+            batch((from..=10).flat_map(pair).collect())
+        };
+        let answer = hub.offer(lines(1));
+        assert_eq!(answer.deferred, [("slow".to_owned(), 6)].into());
+        assert_eq!((answer.accepted, hub.recent("quick").len()), (14, 10));
+        // Its sender comes again, and what it took meanwhile has made room.
+        for expected in 1..=2 {
+            assert!(matches!(slow.next().await, Some(Next::Line(line)) if line.seq == expected));
+        }
+        let answer = hub.offer(lines(5));
+        assert_eq!(answer.deferred, [("slow".to_owned(), 4)].into());
+        assert_eq!(answer.accepted, 2, "the others came before");
+        assert_eq!(hub.recent("slow").last().unwrap().seq, 6);
+    }
+
+    #[test]
+    fn readers_are_waited_for_a_while_and_then_not_for_a_longer_while() {
+        let hub = Hub::new(&Config {
+            stream_backlog_lines: 1,
+            ..Config::default()
+        });
+        let _asleep = hub.follow("a");
+        hub.accept(batch(vec![line("a", 1, "x")]));
+        let mut state = hub.lock();
+        let app = state.apps.get_mut("a").unwrap();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let waits = [0, 1, 2, 3, 31, 32, 33, 34].map(|second| app.is_to_wait(1, at(second)));
+        assert_eq!(waits, [true, true, false, false, false, true, true, false]);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`config`] | bounds and addresses |
 //! | [`hub`] | lines in, recent lines and live streams out; bounded everywhere |
+//! | [`limits`] | bounds on what comes in |
 //! | `numbering` | pure: duplicates and gaps by sequence number |
 //! | `ring` | pure: the newest lines within a number of bytes |
 //! | [`wire`] | the two protobuf forms clients read |

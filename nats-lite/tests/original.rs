@@ -170,8 +170,9 @@ fn secrets(count: usize) -> Vec<String> {
 #[test]
 fn secrets_are_in_force_as_they_are_written() {
     let secrets = secrets(2_500);
-    let only_ours =
-        |number: usize, secret: &str| number % 4 == 0 && bare(secret) && is_not_text(secret);
+    let only_ours = |number: usize, secret: &str| {
+        number.is_multiple_of(4) && bare(secret) && is_not_text(secret)
+    };
     for program in std::iter::once(ours()).chain(original()) {
         let is_ours = program == ours();
         let (mut users, mut environment) = (String::new(), Vec::new());
@@ -200,7 +201,7 @@ fn secrets_are_in_force_as_they_are_written() {
                 "{program:?} does not take {secret:?} as written in {:?}",
                 written(number, secret)
             );
-            if number % 50 == 0 {
+            if number.is_multiple_of(50) {
                 assert!(!server.lets_in(&user, &format!("{secret}x")));
             }
         }
@@ -211,7 +212,20 @@ fn secrets_are_in_force_as_they_are_written() {
 #[test]
 fn unquoted_variables_of_the_environment_are_texts_as_written() {
     let environment: Vec<(String, String)> = [
-        "012345", "10mb", "1.50", "yes", "1e5", "007", "a b#c", "p$x",
+        "012345",
+        "10mb",
+        "1.50",
+        "yes",
+        "1e5",
+        "007",
+        "a b#c",
+        "p$x",
+        // nats-io/k8s#1139, nats-server#716, #147, #885, #6891.
+        "33feda22ea",
+        "2Tybceg8yj",
+        "1!2go",
+        "3x",
+        "4e2abc",
     ]
     .iter()
     .enumerate()

@@ -34,7 +34,7 @@ pub struct Config {
     pub index: u32,
     /// Column of the table of times that fills in absent times below.
     pub profile: Profile,
-    /// Address told to registrars in `router.start`; the listener's when empty.
+    /// Address told to registrars in `router.start`, and let in by DEAs; when empty, the listener's and the one that leads to the bus.
     pub advertised_host: String,
     /// How often registrars shall register; also how long a freshly started router answers 503
     /// instead of 404 for unknown hosts. Absent: from the profile.

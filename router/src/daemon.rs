@@ -1,12 +1,12 @@
 //! Starting and stopping a router.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, BusError};
+use bus::{Bus, BusConfig, BusError};
 use component::{Daemon, Identity, Tasks};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -232,17 +232,46 @@ pub(crate) fn shared(config: &Config, log: AccessLog) -> Shared {
     }
 }
 
+/// DEAs let in the addresses that are announced, so those must be among them that packets to the platform carry: the
+/// listener's, and the one that leads to the bus. The listener may take all addresses, or only local ones behind a balancer.
+fn own_addresses(listen: IpAddr, bus: &BusConfig) -> Vec<String> {
+    let towards_bus = bus.servers.iter().find_map(|server| {
+        let place = server.rsplit(['@', '/']).find(|part| !part.is_empty())?;
+        source_towards(place)
+    });
+    let outside = towards_bus.filter(|ip| !ip.is_loopback());
+    let first = match listen.is_unspecified() {
+        true => outside
+            .or_else(|| source_towards(SOMEWHERE))
+            .unwrap_or(listen),
+        false => listen,
+    };
+    let second = outside.filter(|ip| *ip != first);
+    let all = std::iter::once(first).chain(second);
+    all.map(|ip| ip.to_string()).collect()
+}
+
+/// An address beyond every network of our own, as a DEA's `local_route`.
+const SOMEWHERE: &str = "198.41.0.4:1";
+
+/// The address that packets to `place` would carry. Nothing is sent.
+fn source_towards(place: &str) -> Option<IpAddr> {
+    let probe = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    probe.connect(place).ok()?;
+    Some(probe.local_addr().ok()?.ip())
+}
+
 fn hello(config: &Config, id: String, addr: SocketAddr) -> bus::router::Start {
-    let host = if config.advertised_host.is_empty() {
-        addr.ip().to_string()
+    let hosts = if config.advertised_host.is_empty() {
+        own_addresses(addr.ip(), &config.bus)
     } else {
-        config.advertised_host.clone()
+        vec![config.advertised_host.clone()]
     };
     // Registrars count in whole seconds and must not read zero.
     let whole = |time: Duration| time.as_secs().max(1);
     bus::router::Start {
         id,
-        hosts: vec![host],
+        hosts,
         minimum_register_interval: whole(config.register_interval()),
         prune_threshold: Some(whole(config.table().stale)),
     }
@@ -320,5 +349,27 @@ impl Daemon for Running {
 
     async fn shutdown(self) {
         Running::shutdown(self).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_is_what_packets_carry() {
+        let bus = |server: &str| BusConfig::url(server);
+        let own = |listen: [u8; 4], bus: &BusConfig| own_addresses(listen.into(), bus);
+        let local = bus("nats://user:secret@127.0.0.1:4222");
+        assert_eq!(own([127, 0, 0, 1], &local), ["127.0.0.1"]);
+        assert_eq!(own([192, 0, 2, 1], &local), ["192.0.2.1"]);
+        assert_eq!(own([192, 0, 2, 1], &bus("nats://[nonsense")), ["192.0.2.1"]);
+        // Where there is a way out, its address is announced, whatever is listened on.
+        if let Some(outside) = source_towards(SOMEWHERE).map(|ip| ip.to_string()) {
+            assert_eq!(own([0, 0, 0, 0], &local).concat(), outside);
+            let far = bus(&format!("nats://{SOMEWHERE}"));
+            assert_eq!(own([0, 0, 0, 0], &far).concat(), outside);
+            assert_eq!(own([127, 0, 0, 1], &far), ["127.0.0.1".to_owned(), outside]);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! that does not answer delays those of its own name only.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Names {
     table: Arc<Mutex<NameTable>>,
     lookups: Arc<Semaphore>,
+    resolve: fn(&str) -> Option<IpAddr>,
+}
+
+/// Asks the system's resolver, which cannot be interrupted.
+fn system_resolver(host: &str) -> Option<IpAddr> {
+    let mut found = (host, 0u16).to_socket_addrs().ok()?;
+    found.next().map(|address| address.ip())
 }
 
 /// What is known of names. Pure.
@@ -118,9 +125,14 @@ impl Name {
 
 impl Names {
     pub(crate) fn new() -> Self {
+        Self::with(system_resolver)
+    }
+
+    fn with(resolve: fn(&str) -> Option<IpAddr>) -> Self {
         Self {
             table: Arc::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            resolve,
         }
     }
 
@@ -162,15 +174,15 @@ impl Names {
 
     async fn look_up(&self, host: &str) -> Option<IpAddr> {
         let permit = Arc::clone(&self.lookups).try_acquire_owned().ok()?;
-        let owned = host.to_owned();
-        // The system's resolver cannot be interrupted: its thread keeps the permit until it is done.
+        let (owned, resolve) = (host.to_owned(), self.resolve);
+        // Its thread keeps the permit until the resolver is done, however long that takes.
         let asked = tokio::task::spawn_blocking(move || {
-            let found = std::net::ToSocketAddrs::to_socket_addrs(&(owned.as_str(), 0u16));
+            let found = resolve(&owned);
             drop(permit);
-            found.ok().and_then(|mut found| found.next())
+            found
         });
         match tokio::time::timeout(LIMIT, asked).await {
-            Ok(Ok(Some(address))) => Some(address.ip()),
+            Ok(Ok(Some(address))) => Some(address),
             _ => {
                 tracing::warn!(host, "the name of a registered endpoint was not resolved");
                 None
@@ -191,6 +203,7 @@ fn located(message: &Endpoint, address: Option<IpAddr>) -> Endpoint {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn endpoint(host: &str, port: u16, uri: &str) -> Endpoint {
@@ -248,6 +261,37 @@ mod tests {
             names.registered(&a, now + PAUSE),
             (Resolution::Unknown, true)
         );
+    }
+
+    /// Velocity#1833: names whose resolver is silent.
+    #[tokio::test]
+    async fn silent_names_do_not_delay_other_registrations() {
+        fn silent_but_for_one(host: &str) -> Option<IpAddr> {
+            if host == "good" {
+                return Some(ADDRESS);
+            }
+            std::thread::sleep(Duration::from_secs(3));
+            None
+        }
+        let (names, tasks) = (Names::with(silent_but_for_one), component::Tasks::new());
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let register = |name: &str, port: u16| {
+            let tell = tell.clone();
+            let later = move |e: &Endpoint| drop(tell.send((e.port, e.host.clone())));
+            names.register(&endpoint(name, port, "a"), &tasks, later)
+        };
+        for port in 1..=5 {
+            assert_eq!(register(&format!("silent-{port}"), port), None);
+        }
+        assert_eq!(register("good", 9), None);
+        assert_eq!(told.recv().await, Some((9, ADDRESS.to_string())));
+        // The others come as they are, and their first dial says so.
+        for _ in 1..=5 {
+            let (port, host) = told.recv().await.unwrap();
+            assert_eq!(host, format!("silent-{port}"));
+        }
+        let located = register("good", 9).unwrap();
+        assert_eq!(located.host, ADDRESS.to_string());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The two traits every backend implements. Object-safe: the DEA holds
 //! `Arc<dyn Backend>` and never knows which one it drives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use crate::{
-    Capacity, ContainerSpec, Error, Exit, Info, JobId, Limits, NetOutRule, Output, PortMapping,
-    ProcessSpec, Refusal, Result, WindowSize,
+    Capacity, ContainerSpec, Error, Exit, Info, Inside, JobId, Limits, NetOutRule, Output,
+    PortMapping, ProcessSpec, Refusal, Result, WindowSize,
 };
 
 /// Standard streams given to a job instead of the log. Anything left `None` is
@@ -36,6 +37,16 @@ pub trait Backend: Send + Sync {
     async fn capacity(&self) -> Result<Capacity>;
     /// Makes a container, limits and rules in force. A failure leaves nothing behind.
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>>;
+    /// Lets these routers, and no others but configured ones, reach the ports of containers from outside of the host. Without
+    /// effect where nothing filters. Connections that stand are not touched.
+    async fn allow_routers(&self, routers: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let _ = routers;
+        Ok(())
+    }
+    /// The routers that were allowed last, also by an earlier process.
+    async fn allowed_routers(&self) -> BTreeSet<Ipv4Addr> {
+        BTreeSet::new()
+    }
     /// Handles of the containers that carry all given properties.
     async fn list(&self, properties: &BTreeMap<String, String>) -> Result<Vec<String>>;
     /// An existing container, also one made before a restart.
@@ -77,6 +88,12 @@ pub trait Container: Send + Sync {
     /// Empty where nothing filters.
     async fn refused(&self) -> Result<Vec<Refusal>> {
         Ok(Vec::new())
+    }
+    /// What stands at a path inside, seen from the host with the rights of the user `vcap`: a regular file is opened, at
+    /// most `most` entries of a directory are listed, everything else is [`Error::Unreadable`].
+    async fn look(&self, path: &str, most: usize) -> Result<Inside> {
+        let _ = (path, most);
+        Err(unsupported("look"))
     }
     /// Changes limits; `None` fields stay as they are.
     async fn limit(&self, limits: &Limits) -> Result<()>;

@@ -22,6 +22,15 @@ pub enum Error {
         /// Job id asked for.
         job: String,
     },
+    /// What stands at a path inside is not read.
+    #[cfg(feature = "host")]
+    #[error("{path}: {why}")]
+    Unreadable {
+        /// The path, as the container names it.
+        path: String,
+        /// Why.
+        why: crate::Unreadable,
+    },
     /// A handle that cannot be a directory, a cgroup and a host name.
     #[error(
         "container handle {0:?} must be 1 to 64 letters, digits, '-', '_' or '.', and start with a letter or digit"

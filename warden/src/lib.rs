@@ -11,17 +11,23 @@ mod backend;
 #[cfg(feature = "host")]
 pub use backend::{Backend, Container, Pipes};
 #[cfg(feature = "host")]
+pub mod bounds;
+#[cfg(feature = "host")]
 pub mod ctl;
 #[cfg(feature = "host")]
 mod depot;
 #[cfg(feature = "host")]
 mod dns;
 #[cfg(feature = "host")]
+mod inside;
+#[cfg(feature = "host")]
+pub use inside::{Entry, Inside, Unreadable};
+#[cfg(feature = "host")]
 mod linux;
 #[cfg(feature = "host")]
 mod process;
 #[cfg(feature = "host")]
-pub use linux::{DnsConfig, LinuxBackend, LinuxConfig, Report, teardown};
+pub use linux::{DnsConfig, InstancePorts, LinuxBackend, LinuxConfig, Report, teardown};
 #[cfg(feature = "host")]
 pub use process::{ProcessBackend, ProcessConfig};
 #[cfg(feature = "host")]
@@ -47,3 +53,9 @@ mod procfs;
 mod sys;
 mod wire;
 pub mod wshd;
+
+/// Whether a text is an IPv4 address or network, as [`LinuxConfig::routers`] takes them.
+#[cfg(feature = "host")]
+pub fn is_router_network(text: &str) -> bool {
+    linux::is_network(text)
+}

@@ -1,7 +1,7 @@
 //! The `scripted` backend: no process runs. A script says how verbs behave, so
 //! that a daemon's tests see every failure at will, without root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Backend, Capacity, Container, ContainerSpec, DiskLimits, Error, Exit, Info, JobId, Limits,
-    NetOutRule, OomKill, Output, Pipes, PortMapping, ProcessSpec, Result, State, Stream,
+    Backend, Capacity, Container, ContainerSpec, DiskLimits, Error, Exit, Info, Inside, JobId,
+    Limits, NetOutRule, OomKill, Output, Pipes, PortMapping, ProcessSpec, Result, State, Stream,
 };
 
 /// A verb that can be made to misbehave.
@@ -89,6 +89,7 @@ struct Shared {
     calls: Mutex<BTreeMap<ScriptedVerb, u32>>,
     containers: Mutex<BTreeMap<String, Arc<Scripted>>>,
     next: Mutex<u16>,
+    routers: Mutex<BTreeSet<Ipv4Addr>>,
 }
 
 impl ScriptedBackend {
@@ -229,6 +230,15 @@ impl Backend for ScriptedBackend {
             max_containers: 1000,
             disk_limits: DiskLimits::None,
         })
+    }
+
+    async fn allow_routers(&self, routers: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        lock(&self.shared.routers).clone_from(routers);
+        Ok(())
+    }
+
+    async fn allowed_routers(&self) -> BTreeSet<Ipv4Addr> {
+        lock(&self.shared.routers).clone()
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {
@@ -387,6 +397,12 @@ impl Container for Handle {
 
     async fn net_out(&self, _rules: &[NetOutRule]) -> Result<()> {
         self.0.shared.enter(ScriptedVerb::NetOut).await
+    }
+
+    /// Below the script's `container_path`.
+    async fn look(&self, path: &str, most: usize) -> Result<Inside> {
+        let root = lock(&self.0.shared.script).container_path.clone();
+        crate::inside::look(&root, path, None, most)
     }
 
     async fn limit(&self, _limits: &Limits) -> Result<()> {

@@ -12,8 +12,12 @@ mod cleanup;
 mod contract;
 #[path = "linux/density.rs"]
 mod density;
+#[path = "linux/doors.rs"]
+mod doors;
 #[path = "linux/faults.rs"]
 mod faults;
+#[path = "linux/inside.rs"]
+mod inside;
 #[path = "linux/limits.rs"]
 mod limits;
 #[path = "linux/network.rs"]

@@ -242,6 +242,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn pool(servers: &[&str]) -> Pool {

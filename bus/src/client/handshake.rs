@@ -169,6 +169,7 @@ fn introduction(info: &Info, tls: bool, credentials: &Credentials, name: &str) -
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn hello(info: &Info, credentials: &Credentials) -> serde_json::Value {

@@ -30,6 +30,19 @@ use address::{Credentials, Pool};
 use keeper::Target;
 use state::Shared;
 
+/// What the parser makes of a server's bytes in pieces of `step`, for [`crate::fuzzed`].
+pub(crate) fn read_stream(bytes: &[u8], step: usize) -> Result<Vec<String>, ()> {
+    let mut parser = parser::Parser::default();
+    let mut read = Vec::new();
+    for piece in bytes.chunks(step) {
+        parser.buffer().extend_from_slice(piece);
+        while let Some(op) = parser.next().map_err(drop)? {
+            read.push(format!("{op:?}"));
+        }
+    }
+    Ok(read)
+}
+
 /// What all inboxes begin with, for every client library.
 const INBOX: &str = "_INBOX";
 /// A server that is asked for an answer gives it within this time, or counts as away.

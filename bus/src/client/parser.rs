@@ -270,6 +270,7 @@ fn shortened(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// All operations of `input`, fed in pieces of `step` bytes.

@@ -323,6 +323,7 @@ fn put_subscription(outbox: &mut BytesMut, sid: u64, entry: &Entry) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use bytes::Bytes;
 
     use super::*;

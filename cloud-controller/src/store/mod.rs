@@ -63,7 +63,7 @@ pub(crate) use settings::LeaseRow;
 pub(crate) use space_quotas::{SPACE_QUOTAS, SpaceQuotaRow};
 pub(crate) use spaces::{SPACES, SpaceRow};
 pub(crate) use stacks::{STACKS, StackRow};
-pub(crate) use staging::{StagingFailure, StagingTask};
+pub(crate) use staging::{StagingFailure, StagingLoad, StagingTask};
 pub(crate) use usage::{USAGE, UsageRow};
 pub(crate) use users::{Role, RoleRow, USERS, UserRow};
 

@@ -85,6 +85,22 @@ impl Tx {
         Ok(())
     }
 
+    /// Puts other rules in the place of what an earlier version made, unless somebody has changed them.
+    pub(crate) async fn renew_security_group(
+        &mut self,
+        name: &str,
+        old: &str,
+        rules: &str,
+    ) -> Result<(), StoreError> {
+        query("UPDATE security_groups SET rules = $3 WHERE name_key = $1 AND rules = $2")
+            .bind(name)
+            .bind(old)
+            .bind(rules)
+            .execute(&mut self.inner)
+            .await?;
+        Ok(())
+    }
+
     /// Inserts a group, or changes name and rules of the one with its guid.
     pub(crate) async fn save_security_group(
         &mut self,

@@ -6,13 +6,77 @@ use super::record::{many, optional, record};
 use super::{Store, StoreError, Tx};
 
 record! {
-    /// A row of `staging_tasks`. Its times are of the wall clock, because leases outlive the process. OPEN: no stager has confirmed it,
+    /// A row of `staging_tasks`. Without a stager it waits for its organization's turn. Its times are of the wall clock, because leases outlive the process. OPEN: no stager has confirmed it,
     /// so somebody must talk to one, the `driver`, until `driven_until`; SET_UP: it is in the stager's hands; UPLOADED: its droplet is
     /// there, and the build cache and the last word may follow; DONE: nothing is taken from it any more.
     StagingTask {
         task_id: String, app_guid: String, version: String, stager_id: String, state: String, deadline: i64,
         driver: String, driven_until: i64,
     }
+}
+
+/// Stagings under way, as one of them sees it. Memory in MB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StagingLoad {
+    /// Organizations of the platform.
+    pub(crate) organizations: i64,
+    /// Memory of the organization's stagings that have a stager.
+    pub(crate) held: i64,
+    /// The part of it that stagers have confirmed.
+    pub(crate) confirmed: i64,
+    /// Stagings of the organization that wait for a stager and came earlier.
+    pub(crate) before: i64,
+}
+
+/// Other stagings of the app's organization: the part of a query that they have in common.
+macro_rules! of_organization {
+    ($what:literal, $which:literal) => {
+        concat!(
+            "SELECT ",
+            $what,
+            " FROM staging_tasks t JOIN apps a ON a.guid = t.app_guid JOIN spaces s ON s.guid = a.space_guid \
+             WHERE t.app_guid <> $1 AND t.state IN ('OPEN','SET_UP') AND s.organization_guid = \
+             (SELECT own.organization_guid FROM apps me JOIN spaces own ON own.guid = me.space_guid WHERE me.guid = $1) AND ",
+            $which
+        )
+    };
+}
+
+/// Memory of those that have a stager.
+const HELD: &str = of_organization!(
+    "CAST(COALESCE(SUM(CASE WHEN a.memory > $2 THEN a.memory ELSE $2 END), 0) AS BIGINT)",
+    "t.stager_id <> ''"
+);
+const CONFIRMED: &str = of_organization!(
+    "CAST(COALESCE(SUM(CASE WHEN a.memory > $2 THEN a.memory ELSE $2 END), 0) AS BIGINT)",
+    "t.stager_id <> '' AND t.state = 'SET_UP'"
+);
+/// Those that wait and came before the task $2; all that wait when there is no such task yet.
+const BEFORE: &str = of_organization!(
+    "COUNT(*)",
+    "t.stager_id = '' AND NOT EXISTS (SELECT 1 FROM staging_tasks mine WHERE mine.task_id = $2 AND \
+     (mine.created_at < t.created_at OR mine.created_at = t.created_at AND mine.task_id < t.task_id))"
+);
+
+macro_rules! load {
+    ($executor:expr, $task:expr, $least:expr) => {{
+        let organizations: i64 = query_scalar("SELECT COUNT(*) FROM organizations")
+            .fetch_one($executor)
+            .await?;
+        let (app, task) = ($task.app_guid.as_str(), $task.task_id.as_str());
+        let held = query_scalar(HELD).bind(app).bind($least);
+        let held: i64 = held.fetch_one($executor).await?;
+        let confirmed = query_scalar(CONFIRMED).bind(app).bind($least);
+        let confirmed: i64 = confirmed.fetch_one($executor).await?;
+        let before = query_scalar(BEFORE).bind(app).bind(task);
+        let before: i64 = before.fetch_one($executor).await?;
+        StagingLoad {
+            organizations,
+            held,
+            confirmed,
+            before,
+        }
+    }};
 }
 
 /// Why a staging failed.
@@ -29,6 +93,15 @@ impl Store {
     pub(crate) async fn overdue_stagings(&self, now: i64) -> Result<Vec<StagingTask>, StoreError> {
         let sql = "SELECT * FROM staging_tasks WHERE state <> 'DONE' AND deadline < $1";
         many(query(sql).bind(now).fetch_all(self.db.reader()).await?)
+    }
+
+    /// What else the app's organization stages; `least` MB count for each.
+    pub(crate) async fn staging_load(
+        &self,
+        task: &StagingTask,
+        least: i64,
+    ) -> Result<StagingLoad, StoreError> {
+        Ok(load!(self.db.reader(), task, least))
     }
 
     /// A task by its id.
@@ -77,6 +150,26 @@ impl Tx {
                 .fetch_optional(&mut self.inner)
                 .await?,
         )
+    }
+
+    /// As [`Store::staging_load`], with the write lock held.
+    pub(crate) async fn staging_load(
+        &mut self,
+        task: &StagingTask,
+        least: i64,
+    ) -> Result<StagingLoad, StoreError> {
+        Ok(load!(&mut self.inner, task, least))
+    }
+
+    /// A task that waited for its turn has a stager from now on; false when it was given up.
+    pub(crate) async fn give_stager(
+        &mut self,
+        task_id: &str,
+        stager: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE staging_tasks SET stager_id = $2 WHERE task_id = $1 AND state = 'OPEN'";
+        let done = query(sql).bind(task_id).bind(stager);
+        Ok(done.execute(&mut self.inner).await?.rows_affected() > 0)
     }
 
     /// Opens a task and closes every other of the app.

@@ -384,6 +384,7 @@ async fn logs_go_from_the_intake_to_recent_and_stream_for_those_who_may_read() {
             .basic_auth("internal", Some(password));
         read(request.json(&LogBatch {
             lines: vec![line.clone()],
+            may_defer: false,
         }))
         .await
     };

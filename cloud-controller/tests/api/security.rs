@@ -68,7 +68,7 @@ async fn groups_of_the_space_and_defaults_reach_the_dea_and_others_do_not() {
     let request = dea.stage_well(&platform, b"droplet").await;
     let staged = destinations(&request["egress_network_rules"]);
     assert!(
-        staged.contains(&"10.4.0.1") && staged.contains(&"0.0.0.0/0"),
+        staged.contains(&"10.4.0.1") && staged.contains(&"0.0.0.0-9.255.255.255"),
         "{staged:?}"
     );
     assert!(

@@ -2,7 +2,7 @@
 
 use crate::support::dea::{Dea, upload};
 use crate::support::files::{files_below, make_old};
-use crate::support::{Platform, guid, wait_for_package_state, zip_of};
+use crate::support::{Platform, eventually, guid, wait_for_package_state, zip_of};
 use serde_json::json;
 
 const DROPLET: &[u8] = b"not really a tarball";
@@ -322,4 +322,71 @@ fn store_blob(blobs: &std::path::Path, folder: &str, key: &str) -> std::path::Pa
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, b"content").unwrap();
     path
+}
+
+/// An app with bits in a space of its own organization.
+async fn app_of_another_organization(platform: &Platform) -> String {
+    let org = guid(
+        &platform
+            .post("/v2/organizations", json!({"name": "other"}))
+            .await
+            .expect(201),
+    );
+    let space = json!({"name": "dev", "organization_guid": org});
+    let space = guid(&platform.post("/v2/spaces", space).await.expect(201));
+    let app = json!({"name": "theirs", "space_guid": space, "memory": 64, "disk_quota": 128, "instances": 1});
+    let app = guid(&platform.post("/v2/apps?async=true", app).await.expect(201));
+    let bits = zip_of(&[("hello.txt", "hello", 0o100644)]);
+    platform
+        .upload_bits(&app, json!([]), Some(bits))
+        .await
+        .expect(201);
+    app
+}
+
+/// Four stagings that hung kept everybody else from staging on a small platform.
+#[tokio::test(flavor = "multi_thread")]
+async fn stagings_that_hang_wait_in_their_organizations_line_and_keep_no_other_out() {
+    let platform = Platform::start().await;
+    // 8 GB of offers that never change, and stagings of 1 GB: the share is 4 of them.
+    let mut dea = Dea::with_room(&platform).await;
+    let theirs = app_of_another_organization(&platform).await;
+    let start = async |app: &str| {
+        let started = json!({"state": "STARTED"});
+        let path = format!("/v2/apps/{app}");
+        platform.put(&path, started).await.expect(201);
+    };
+    let mut apps = Vec::new();
+    for n in 0..6 {
+        let app = platform.create_app_with_bits(&format!("hangs-{n}")).await;
+        start(&app).await;
+        apps.push(app);
+    }
+    let mut hanging = Vec::new();
+    for _ in 0..4 {
+        hanging.push(Dea::next("a request of the share", &mut dea.stagings).await);
+    }
+    let log = async |app: &str| {
+        let recent = platform.get(&format!("/apps/{app}/recentlogs")).await;
+        String::from_utf8_lossy(&recent.bytes).into_owned()
+    };
+    for (app, place) in [(&apps[4], "position 1"), (&apps[5], "position 2")] {
+        eventually("its place in the line is in its log", async || {
+            log(app).await.contains(place).then_some(())
+        })
+        .await;
+    }
+    // The other organization comes, and is next.
+    start(&theirs).await;
+    let (request, _) = Dea::next("the other's request", &mut dea.stagings).await;
+    assert_eq!(request["app_id"], theirs.as_str());
+    // One ends: the first in the line is next, and what was stopped is not.
+    let stopped = json!({"state": "STOPPED"});
+    let path = format!("/v2/apps/{}", apps[4]);
+    platform.put(&path, stopped).await.expect(201);
+    let (request, inbox) = hanging.remove(0);
+    let error = json!({"task_id": request["task_id"], "error": "Error staging: task stopped"});
+    dea.reply(&inbox.unwrap(), error).await;
+    let (request, _) = Dea::next("the next of the line", &mut dea.stagings).await;
+    assert_eq!(request["app_id"], apps[5].as_str());
 }

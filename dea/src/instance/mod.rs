@@ -38,6 +38,8 @@ pub struct Instance {
     pub log_cursor: Arc<AtomicU64>,
     /// Cancelled when the instance must end; long waits of the start listen to it.
     pub cancel: CancellationToken,
+    /// One permit per file that is being read of it.
+    pub file_readers: Arc<tokio::sync::Semaphore>,
     /// Held while the start or the stop works on the container.
     pub work: tokio::sync::Mutex<()>,
     inner: Mutex<Standing>,
@@ -122,6 +124,7 @@ impl Instance {
             message,
             log_cursor: Arc::new(AtomicU64::new(cursor)),
             cancel: CancellationToken::new(),
+            file_readers: Arc::new(tokio::sync::Semaphore::new(crate::limits::FILE_READERS)),
             work: tokio::sync::Mutex::new(()),
             inner: Mutex::new(standing),
         }

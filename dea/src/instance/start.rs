@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bus::log::LogStream;
+use tokio_util::sync::CancellationToken;
 use warden::{
     Bandwidth, BindMount, Container, ContainerSpec, Limits, OomKill, Pipes, ProcessSpec, Rootfs,
     User,
@@ -21,6 +22,7 @@ use crate::capture::{self, CaptureError};
 use crate::droplets::DropletError;
 use crate::egress;
 use crate::host::Host;
+use crate::limits::INSTANCE_LOG_SECONDS;
 
 /// Directory inside the container where the droplet is visible.
 const DROPLET_INSIDE: &str = "/tmp/droplet";
@@ -308,10 +310,12 @@ pub async fn follow(
     };
     let from = instance.log_cursor.load(Ordering::Acquire) + 1;
     let output = container.attach(&job, from).await?;
+    let over = CancellationToken::new();
     let pump = host.logs.pump(
         output,
         instance.log_source(),
         Arc::clone(&instance.log_cursor),
+        over.clone(),
     );
     host.tasks.spawn_job("log pump", pump);
     let (host_, instance_, container_) = (
@@ -330,6 +334,9 @@ pub async fn follow(
             Err(_) => ExitRecord::unknown(),
         };
         ended(&host_, &instance_, record, oom.as_ref());
+        drop(container_);
+        tokio::time::sleep(INSTANCE_LOG_SECONDS).await;
+        over.cancel();
     });
     Ok(())
 }

@@ -54,6 +54,19 @@ pub enum StagingError {
         #[source]
         source: CaptureError,
     },
+    /// What is to leave the staging is too large.
+    #[error(
+        "the {what} is larger than {limit_mb} MB, the disk limit of this staging (holes in files count); remove what the app does not need, or push with a larger disk limit (-k)"
+    )]
+    TooLarge {
+        /// `droplet` or `buildpack cache`.
+        what: &'static str,
+        /// The limit, MB.
+        limit_mb: u64,
+    },
+    /// `staging_info.yml` is not one that a runner leaves.
+    #[error("the result of the staging cannot be read: {0}")]
+    BadResult(#[source] CaptureError),
     /// The buildpack runner named the failure.
     #[error("{}", .0.message)]
     Buildpacks(StagingFailure),

@@ -10,8 +10,12 @@ use bus::dea::EgressRule;
 use bus::log::LogStream;
 use bus::staging::{Reply, Start};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use warden::{BindMount, Container, ContainerSpec, Limits, Pipes, ProcessSpec, Rootfs, User};
+use warden::{
+    BindMount, Container, ContainerSpec, Exit, JobId, Limits, Output, Pipes, ProcessSpec, Rootfs,
+    User,
+};
 
 use super::error::StagingError;
 use super::info::StagingInfo;
@@ -23,6 +27,7 @@ use crate::droplets;
 use crate::egress;
 use crate::host::Host;
 use crate::instance::env;
+use crate::limits::STAGING_LOG_SECONDS;
 use crate::logs::Source;
 
 /// Files and processes of a staging container are bounded like an instance's.
@@ -334,21 +339,18 @@ impl Task<'_> {
         };
         let job = container.run(spec, Pipes::default()).await?;
         let output = container.attach(&job, 1).await?;
-        let source = Source {
-            instance: "0".into(),
-            ..self.source.clone()
-        };
-        self.host
-            .logs
-            .pump(output, source, Arc::new(AtomicU64::new(0)))
-            .await;
-        let exit = container.wait(&job).await?;
+        let exit = self.ship_until_exit(&**container, &job, output).await?;
         let text = capture::file(
             &**container,
             &format!("{}/staging_info.yml", inside::STAGED),
         )
         .await;
-        let Ok(info) = StagingInfo::parse(&text.unwrap_or_default()) else {
+        let text = match text {
+            Ok(text) => text,
+            Err(error) if is_absent(&error) => return Err(StagingError::NoResult(exit.code)),
+            Err(error) => return Err(StagingError::BadResult(error)),
+        };
+        let Ok(info) = StagingInfo::parse(&text) else {
             return Err(StagingError::NoResult(exit.code));
         };
         match info.staging_error {
@@ -358,6 +360,36 @@ impl Task<'_> {
         }
     }
 
+    /// Waits for the runner's end while its output is shipped. Its log may take a moment more, and no longer: a staging
+    /// does not hang on a loggregator.
+    async fn ship_until_exit(
+        &self,
+        container: &dyn Container,
+        job: &JobId,
+        output: mpsc::Receiver<Output>,
+    ) -> Result<Exit, StagingError> {
+        let source = Source {
+            instance: "0".into(),
+            ..self.source.clone()
+        };
+        let over = CancellationToken::new();
+        // Also when the staging is stopped.
+        let _over = over.clone().drop_guard();
+        let cursor = Arc::new(AtomicU64::new(0));
+        let pump = self.host.logs.pump(output, source, cursor, over.clone());
+        let shipped = tokio::spawn(pump);
+        let exit = container.wait(job).await?;
+        if tokio::time::timeout(STAGING_LOG_SECONDS, shipped)
+            .await
+            .is_err()
+        {
+            tracing::warn!(app = %self.request.app_id, task = %self.request.task_id, "the loggregator does not take the log of a staging; the rest of it is only counted");
+        }
+        Ok(exit)
+    }
+
+    /// Packs a directory of the container into a file here. What it holds and what comes of it both keep to the disk limit of the
+    /// staging: a hole counts as the bytes it stands for, and nothing more than that is ever written.
     async fn pack(
         &self,
         container: &dyn Container,
@@ -365,20 +397,28 @@ impl Task<'_> {
         what: &'static str,
         file: &Path,
     ) -> Result<u64, StagingError> {
-        let script = |source: CaptureError| StagingError::Script { what, source };
-        let sink = std::fs::File::create(file)?;
-        let size = sink.try_clone()?;
-        let text = format!("mkdir -p {dir} && cd {dir} && tar -c . | gzip -1");
-        capture::run_into(container, &format!("set -o pipefail; {text}"), sink.into())
-            .await
-            .map_err(script)?;
-        Ok(size.metadata()?.len())
+        let limit_mb = needs(self.host, self.request).disk_mb;
+        let limit = limit_mb.saturating_mul(1024 * 1024);
+        let mut target = tokio::fs::File::create(file).await?;
+        let script = pack_script(dir, limit);
+        let packed = capture::run_into(container, &script, &mut target, limit).await;
+        packed.map_err(|source| {
+            // Nobody will send it, and it may be large.
+            let _ = std::fs::remove_file(file);
+            match source {
+                CaptureError::TooLarge { .. } => StagingError::TooLarge { what, limit_mb },
+                CaptureError::Status { status, .. } if status == BEYOND => {
+                    StagingError::TooLarge { what, limit_mb }
+                }
+                source => StagingError::Script { what, source },
+            }
+        })
     }
 
     async fn pack_droplet(&self, container: &dyn Container) -> Result<String, StagingError> {
         let file = self.path("droplet.tgz");
         let size = self
-            .pack(container, inside::STAGED, "pack droplet", &file)
+            .pack(container, inside::STAGED, "droplet", &file)
             .await?;
         let sha1 = droplets::digest_of(&file)
             .await
@@ -397,7 +437,7 @@ impl Task<'_> {
             && has_files(container, inside::CACHE).await
         {
             let file = self.path("cache.tgz");
-            self.pack(container, inside::CACHE, "pack buildpack cache", &file)
+            self.pack(container, inside::CACHE, "buildpack cache", &file)
                 .await?;
             transfer
                 .upload(url, &file, "buildpack_cache.tgz")
@@ -415,6 +455,25 @@ impl Task<'_> {
             .await
             .map_err(failed("upload droplet"))
     }
+}
+
+fn is_absent(error: &CaptureError) -> bool {
+    let CaptureError::Warden(warden::Error::Unreadable { why, .. }) = error else {
+        return false;
+    };
+    *why == warden::Unreadable::Absent
+}
+
+/// How the packing script says that there is more than the limit.
+const BEYOND: i32 = 87;
+
+/// Counts what is packed before it is made small: `head` takes the limit from the pipe and not a byte more, and the next one is
+/// one too many.
+fn pack_script(dir: &str, limit: u64) -> String {
+    format!(
+        "set -o pipefail; mkdir -p {dir} && cd {dir} && tar -c . \
+         | {{ head -c {limit}; [ \"$(head -c 1 | wc -c)\" -eq 0 ] || exit {BEYOND}; }} | gzip -1"
+    )
 }
 
 /// Whether there is anything to keep. What cannot be looked at is packed, and the
@@ -465,7 +524,34 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
-    use super::human;
+    use super::{BEYOND, human, pack_script};
+
+    /// The script as a container's shell runs it, on a directory whose archive has a known size.
+    #[test]
+    fn what_is_packed_is_counted_with_its_holes_before_it_is_made_small() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let hole = std::fs::File::create(dir.path().join("hole")).expect("create");
+        hole.set_len(64 << 20).expect("a hole");
+        let path = dir.path().display().to_string();
+        let run = |limit: u64| {
+            let mut bash = std::process::Command::new("bash");
+            bash.args(["-c", &pack_script(&path, limit)])
+                .output()
+                .expect("bash")
+        };
+        let archive = std::process::Command::new("tar")
+            .args(["-C", &path, "-c", "."])
+            .output();
+        let size = archive.expect("tar").stdout.len() as u64;
+        let whole = run(size);
+        assert!(
+            whole.status.success() && whole.stdout.len() < 1 << 20,
+            "{whole:?}"
+        );
+        for limit in [size - 1, 1 << 20, 0] {
+            assert_eq!(run(limit).status.code(), Some(BEYOND), "{limit}");
+        }
+    }
 
     #[test]
     fn sizes_read_like_du() {

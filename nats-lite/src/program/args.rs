@@ -291,6 +291,7 @@ fn as_ours(argument: OsString) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn read(line: &str) -> Args {

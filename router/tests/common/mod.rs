@@ -121,9 +121,12 @@ impl Edge {
     /// Asks until the answer has this status.
     pub async fn until_status(&self, host: &str, status: u16) -> Answer {
         within(&format!("{host} to answer {status}"), async {
+            let ask = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
             loop {
-                let answer = self.get(host, "/").await;
-                if answer.status == status {
+                // One that is turned away may be cut off before its answer is read.
+                if let Ok(answer) = try_exchange(self.router.addr(), &ask).await
+                    && answer.status == status
+                {
                     return answer;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -171,13 +174,19 @@ impl Answer {
 
 /// Sends a request and reads to the end of the connection.
 pub async fn exchange(addr: SocketAddr, request: &str) -> Answer {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
+    try_exchange(addr, request).await.unwrap()
+}
+
+/// The same where the connection may be cut off.
+pub async fn try_exchange(addr: SocketAddr, request: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(addr).await?;
+    stream.write_all(request.as_bytes()).await?;
     let mut raw = Vec::new();
-    within("an answer", stream.read_to_end(&mut raw))
-        .await
-        .unwrap();
-    Answer::parse(&raw)
+    within("an answer", stream.read_to_end(&mut raw)).await?;
+    if raw.is_empty() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(Answer::parse(&raw))
 }
 
 /// Reads until the text so far satisfies the condition.

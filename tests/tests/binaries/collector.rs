@@ -2,6 +2,7 @@
 //! and reads their status pages with the credentials they announced.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use bus::component::{Announce, DISCOVER};
@@ -110,5 +111,60 @@ fn a_collector_finds_every_component_and_reads_its_pages() {
     });
     for component in found.values() {
         runtime.block_on(check(component));
+    }
+    // nats.rs#1612 and its kind, from the least of all users to everybody at once.
+    strike(&platform);
+    let again = eventually("every component answers again", || {
+        let found = runtime.block_on(discover(&platform));
+        match KINDS.iter().all(|kind| found.contains_key(*kind)) {
+            true => Ok(found),
+            false => Err(format!("{:?}", found.keys())),
+        }
+    });
+    for (kind, component) in &again {
+        runtime.block_on(check(component));
+        assert_eq!(component.start, found[kind].start, "{kind} was restarted");
+    }
+}
+
+/// Publishes what client libraries would not, on a subject that every daemon hears.
+fn strike(platform: &Platform) {
+    let settings = platform.settings();
+    let port = settings["bus_port"].as_u64().unwrap();
+    let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    stream
+        .set_read_timeout(Some(tests::binaries::PATIENCE))
+        .unwrap();
+    let hello = serde_json::json!({
+        "verbose": false, "headers": true, "user": "collector", "pass": settings["secrets"]["bus-collector"],
+    });
+    let mut said = format!("CONNECT {hello}\r\n").into_bytes();
+    let blocks: [&[u8]; 6] = [
+        b"NATS/1.0\r\nA: x\ry\r\n\r\n",
+        b"xx",
+        b"NATS/1.0\r\nno colon\r\n\r\n",
+        b"NATS/1.0\r\nA: \xff\r\n\r\n",
+        b"NATS/1.0 503\r\n\r\n",
+        b"NATS/1.0 x\r\n\r\n",
+    ];
+    for block in blocks {
+        let sizes = format!("HPUB {DISCOVER} {} {}\r\n", block.len(), block.len() + 2);
+        said.extend_from_slice(sizes.as_bytes());
+        said.extend_from_slice(block);
+        said.extend_from_slice(b"{}\r\n");
+    }
+    said.extend_from_slice(format!("PUB {DISCOVER} _INBOX.").as_bytes());
+    said.extend_from_slice(b"\xff 2\r\n{}\r\n");
+    let deep = "[".repeat(500_000);
+    said.extend_from_slice(
+        format!("PUB {DISCOVER} {}\r\n{deep}\r\nPING\r\n", deep.len()).as_bytes(),
+    );
+    stream.write_all(&said).unwrap();
+    let mut answers = Vec::new();
+    while !answers.ends_with(b"PONG\r\n") {
+        let mut piece = [0; 4096];
+        let read = stream.read(&mut piece).unwrap();
+        assert!(read > 0, "the bus cut the collector off");
+        answers.extend_from_slice(&piece[..read]);
     }
 }

@@ -8,6 +8,7 @@ mod collector;
 mod either_bus;
 mod foreign_client;
 mod hostile;
+mod hostile_app;
 mod languages;
 mod leaving;
 mod logs;

@@ -50,7 +50,7 @@ pub(super) async fn out_of(container: &Arc<dyn Container>, src: &str, dst: &Path
     moved
 }
 
-/// The archive is the container's word: it may hold devices, setuid files and
+/// Holes stay holes (`-S`): a sparse file fills no disk. The archive is the container's word: it may hold devices, setuid files and
 /// anything else. Nothing of that is made.
 async fn unpack(container: &Arc<dyn Container>, src: &str, fresh: &Path) -> Result<()> {
     let (read, write) = files::pipe().at("pipe")?;
@@ -59,7 +59,7 @@ async fn unpack(container: &Arc<dyn Container>, src: &str, fresh: &Path) -> Resu
     tar.args(["-xf", "-", "--no-same-owner", "--no-same-permissions"]);
     process::without_device_files(&mut tar);
     let tar = spawn(tar.stdin(read))?;
-    let script = "if [ -d \"$1\" ]; then exec tar -C \"$1\" -cf - .; else exec tar -C \"$(dirname \"$1\")\" -cf - \"$(basename \"$1\")\"; fi";
+    let script = "if [ -d \"$1\" ]; then exec tar -S -C \"$1\" -cf - .; else exec tar -S -C \"$(dirname \"$1\")\" -cf - \"$(basename \"$1\")\"; fi";
     let pipes = Pipes {
         stdin: None,
         stdout: Some(write),

@@ -13,9 +13,11 @@ use std::process::ExitCode;
 use args::{Args, BackendKind, Verb};
 use clap::Parser;
 
+use crate::linux::Routers;
 use crate::visitor::{Kind, Visitor};
 use crate::{
-    Backend, Error, LinuxBackend, LinuxConfig, ProcessBackend, ProcessConfig, Result, teardown,
+    Backend, Error, InstancePorts, LinuxBackend, LinuxConfig, ProcessBackend, ProcessConfig,
+    Result, teardown,
 };
 
 /// Runs the program; its exit code is the job's for `run` and `attach`.
@@ -84,6 +86,8 @@ fn kind(args: &Args) -> Kind {
     match args.backend {
         // A forwarder would end together with this program.
         BackendKind::Linux => Kind::Linux(Box::new(LinuxConfig {
+            instance_ports: ports_of(&args.depot),
+            routers: Routers::left_in(&args.depot).unwrap_or_default().networks,
             depot,
             wshd,
             dns: None,
@@ -94,6 +98,14 @@ fn kind(args: &Args) -> Kind {
             wshd,
             ..ProcessConfig::default()
         }),
+    }
+}
+
+/// A depot that a DEA has had keeps who is let in; one of our own has no routers.
+fn ports_of(depot: &std::path::Path) -> InstancePorts {
+    match Routers::left_in(depot) {
+        Some(_) => InstancePorts::Routers,
+        None => InstancePorts::Anyone,
     }
 }
 

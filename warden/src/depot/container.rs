@@ -12,15 +12,19 @@ use tokio::sync::mpsc;
 
 use super::client::{self, Connection};
 use super::record::{Record, read_json};
+use crate::inside;
 use crate::sys::{At, files, socket};
 use crate::wire::{KeeperInfo, Reply, Request, names};
 use crate::{
-    Container, Error, Exit, Info, JobId, Limits, NetOutRule, Output, Pipes, PortMapping,
+    Container, Error, Exit, Info, Inside, JobId, Limits, NetOutRule, Output, Pipes, PortMapping,
     ProcessSpec, Refusal, Result, WindowSize,
 };
 
-/// Lines buffered between a keeper and a reader.
-const BACKLOG: usize = 256;
+/// Lines buffered between a keeper and a reader; each may have 64 KiB, and a daemon has a reader per instance.
+const BACKLOG: usize = 16;
+
+/// The user of an app, inside.
+const VCAP: u32 = 2000;
 
 /// The part of a container that differs between backends.
 pub(crate) trait Outside: Send + Sync + std::fmt::Debug {
@@ -245,6 +249,20 @@ impl Container for Kept {
         let rules = rules.to_vec();
         self.change(move |outside, record| outside.net_out(record, &rules))
             .await
+    }
+
+    async fn look(&self, path: &str, most: usize) -> Result<Inside> {
+        let record = self.record();
+        let root = match record.slot {
+            Some(_) => through_keeper(&self.dir, self.keeper_info().await?.keeper_pid),
+            None => self.dir.join(names::ROOT),
+        };
+        // Without isolation jobs run as ourselves.
+        let id = record.slot.map(|slot| slot.uid_base + VCAP);
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || inside::look(&root, &path, id, most))
+            .await
+            .map_err(|e| Error::step("look into a container", std::io::Error::other(e)))?
     }
 
     async fn refused(&self) -> Result<Vec<Refusal>> {

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod fuzzed;
 mod packet;
+mod places;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,18 +15,20 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::places::Places;
+use crate::bounds::{
+    DNS_CONNECTIONS, DNS_CONTAINER_CONNECTIONS, DNS_CONTAINER_QUESTIONS, DNS_QUESTION_SECONDS,
+    DNS_QUESTIONS,
+};
 use crate::linux::{Cidr, DnsConfig};
 use crate::sys::At;
 use crate::{Error, Result};
 
 /// How long one upstream may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Questions under way at a time; more are dropped, the resolver asks again.
-const AT_ONCE: usize = 256;
 
 /// A running forwarder; ends when dropped.
 #[derive(Debug)]
@@ -105,53 +108,74 @@ fn host_resolvers() -> Vec<SocketAddr> {
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, rules: Arc<Rules>) {
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Places::new(DNS_CONTAINER_QUESTIONS, DNS_QUESTIONS);
     let mut buf = [0u8; 4096];
     loop {
         let Ok((n, peer)) = socket.recv_from(&mut buf).await else {
             continue;
         };
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
+        // Before it costs anything: strangers have no budget.
+        if gateway_of(peer.ip(), rules.pool).is_none() {
             continue;
-        };
+        }
+        let place = places.enter(peer.ip());
         let (question, socket, rules) = (buf[..n].to_vec(), socket.clone(), rules.clone());
-        tokio::spawn(async move {
+        tokio::spawn(place.hold(async move {
             if let Some(answer) = rules.answer(&question, peer.ip(), false).await {
                 // The container may be gone.
                 let _ = socket.send_to(&answer, peer).await;
             }
-            drop(slot);
-        });
+        }));
     }
 }
 
 async fn serve_tcp(listener: TcpListener, rules: Arc<Rules>) {
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let places = Places::new(DNS_CONTAINER_CONNECTIONS, DNS_CONNECTIONS);
     loop {
         let Ok((mut stream, peer)) = listener.accept().await else {
+            // Mostly for want of descriptors: at once it would be the same.
+            tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        let Ok(slot) = slots.clone().try_acquire_owned() else {
+        if gateway_of(peer.ip(), rules.pool).is_none() {
             continue;
-        };
-        let rules = rules.clone();
-        tokio::spawn(async move {
+        }
+        let (place, rules) = (places.enter(peer.ip()), rules.clone());
+        tokio::spawn(place.hold(async move {
             // One question per connection; a broken connection is its end.
-            let _ = timeout(4 * PATIENCE, one_over_tcp(&mut stream, peer.ip(), &rules)).await;
-            drop(slot);
-        });
+            let _ = timeout(
+                4 * PATIENCE,
+                one_over_tcp(&mut stream, peer.ip(), &rules, DNS_QUESTION_SECONDS),
+            )
+            .await;
+        }));
     }
 }
 
-async fn one_over_tcp(stream: &mut TcpStream, peer: IpAddr, rules: &Rules) -> std::io::Result<()> {
-    let len = stream.read_u16().await?;
-    let mut question = vec![0; len.into()];
-    stream.read_exact(&mut question).await?;
+async fn one_over_tcp(
+    stream: &mut TcpStream,
+    peer: IpAddr,
+    rules: &Rules,
+    wait: Duration,
+) -> std::io::Result<()> {
+    let question = timeout(wait, question_over_tcp(stream)).await??;
     if let Some(answer) = rules.answer(&question, peer, true).await {
-        stream.write_u16(answer.len() as u16).await?;
-        stream.write_all(&answer).await?;
+        // In one piece: some resolvers read but once.
+        let len = (answer.len() as u16).to_be_bytes();
+        stream.write_all(&[&len[..], &answer].concat()).await?;
     }
     Ok(())
+}
+
+/// A slow sender holds no more memory than it has sent.
+async fn question_over_tcp(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let len = stream.read_u16().await?;
+    let mut question = Vec::new();
+    stream.take(len.into()).read_to_end(&mut question).await?;
+    match question.len() == usize::from(len) {
+        true => Ok(question),
+        false => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 impl Rules {
@@ -224,6 +248,25 @@ fn gateway_of(peer: IpAddr, pool: Cidr) -> Option<Ipv4Addr> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[tokio::test]
+    async fn silence_ends_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for sent in [&b""[..], &[0], &[0, 40], &[0, 40, 1, 2, 3]] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(sent).await.unwrap();
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let rules = Rules {
+                domains: Vec::new(),
+                upstreams: Vec::new(),
+                pool: Cidr::parse("10.254.0.0/20").unwrap(),
+            };
+            let ended =
+                one_over_tcp(&mut stream, address.ip(), &rules, Duration::from_millis(20)).await;
+            assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        }
+    }
 
     #[test]
     fn strangers_have_no_gateway() {

@@ -22,6 +22,11 @@ pub struct LinuxConfig {
     /// Ports of the host given out by `net_in`, first and last. Must lie
     /// outside of `ip_local_port_range`.
     pub port_range: (u16, u16),
+    /// Who reaches the ports given out by `net_in` from outside of the host.
+    pub instance_ports: InstancePorts,
+    /// Routers that are let in whatever they say of themselves: addresses or networks. Others are added by
+    /// [`crate::Backend::allow_routers`].
+    pub routers: Vec<String>,
     /// Ports of the host's own listeners that containers may reach.
     pub allow_host_ports: Vec<u16>,
     /// The DNS forwarder; `None` copies the host's resolv.conf instead.
@@ -51,6 +56,17 @@ pub struct LinuxConfig {
     pub fail_after: Option<Fault>,
 }
 
+/// Who reaches the ports of instances from outside of the host. Its own processes always do, containers through `routers` never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstancePorts {
+    /// The routers that are known.
+    #[default]
+    Routers,
+    /// Every host that can reach this one, and containers whose rules allow an address of this host.
+    Anyone,
+}
+
 /// Configuration of the DNS forwarder on the gateway addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -69,6 +85,8 @@ impl Default for LinuxConfig {
             wshd: "/usr/local/bin/wshd".into(),
             subnet_pool: "10.254.0.0/20".into(),
             port_range: (61_001, 65_000),
+            instance_ports: InstancePorts::default(),
+            routers: Vec::new(),
             allow_host_ports: Vec::new(),
             dns: Some(DnsConfig::default()),
             net_out: Vec::new(),

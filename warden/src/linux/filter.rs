@@ -2,6 +2,7 @@
 //! one element by netlink; only a new set starts the `nft` program.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::LinuxConfig;
@@ -74,6 +75,15 @@ impl Filter {
     pub(crate) fn open(&self, slot: &Slot, port: PortMapping) -> Result<()> {
         let open = Change::OpenPort(port.host_port, slot.container_ip(), port.container_port);
         nfnl::apply_at(&self.table, &[open])
+    }
+
+    /// Lets routers in; those that are in already stay in.
+    pub(crate) fn allow_routers(&self, routers: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let changes: Vec<Change> = routers.iter().copied().map(Change::AllowRouter).collect();
+        match changes.is_empty() {
+            true => Ok(()),
+            false => nfnl::apply_at(&self.table, &changes),
+        }
     }
 
     /// Takes a container out. Each element for itself: after a failed creation

@@ -18,6 +18,7 @@ mod quotas;
 mod reconcile;
 mod refused;
 mod register;
+mod routers;
 mod rules;
 mod seen;
 mod stack;
@@ -27,10 +28,12 @@ mod teardown;
 mod warm;
 
 pub(crate) use config::Cidr;
-pub use config::{DnsConfig, LinuxConfig};
+pub use config::{DnsConfig, InstancePorts, LinuxConfig};
+pub(crate) use routers::{Routers, is_network};
 pub use teardown::{Report, teardown};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
@@ -222,6 +225,19 @@ impl Backend for LinuxBackend {
 
     async fn capacity(&self) -> Result<Capacity> {
         capacity(&self.inner.config, self.inner.depot.root())
+    }
+
+    async fn allow_routers(&self, routers: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let (inner, routers) = (self.inner.clone(), routers.clone());
+        blocking("allow routers", move || {
+            inner.network.allow_routers(&routers)
+        })
+        .await
+    }
+
+    async fn allowed_routers(&self) -> BTreeSet<Ipv4Addr> {
+        let routers = self.inner.network.let_in();
+        routers.map(|routers| routers.learned).unwrap_or_default()
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<Arc<dyn Container>> {

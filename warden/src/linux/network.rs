@@ -1,5 +1,7 @@
 //! Pools, packet filter and disk quotas of one depot: the outside of its containers.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,9 +11,11 @@ use super::disk::Size;
 use super::filter::Filter;
 use super::pools::{Now, Pools};
 use super::quotas::Quotas;
+use super::routers::Routers;
 use super::{links, nft, refused, register, rules};
 use crate::depot::container::{Outside, fixed_disk};
 use crate::depot::record::{Record, Slot, read_json, write_json};
+use crate::netlink::nfnl::Change;
 use crate::{Error, Limits, NetOutRule, PortMapping, Refusal, Result};
 
 /// The network side of a depot.
@@ -21,6 +25,8 @@ pub(crate) struct Network {
     root: PathBuf,
     tag: String,
     forwarder: bool,
+    /// Who reaches instances from outside of the host; `None`: anyone.
+    routers: Option<Mutex<Routers>>,
     pools: Mutex<Pools>,
     /// The packet filter.
     pub(crate) filter: Filter,
@@ -39,6 +45,7 @@ impl Network {
         blocks: Vec<register::Block>,
         forwarder: bool,
         quotas: Option<Quotas>,
+        routers: Option<Routers>,
     ) -> Self {
         let mut pools = Pools::new(blocks, config.port_rest());
         // Absent at the first start.
@@ -48,6 +55,7 @@ impl Network {
             root: root.to_owned(),
             tag: tag.to_owned(),
             forwarder,
+            routers: routers.map(Mutex::new),
             pools: Mutex::new(pools),
             filter: Filter::new(tag),
             quotas,
@@ -106,6 +114,38 @@ impl Network {
         })?;
         pools.add(block);
         Ok(())
+    }
+
+    fn routers(&self) -> Option<MutexGuard<'_, Routers>> {
+        self.routers
+            .as_ref()
+            .map(|routers| routers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The routers that are let in now; `None`: anyone is.
+    pub(crate) fn let_in(&self) -> Option<Routers> {
+        self.routers().map(|routers| routers.clone())
+    }
+
+    /// Lets in these learned routers and no others. Connections that stand are not touched.
+    pub(crate) fn allow_routers(&self, wanted: &BTreeSet<Ipv4Addr>) -> Result<()> {
+        let Some(mut routers) = self.routers() else {
+            return Ok(());
+        };
+        self.filter.allow_routers(wanted)?;
+        for gone in routers.learned.difference(wanted) {
+            self.filter.undo(&Change::ForgetRouter(*gone));
+        }
+        routers.learned.clone_from(wanted);
+        routers.keep(&self.root)
+    }
+
+    /// Puts back what somebody took out of the packet filter.
+    pub(crate) fn renew_routers(&self) -> Result<()> {
+        match self.routers() {
+            Some(routers) => self.filter.allow_routers(&routers.learned),
+            None => Ok(()),
+        }
     }
 
     /// Marks what an adopted container holds. False: it is not ours to hold.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 
 use super::network::Network;
 use super::quotas::Quotas;
+use super::routers::Routers;
 use super::warm::{self, Stock};
 use super::{
     Inner, LinuxConfig, destroy, foreign, links, nft, register, rules, stack, sweep, sysctl,
@@ -36,6 +37,7 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inn
         blocks,
         dns_port.is_some(),
         quotas,
+        Routers::of(&config, depot.root())?,
     );
     let (stock, orders) = Stock::new();
     let inner = Inner {
@@ -58,6 +60,7 @@ pub(crate) fn open(config: LinuxConfig, dns_port: Option<u16>) -> Result<Arc<Inn
         inner.depot.tag(),
         &inner.config,
         dns_port,
+        inner.network.let_in().as_ref(),
         &records,
     )?)?;
     // After the table was written anew: what is found now is older than this backend.

@@ -13,6 +13,8 @@ use std::net::Ipv4Addr;
 
 use super::config::{Cidr, LinuxConfig};
 use super::refused;
+use super::routers::Routers;
+use crate::bounds::DNS_CONTAINER_PACKETS;
 use crate::depot::record::{Record, Slot};
 use crate::{Error, NetOutRule, PortMapping, Protocol, Result};
 
@@ -26,15 +28,18 @@ pub(crate) fn whole(
     tag: &str,
     config: &LinuxConfig,
     dns_port: Option<u16>,
+    routers: Option<&Routers>,
     records: &[Record],
 ) -> Result<String> {
     let table = table(tag);
     let links = format!("\"b{tag}*\"");
     let mut text = format!("add table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n");
     text += "map ports { type inet_service : ipv4_addr . inet_service; }\n";
+    text += "set asked { type ipv4_addr; size 65535; flags dynamic, timeout; timeout 10s; }\n";
     text += &refused::set();
     text += "map egress { type ifname . ipv4_addr : verdict; }\n";
-    nat(&mut text, &links, &config.subnet_pool, dns_port);
+    text += &learned_routers(routers);
+    nat(&mut text, &links, &config.subnet_pool, routers, dns_port);
     input(&mut text, &links, config, dns_port);
     forward(&mut text, &links);
     text += "}\n";
@@ -52,8 +57,68 @@ pub(crate) fn whole(
 /// A port leads into its container for both protocols.
 const TO_CONTAINERS: &str = "fib daddr type local dnat ip to tcp dport map @ports\nfib daddr type local dnat ip to udp dport map @ports\n";
 
-fn nat(text: &mut String, links: &str, pool: &str, dns_port: Option<u16>) {
-    *text += "chain prerouting {\ntype nat hook prerouting priority -100; policy accept;\n";
+/// The set of addresses that routers gave.
+pub(crate) const ROUTERS: &str = "routers";
+
+fn learned_routers(routers: Option<&Routers>) -> String {
+    let Some(routers) = routers else {
+        return String::new();
+    };
+    let all: Vec<String> = routers.learned.iter().map(Ipv4Addr::to_string).collect();
+    match all.is_empty() {
+        true => format!("set {ROUTERS} {{ type ipv4_addr; }}\n"),
+        false => format!(
+            "set {ROUTERS} {{ type ipv4_addr; elements = {{ {} }}; }}\n",
+            all.join(", ")
+        ),
+    }
+}
+
+/// Who comes from outside of the host. What is not translated reaches no instance: the port is one that nobody listens on.
+/// Containers are not routers, whatever is configured, and neither are those of other depots, which share the pool.
+fn from_outside(text: &mut String, links: &str, pool: &str, routers: Option<&Routers>) {
+    let Some(routers) = routers else {
+        *text += TO_CONTAINERS;
+        return;
+    };
+    let _ = writeln!(text, "iifname {links} return\nip saddr {pool} return");
+    let _ = writeln!(text, "ip saddr @{ROUTERS} jump instances");
+    if !routers.networks.is_empty() {
+        let _ = writeln!(
+            text,
+            "ip saddr {{ {} }} jump instances",
+            merged(&routers.networks)
+        );
+    }
+}
+
+/// `nft` takes no networks that overlap in one set.
+fn merged(networks: &[String]) -> String {
+    let mut cidrs: Vec<Cidr> = networks
+        .iter()
+        .filter_map(|text| Cidr::parse(text))
+        .collect();
+    cidrs.sort_by_key(|cidr| cidr.prefix);
+    let mut kept: Vec<Cidr> = Vec::new();
+    for cidr in cidrs {
+        if !kept.iter().any(|wider| wider.overlaps(&cidr)) {
+            kept.push(cidr);
+        }
+    }
+    let text = |cidr: &Cidr| format!("{}/{}", Ipv4Addr::from(cidr.base), cidr.prefix);
+    kept.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn nat(
+    text: &mut String,
+    links: &str,
+    pool: &str,
+    routers: Option<&Routers>,
+    dns_port: Option<u16>,
+) {
+    *text += "chain instances {\n";
+    *text += TO_CONTAINERS;
+    *text += "}\nchain prerouting {\ntype nat hook prerouting priority -100; policy accept;\n";
     if let Some(port) = dns_port {
         for protocol in ["udp", "tcp"] {
             let _ = writeln!(
@@ -62,7 +127,7 @@ fn nat(text: &mut String, links: &str, pool: &str, dns_port: Option<u16>) {
             );
         }
     }
-    *text += TO_CONTAINERS;
+    from_outside(text, links, pool, routers);
     *text += "}\nchain output {\ntype nat hook output priority -100; policy accept;\n";
     *text += TO_CONTAINERS;
     *text += "}\n";
@@ -81,12 +146,17 @@ fn input(text: &mut String, links: &str, config: &LinuxConfig, dns_port: Option<
             "iifname != {links} meta l4proto {{ tcp, udp }} th dport {port} drop"
         );
     }
-    let _ = writeln!(text, "iifname {links} jump host\n}}\nchain host {{");
-    *text += "ct state established,related accept\n";
+    let _ = writeln!(
+        text,
+        "iifname {links} jump host\n}}\nchain names {{\nupdate @asked {{ ip saddr limit rate over {DNS_CONTAINER_PACKETS}/second burst {DNS_CONTAINER_PACKETS} packets }} drop\naccept\n}}\nchain host {{"
+    );
+    // Answers to the host; what asks the forwarder is counted each time, since UDP has no connections to count.
+    *text += "ct direction reply ct state established,related accept\n";
+    *text += "meta l4proto tcp ct state established,related accept\n";
     if let Some(port) = dns_port {
         let _ = writeln!(
             text,
-            "meta l4proto {{ tcp, udp }} th dport {port} ct status dnat accept"
+            "meta l4proto {{ tcp, udp }} th dport {port} ct status dnat jump names"
         );
     }
     if !config.allow_host_ports.is_empty() {
@@ -311,6 +381,40 @@ mod tests {
             lines(ping),
             ["ct original ip daddr 9.9.9.9 meta l4proto icmp icmp type 8 accept"]
         );
+    }
+
+    #[test]
+    fn only_routers_are_translated_unless_anyone_may_be() {
+        let config = LinuxConfig::default();
+        let table = |routers: Option<&Routers>| {
+            let text = whole("abcdef", &config, None, routers, &[]).unwrap();
+            let chain = text.split("chain prerouting {").nth(1).unwrap();
+            chain
+                .split('}')
+                .next()
+                .map(str::to_owned)
+                .map(|_| chain.split("chain output").next().unwrap().to_owned())
+        };
+        assert!(table(None).unwrap().contains(TO_CONTAINERS));
+        let routers = Routers {
+            networks: ["10.0.16.0/24", "10.0.16.9/32", "192.0.2.7/32"]
+                .map(String::from)
+                .into(),
+            learned: [[192, 0, 2, 1].into()].into(),
+        };
+        let chain = table(Some(&routers)).unwrap();
+        assert!(!chain.contains("dnat"), "{chain}");
+        assert!(
+            chain.contains("ip saddr @routers jump instances"),
+            "{chain}"
+        );
+        let networks = "ip saddr { 10.0.16.0/24, 192.0.2.7/32 } jump instances";
+        assert!(chain.contains(networks), "what overlaps is one: {chain}");
+        let nobody = table(Some(&Routers::default())).unwrap();
+        assert_eq!(nobody.matches("jump instances").count(), 1, "{nobody}");
+        // Containers are sent back before anybody is let in.
+        let (back, allow) = (chain.find("return"), chain.find("jump"));
+        assert!(back < allow, "{chain}");
     }
 
     #[test]

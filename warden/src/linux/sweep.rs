@@ -12,6 +12,7 @@ use crate::{Error, Result};
 /// One round: ended containers, then orphans.
 pub(crate) fn round(inner: &Arc<Inner>) -> Result<()> {
     collect_ended(inner);
+    inner.network.renew_routers()?;
     if suspects(inner)?.is_empty() {
         return Ok(());
     }

@@ -39,6 +39,10 @@ pub(crate) enum Change {
     Admit(String, Ipv4Addr, String),
     /// They do not any more.
     Expel(String, Ipv4Addr),
+    /// A router is let in.
+    AllowRouter(Ipv4Addr),
+    /// It is not any more.
+    ForgetRouter(Ipv4Addr),
 }
 
 /// Makes the changes in `table`, all or none.
@@ -108,6 +112,8 @@ fn one(table: &str, seq: u32, change: &Change) -> Vec<u8> {
             "egress",
             element(&link_key(link, *from), None),
         ),
+        Change::AllowRouter(ip) => (NEW_ELEMENT, "routers", element(&ip.octets(), None)),
+        Change::ForgetRouter(ip) => (DELETE_ELEMENT, "routers", element(&ip.octets(), None)),
     };
     let mut body = general(FAMILY_IP, 0);
     attr(&mut body, LIST_TABLE, &cname(table));

@@ -41,6 +41,44 @@ pub(crate) fn become_id(id: u32) -> io::Result<()> {
     }
 }
 
+/// Runs `work` on a thread of its own that reaches files with the rights of user and group `id`, without groups and without
+/// the capabilities that pass permissions; `None`: with the caller's.
+#[cfg(feature = "host")]
+pub(crate) fn with_file_rights_of<T: Send>(
+    id: Option<u32>,
+    work: impl FnOnce() -> T + Send,
+) -> io::Result<T> {
+    let Some(id) = id else { return Ok(work()) };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(move || {
+            take_file_rights_of(id)?;
+            Ok(work())
+        });
+        let panicked = |_| Err(io::Error::other("the thread that looks at files panicked"));
+        thread.join().unwrap_or_else(panicked)
+    })
+}
+
+/// For the calling thread only: these calls, made without the C library's help, change no other.
+#[cfg(feature = "host")]
+fn take_file_rights_of(id: u32) -> io::Result<()> {
+    // SAFETY: numbers only; an empty group list needs no memory.
+    unsafe {
+        cvt(libc::syscall(libc::SYS_setgroups, 0, ptr::null::<u32>()))?;
+        libc::syscall(libc::SYS_setfsgid, id);
+        libc::syscall(libc::SYS_setfsuid, id);
+        // They report no error; asked with an impossible number they say what holds.
+        let now = (
+            libc::syscall(libc::SYS_setfsgid, u32::MAX),
+            libc::syscall(libc::SYS_setfsuid, u32::MAX),
+        );
+        if now == (id.into(), id.into()) {
+            return Ok(());
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EPERM))
+}
+
 /// Becomes `id` and keeps every capability through the next exec. For the
 /// security battery's controls only.
 pub(crate) fn become_id_with_caps(id: u32) -> io::Result<()> {

@@ -139,6 +139,38 @@ pub(crate) fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// Whether a file is one that the kernel makes up as it is read (proc, sysfs, cgroup and their like).
+#[cfg(feature = "host")]
+pub(crate) fn is_of_the_kernel(file: &File) -> io::Result<bool> {
+    const MADE_UP: [i64; 10] = [
+        0x9fa0,      // proc
+        0x6265_6572, // sysfs
+        0x6462_6720, // debugfs
+        0x7472_6163, // tracefs
+        0x0027_e0eb, // cgroup
+        0x6367_7270, // cgroup2
+        0x7363_6673, // securityfs
+        0x6265_6570, // configfs
+        0xcafe_4a11, // bpf
+        0x6165_676c, // pstore
+    ];
+    // SAFETY: the structure is plain numbers and filled by the call.
+    unsafe {
+        let mut st: libc::statfs = std::mem::zeroed();
+        cvt(libc::fstatfs(file.as_raw_fd(), &mut st).into())?;
+        #[allow(clippy::unnecessary_cast, reason = "its width differs by architecture")]
+        Ok(MADE_UP.contains(&(st.f_type as i64)))
+    }
+}
+
+/// Makes a FIFO.
+#[cfg(test)]
+pub(crate) fn make_fifo(path: &Path) -> io::Result<()> {
+    let path = cpath(path)?;
+    // SAFETY: path is a valid string.
+    cvt(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }.into()).map(drop)
+}
+
 /// The start of the data region at or after `offset`, and its end.
 #[cfg(feature = "host")]
 pub(crate) fn data_region(file: &File, offset: i64) -> io::Result<Option<(i64, i64)>> {

@@ -9,14 +9,17 @@ use warden::{
 };
 
 use crate::contract::{fetch, plain_spec, script, started, until};
-use crate::{Scratch, config, end_depot, linux, may_run};
+use crate::{Scratch, config, end_depot, linux, may_run, opened};
 
 const SERVER: &str = "exec python3 -c 'import os,socket
 s=socket.socket(); s.bind((\"\", int(os.environ[\"PORT\"]))); s.listen(5); print(\"up\", flush=True)
 while True:
     c,_=s.accept(); c.sendall(b\"hello\"); c.close()'";
 
-async fn serve(container: &Arc<dyn Container>, container_port: Option<u16>) -> PortMapping {
+pub(crate) async fn serve(
+    container: &Arc<dyn Container>,
+    container_port: Option<u16>,
+) -> PortMapping {
     let port = container.net_in(container_port).await.unwrap();
     serve_on(container, port).await;
     port
@@ -30,7 +33,11 @@ pub(crate) async fn serve_on(container: &Arc<dyn Container>, port: PortMapping) 
 }
 
 /// What a container gets from an address: `hello` or the error's name.
-async fn try_from_inside(container: &Arc<dyn Container>, host: &str, port: u16) -> String {
+pub(crate) async fn try_from_inside(
+    container: &Arc<dyn Container>,
+    host: &str,
+    port: u16,
+) -> String {
     let text = format!(
         "python3 -c 'import socket,errno
 try:
@@ -39,6 +46,11 @@ except TimeoutError: print(\"timeout\")
 except OSError as e: print(errno.errorcode.get(e.errno, str(e)))'"
     );
     script(container, &text).await.1.concat()
+}
+
+/// Instance ports are open to everybody.
+fn anyone(config: &mut warden::LinuxConfig) {
+    config.instance_ports = warden::InstancePorts::Anyone;
 }
 
 /// Held by tests that forward packets on the host; alone by the one that stops all
@@ -78,11 +90,14 @@ async fn a_port_is_reached_by_loopback_and_by_the_hosts_address() {
 
 #[tokio::test]
 async fn containers_reach_each_other_only_through_an_allowed_host_address() {
-    let Some(fixture) = linux().await else { return };
+    // The control of what `doors` finds closed.
+    let Some((_dir, backend)) = opened(anyone).await else {
+        return;
+    };
     let forwarding = forwarding();
     forwarding.lock_shared().unwrap();
-    let server = fixture.backend.create(plain_spec()).await.unwrap();
-    let client = fixture.backend.create(plain_spec()).await.unwrap();
+    let server = backend.create(plain_spec()).await.unwrap();
+    let client = backend.create(plain_spec()).await.unwrap();
     let port = serve(&server, None).await;
     let direct = server.info().await.unwrap().container_ip.to_string();
     let Some(host) = host_address() else { return };
@@ -118,9 +133,8 @@ async fn containers_reach_each_other_only_through_an_allowed_host_address() {
         "ECONNREFUSED"
     );
     for container in [server, client] {
-        fixture.backend.destroy(container.handle()).await.unwrap();
+        backend.destroy(container.handle()).await.unwrap();
     }
-    fixture.end();
 }
 
 /// Tries often; then how many packets had to be sent again, by the kernel's count
@@ -284,10 +298,12 @@ impl Drop for DropByPolicy {
 
 #[tokio::test]
 async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later() {
-    let Some(fixture) = linux().await else { return };
+    let Some((_dir, backend)) = opened(anyone).await else {
+        return;
+    };
     let Some(host) = host_address() else { return };
-    let server = fixture.backend.create(plain_spec()).await.unwrap();
-    let client = fixture.backend.create(plain_spec()).await.unwrap();
+    let server = backend.create(plain_spec()).await.unwrap();
+    let client = backend.create(plain_spec()).await.unwrap();
     let port = serve(&server, None).await;
     let door = NetOutRule {
         protocol: Protocol::Tcp,
@@ -321,7 +337,6 @@ async fn a_forward_chain_that_drops_by_policy_is_opened_even_when_it_comes_later
     })
     .await;
     drop(chain);
-    fixture.end();
 }
 
 #[tokio::test]
@@ -370,4 +385,66 @@ async fn the_metadata_address_is_refused_and_the_refusal_is_noted() {
     );
     fixture.backend.destroy(container.handle()).await.unwrap();
     fixture.end();
+}
+
+/// Holds every connection it gets and asks as fast as it can; then says that it is at it.
+const GREEDY: &str = r#"exec python3 -c '
+import socket, sys, threading
+gateway = open("/etc/resolv.conf").read().split()[1]
+question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x08bloomery\x04test\0\0\x01\0\x01"
+def flood():
+    while True:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for n in range(50):
+            try: s.sendto(question, (gateway, 53))
+            except OSError: pass
+threads = [threading.Thread(target=flood, daemon=True) for n in range(2)]
+held = []
+for n in range(300):
+    s = socket.socket(); s.settimeout(1)
+    try: s.connect((gateway, 53)); held.append(s)
+    except OSError: pass
+for t in threads: t.start()
+print("up", flush=True)
+while True:
+    s = socket.socket(); s.settimeout(1)
+    try: s.connect((gateway, 53)); held.append(s)
+    except OSError: pass
+'"#;
+
+/// Asks by both protocols, as resolvers do; how many answers came.
+const MODEST: &str = r#"python3 -c '
+import socket
+gateway = open("/etc/resolv.conf").read().split()[1]
+question = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x08bloomery\x04test\0\0\x01\0\x01"
+good = 0
+for n in range(20):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)
+    s.sendto(question, (gateway, 53))
+    good += len(s.recv(512)) > len(question)
+    s = socket.create_connection((gateway, 53), 5)
+    s.sendall(len(question).to_bytes(2, "big") + question)
+    good += len(s.makefile("rb").read()) > len(question) + 2
+print(good)
+'"#;
+
+#[tokio::test]
+async fn a_flood_of_questions_leaves_others_their_names() {
+    let names = |config: &mut warden::LinuxConfig| {
+        config.dns = Some(DnsConfig {
+            domains: vec!["bloomery.test".into()],
+            upstreams: vec!["127.0.0.1:9".parse().unwrap()],
+        });
+    };
+    let Some((_dir, backend)) = opened(names).await else {
+        return;
+    };
+    let greedy = backend.create(plain_spec()).await.unwrap();
+    let modest = backend.create(plain_spec()).await.unwrap();
+    started(&greedy, ProcessSpec::script(GREEDY)).await;
+    let (exit, lines) = script(&modest, MODEST).await;
+    assert_eq!((exit.code, lines), (0, vec!["40".to_owned()]));
+    for container in [greedy, modest] {
+        backend.destroy(container.handle()).await.unwrap();
+    }
 }

@@ -353,12 +353,12 @@ impl Reader<'_> {
             return Ok(value);
         }
         let value = std::env::var(name).map_err(|_| complaint(name, self))?;
-        self.from_environment(&value)
+        self.environment_value(&value)
     }
 
     /// A variable of the environment is read like a value that stands here, so that it may hold a quoted text, a list or a block;
     /// what cannot be read that way is a text as it is.
-    fn from_environment(&mut self, value: &str) -> Result<Node, String> {
+    fn environment_value(&mut self, value: &str) -> Result<Node, String> {
         let mut reader = Reader {
             rest: value,
             at: self.at,

@@ -116,6 +116,32 @@ fn dangerous_calls_are_refused() {
     );
 }
 
+/// Every family that Linux has a number for, and one past them.
+#[test]
+fn no_call_makes_a_socket_of_a_foreign_family() {
+    let program = super::program();
+    let ours = [
+        libc::AF_UNIX,
+        libc::AF_INET,
+        libc::AF_INET6,
+        libc::AF_NETLINK,
+    ];
+    for nr in list::MAKE_SOCKETS {
+        for family in 0..=46 {
+            let got = run(&program, nr as u32, [family as u64, 1, 0, 0, 0, 0]);
+            let want = match ours.contains(&family) {
+                true => ALLOW,
+                false => errno(libc::EAFNOSUPPORT),
+            };
+            assert_eq!(got, want, "call {nr}, family {family}");
+        }
+    }
+    // The ring makes sockets without a call of its own, which no filter sees.
+    for nr in [425u32, 426, 427] {
+        assert_ne!(run(&program, nr, [0; 6]), ALLOW, "io_uring {nr}");
+    }
+}
+
 #[test]
 fn the_program_stays_small() {
     assert!(super::program().len() < 300, "{}", super::program().len());

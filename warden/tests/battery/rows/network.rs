@@ -93,6 +93,15 @@ pub(super) const ROWS: &[Row] = &[
         &[SECCOMP, CAPS],
         packet_socket,
     ),
+    // The kernel refuses the pair only after it has made the sockets: the foreign code has run.
+    row(
+        "packet_pair",
+        "have a pair of packet sockets made, past the test of socket()",
+        "EAFNOSUPPORT",
+        &[SECCOMP, CAPS],
+        packet_pair,
+    )
+    .succeeds("EOPNOTSUPP"),
     row(
         "arp_spoofing",
         "claim the gateway's address by ARP",
@@ -128,6 +137,18 @@ fn open_packet_socket() -> io::Result<i64> {
 
 fn packet_socket() -> io::Result<()> {
     open_packet_socket().map(drop)
+}
+
+fn packet_pair() -> io::Result<()> {
+    let mut pair = [0u8; 8];
+    call!(
+        SYS_socketpair,
+        libc::AF_PACKET,
+        libc::SOCK_RAW,
+        0,
+        &mut pair[..]
+    )
+    .map(drop)
 }
 
 fn arp_spoofing() -> io::Result<()> {

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod files;
+mod leaving;
+mod staging;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -29,6 +33,7 @@ struct Stage {
     nats: nats_lite::Running,
     bus: Bus,
     dea: dea::Running,
+    config: Config,
     lines: Lines,
 }
 
@@ -64,11 +69,12 @@ impl Stage {
         let deps = Deps {
             backend: Arc::new(backend),
         };
-        let dea = dea::start(config, deps).await.unwrap();
+        let dea = dea::start(config.clone(), deps).await.unwrap();
         // Its subscriptions went out before its first offer.
         assert_eq!(offers.next().await.body.id, dea.id);
         Self {
             dea,
+            config,
             _dir: dir,
             nats,
             bus,

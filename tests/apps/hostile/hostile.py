@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 DONE, REFUSED = 0, 8
 # Shared with the process that does the harm, so that what answers is not slowed down by it.
@@ -161,8 +161,10 @@ class Answer(BaseHTTPRequestHandler):
         """The log is for the flood."""
 
 
-server = HTTPServer(("0.0.0.0", int(os.environ["VCAP_APP_PORT"])), Answer)
 harm = globals()[sys.argv[1]]
+# Beside a fork bomb there are no threads to be had.
+kind = HTTPServer if harm is fork else ThreadingHTTPServer
+server = kind(("0.0.0.0", int(os.environ["VCAP_APP_PORT"])), Answer)
 if harm is memory:
     threading.Thread(target=harm, args=(random.Random(int(sys.argv[2])),), daemon=True).start()
 elif os.fork() == 0:

@@ -1,7 +1,7 @@
 //! Somebody with an organization and a session of their own.
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -55,19 +55,27 @@ impl Platform {
 impl User<'_> {
     /// Types a `cf` command.
     pub fn cf(&self, arguments: &[&str]) -> Typed {
-        let mut command = self.platform.command("cf", arguments);
-        command.env("CF_HOME", &self.home);
-        self.platform.typed(command, "cf", arguments)
+        self.platform
+            .typed(self.command(arguments), "cf", arguments)
     }
 
     /// Starts a `cf` command that goes on, with its standard output to read; what it says of errors goes nowhere.
     pub fn cf_running(&self, arguments: &[&str]) -> Child {
-        let mut command = self.platform.command("cf", arguments);
-        command.env("CF_HOME", &self.home);
+        let mut command = self.command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         command
             .spawn()
             .unwrap_or_else(|e| panic!("cf cannot be run: {e}"))
+    }
+
+    /// Whoever waits for the platform waits for minutes at most.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.platform.command("cf", arguments);
+        command.env("CF_HOME", &self.home);
+        command
+            .env("CF_STAGING_TIMEOUT", "1")
+            .env("CF_STARTUP_TIMEOUT", "1");
+        command
     }
 
     /// The value of the header `Authorization` of this session.

@@ -185,7 +185,9 @@ impl<'a> Good<'a> {
 
     fn gaps(&self) -> Vec<String> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let gap = |line: &&String| line.contains("dropped") || line.contains("missing");
+        let gap = |line: &&String| {
+            line.contains("lines were lost") || line.contains("lines were dropped")
+        };
         log.iter().filter(gap).cloned().collect()
     }
 }

@@ -22,6 +22,7 @@ fn a_good_tenant_notices_nothing_of_hostile_ones() {
         return;
     }
     let plan = Plan::from_environment();
+    println!("hostile for {} s, seed {}", plan.time.as_secs(), plan.seed);
     let platform = Platform::up(&[]);
     let mut good = Good::arrive(&platform);
     let hostile = Hostile::arrive(&platform, NAME);

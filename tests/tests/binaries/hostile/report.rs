@@ -6,7 +6,7 @@ use super::daemons::Memory;
 use super::good::{Log, Work};
 use super::plan::Plan;
 use super::tally::Tally;
-use super::tenants::KINDS;
+use super::tenants::{KINDS, Kind};
 
 /// How many times longer the good tenant may wait, where times are judged.
 const TIMES: f64 = 2.0;
@@ -37,11 +37,16 @@ impl Report {
         let seconds = self.plan.time.as_secs();
         println!("\nhostile for {seconds} s, seed {}\n", self.plan.seed);
         println!("{:<32} counted", "kind");
-        for (kind, tally) in KINDS.iter().zip(&self.tallies) {
+        for (kind, tally) in self.kinds() {
             println!("{:<32} {tally}", kind.name);
         }
         self.print_memory();
         self.print_good();
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = (&Kind, &Tally)> {
+        let all = KINDS.iter().zip(&self.tallies);
+        all.filter(|(kind, _)| kind.is_wanted())
     }
 
     fn print_memory(&self) {
@@ -130,7 +135,7 @@ impl Report {
         }
         let grown = self.memory.iter().filter(|m| !m.is_back());
         broken.extend(grown.map(|m| format!("memory is not given back: {m:?}")));
-        for (kind, tally) in KINDS.iter().zip(&self.tallies) {
+        for (kind, tally) in self.kinds() {
             if !tally.any(kind.effect) {
                 broken.push(format!("no effect: {} ({tally})", kind.name));
             }

@@ -155,3 +155,13 @@ fn claims(data_dir: &Path) -> BTreeSet<String> {
         .map(|line| line.trim().to_owned())
         .collect()
 }
+
+/// Memory of a process that is in RAM, bytes; 0 when there is no such process.
+pub fn resident_bytes(pid: u64) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kib = text.lines().find_map(|line| {
+        let rest = line.strip_prefix("VmRSS:")?;
+        rest.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    kib.unwrap_or(0) * 1024
+}

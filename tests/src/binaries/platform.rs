@@ -198,7 +198,7 @@ impl Platform {
     }
 
     /// A command of ours, with the story's session and no proxy.
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.programs.join(program));
         let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         command
@@ -210,7 +210,7 @@ impl Platform {
         command
     }
 
-    fn typed(&self, mut command: Command, program: &str, arguments: &[&str]) -> Typed {
+    pub(super) fn typed(&self, mut command: Command, program: &str, arguments: &[&str]) -> Typed {
         let output = command
             .output()
             .unwrap_or_else(|e| panic!("{program} cannot be run: {e}"));

@@ -7,6 +7,7 @@ mod buildpacks;
 mod collector;
 mod either_bus;
 mod foreign_client;
+mod hostile;
 mod hostile_app;
 mod languages;
 mod leaving;

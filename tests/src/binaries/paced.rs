@@ -109,14 +109,17 @@ async fn ask(over: &AtomicBool, times: &Mutex<Times>, url: &str, host: &str) {
         let began = Instant::now();
         let answer = complete(&client, url, host).await;
         let taken = began.elapsed();
-        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
-            Ok(200) => times.taken.push(taken),
-            Ok(other) => times.failures.push(format!("status {other}")),
-            Err(error) => times.failures.push(format!("{error:?}")),
-        }
-        drop(times);
+        keep(times, taken, answer);
         tokio::time::sleep(PACE.saturating_sub(taken)).await;
+    }
+}
+
+fn keep(times: &Mutex<Times>, taken: Duration, answer: Result<u16, reqwest::Error>) {
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    match answer {
+        Ok(200) => times.taken.push(taken),
+        Ok(other) => times.failures.push(format!("status {other}")),
+        Err(error) => times.failures.push(format!("{error:?}")),
     }
 }
 

@@ -10,6 +10,8 @@ use super::tenants::{KINDS, Kind};
 
 /// How many times longer the good tenant may wait, where times are judged.
 const TIMES: f64 = 2.0;
+/// After this the slowest limits have been met: a door gives a connection 15 s for its first head.
+const TO_A_LIMIT: Duration = Duration::from_secs(30);
 
 /// All that was seen.
 pub(super) struct Report {
@@ -42,6 +44,9 @@ impl Report {
         }
         self.print_memory();
         self.print_good();
+        for slow in self.slow() {
+            println!("slow: {slow}");
+        }
     }
 
     fn kinds(&self) -> impl Iterator<Item = (&Kind, &Tally)> {
@@ -117,6 +122,20 @@ impl Report {
         ]
     }
 
+    /// Times that are longer than they may be.
+    fn slow(&self) -> Vec<String> {
+        let judged = self.times().into_iter().skip(1);
+        let slow = judged.filter(|(_, before, during)| ratio(*before, *during) > TIMES);
+        let said = slow.map(|(what, before, during)| {
+            format!(
+                "{what}: {:.1} after {:.1}, more than {TIMES} times",
+                ms(during),
+                ms(before)
+            )
+        });
+        said.collect()
+    }
+
     /// Every promise that was broken.
     pub(super) fn broken(&self) -> Vec<String> {
         let mut broken = self.changes.clone();
@@ -139,19 +158,13 @@ impl Report {
             if !tally.any(kind.effect) {
                 broken.push(format!("no effect: {} ({tally})", kind.name));
             }
-            if !kind.limit.is_empty() && !tally.any(kind.limit) {
+            let is_seen = self.plan.time >= TO_A_LIMIT && !kind.limit.is_empty();
+            if is_seen && !tally.any(kind.limit) {
                 broken.push(format!("not limited: {} ({tally})", kind.name));
             }
         }
         if self.plan.judge {
-            let slow = self
-                .times()
-                .into_iter()
-                .skip(1)
-                .filter(|(_, b, d)| ratio(*b, *d) > TIMES);
-            broken.extend(
-                slow.map(|(what, b, d)| format!("{what}: {:.1} after {:.1}", ms(d), ms(b))),
-            );
+            broken.extend(self.slow());
         }
         broken
     }

@@ -54,7 +54,8 @@ const fn app(name: &'static str, mode: &'static str, limit: &'static [&'static s
     Kind {
         name,
         act: Act::App(mode),
-        effect: &["done"],
+        // Who takes too much may end before it is asked how much it was.
+        effect: &["done", "out of memory"],
         limit,
     }
 }
@@ -101,28 +102,28 @@ pub(super) const KINDS: [Kind; 18] = [
         Door::Api,
         |_| Some(String::new()),
         "",
-        &[],
+        &["closed"],
     ),
     hold(
         "API: heads that never end",
         Door::Api,
         |_| Some("GET /v2/info HTTP/1.1\r\nX-Slow: ".to_owned()),
         "x",
-        &[],
+        &["closed"],
     ),
     hold(
         "router: silent connections",
         Door::Router,
         |_| Some(String::new()),
         "",
-        &[],
+        &["closed"],
     ),
     hold(
         "router: heads that never end",
         Door::Router,
         |_| Some("GET / HTTP/1.1\r\nX-Slow: ".to_owned()),
         "x",
-        &[],
+        &["closed"],
     ),
     hold(
         "router: bodies that never end",

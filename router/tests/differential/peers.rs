@@ -24,7 +24,7 @@ pub(crate) enum Peer {
 /// A running peer, killed when dropped.
 struct Running {
     child: Child,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Drop for Running {
@@ -35,8 +35,10 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Waits for all its sockets; false when it has ended instead.
-    async fn listens(&mut self, lanes: &[(Arc<Recorder>, SocketAddr)]) -> bool {
+    /// Waits for all its sockets; false when it has ended instead. A socket that answers may be somebody else's: nginx goes on for
+    /// seconds trying to bind that port, with its other sockets open, and writes its pid only once it has them all.
+    async fn listens(&mut self, peer: Peer, lanes: &[(Arc<Recorder>, SocketAddr)]) -> bool {
+        let pid = self.dir.path().join("pid");
         super::common::within("a peer to listen or to end", async {
             for (_, proxy) in lanes {
                 while tokio::net::TcpStream::connect(proxy).await.is_err() {
@@ -45,6 +47,12 @@ impl Running {
                     }
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
+            }
+            while peer == Peer::Nginx && !pid.exists() {
+                if self.child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             true
         })
@@ -108,7 +116,7 @@ impl Peer {
                 .map(|(recorder, proxy)| (proxy.port(), recorder.port))
                 .collect();
             let mut running = self.run(&ports)?;
-            if running.listens(&lanes).await {
+            if running.listens(self, &lanes).await {
                 return Some(Lanes {
                     lanes,
                     _running: running,
@@ -137,7 +145,7 @@ impl Peer {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Some(Running {
             child: child.ok()?,
-            _dir: dir,
+            dir,
         })
     }
 }

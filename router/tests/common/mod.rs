@@ -25,6 +25,9 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
+/// Seconds that a router learns in these tests, unless one says otherwise.
+const LEARNING: f64 = 0.001;
+
 /// Bus, router and registrar.
 pub struct Edge {
     pub nats: nats_lite::Running,
@@ -42,7 +45,7 @@ pub fn config(url: String) -> Config {
             user: "u".into(),
             password: "p".into(),
         },
-        register_interval: Some(0.001),
+        register_interval: Some(LEARNING),
         stale_threshold: Some(600.0),
         prune_interval: Some(0.05),
         drain_timeout: 30.0,
@@ -59,12 +62,24 @@ impl Edge {
         let nats = nats_lite::start(nats_lite::Config::on_free_port())
             .await
             .unwrap();
-        let router = router::start(change(config(nats.url()))).await.unwrap();
+        let config = change(config(nats.url()));
+        let learns_at_once = config.register_interval == Some(LEARNING);
+        let router = router::start(config).await.unwrap();
         let bus = Bus::connect(&BusConfig::url(nats.url()), "registrar")
             .await
             .unwrap();
         within("the bus", bus.wait_connected()).await;
-        Self { nats, router, bus }
+        let edge = Self { nats, router, bus };
+        if learns_at_once {
+            // Unknown hosts are 503 before.
+            within("the end of learning", async {
+                while edge.status_page("/health", "").await.status != 200 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+        }
+        edge
     }
 
     /// Registers and waits until the router knows.
